@@ -1,0 +1,84 @@
+//! The bodies of the HTTP endpoints under `/api`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+
+/// The body of `POST /api/register` and `POST /api/login`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// The name, as typed.
+    pub username: String,
+    /// The password, taken byte for byte.
+    pub password: String,
+}
+
+/// Written by hand so that no log line can ever show a password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// The answer of `POST /api/register`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The new account.
+    #[serde(rename = "UserID")]
+    pub user_id: UserId,
+}
+
+/// The answer of `GET /api/load`: every session with its users and its newest messages.
+pub type Loaded = BTreeMap<SessionId, LoadedSession>;
+
+/// One session in a [`Loaded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LoadedSession {
+    /// Everybody in it, by name (the seed's spelling).
+    pub user_ids: BTreeMap<UserId, String>,
+    /// Its newest messages. JSON objects have no order: sort by `Seq`.
+    pub messages: BTreeMap<MessageId, LoadedMessage>,
+}
+
+/// One message in a [`LoadedSession`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LoadedMessage {
+    /// The text; empty once deleted.
+    pub data: String,
+    /// When the server stored it.
+    pub time_stamp: TimeStamp,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// Its place.
+    pub seq: Seq,
+    /// The number of its last change.
+    pub rev: Rev,
+    /// When its text was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<TimeStamp>,
+    /// When it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<TimeStamp>,
+}
+
+/// The answer of `GET /api/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct History {
+    /// Messages before the place asked for, oldest first.
+    pub messages: Vec<Message>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+impl From<Message> for (MessageId, LoadedMessage) {
+    fn from(message: Message) -> Self {
+        let Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = message;
+        (message_id, LoadedMessage { data, time_stamp, sender, seq, rev, edited_at, deleted_at })
+    }
+}

@@ -1,0 +1,108 @@
+//! The only error a client ever sees.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a request was refused: a code for programs and a sentence for people. The body of every HTTP error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Fault {
+    /// What kind of refusal it is.
+    pub error: Code,
+    /// What a person can do about it, in one sentence.
+    pub reason: String,
+}
+
+impl Fault {
+    /// A refusal with its sentence.
+    pub fn new(error: Code, reason: impl Into<String>) -> Self {
+        Self { error, reason: reason.into() }
+    }
+
+    /// A refusal with the standard sentence for its code.
+    #[must_use]
+    pub fn of(error: Code) -> Self {
+        Self::new(error, error.reason())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $status:literal, $reason:literal;)*) => {
+        /// Every kind of refusal. Closed: a client may match on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, for documentation and tests.
+            pub const ALL: &[Code] = &[$(Code::$name,)*];
+
+            /// The HTTP status that carries this code.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Code::$name => $status,)* }
+            }
+
+            /// The standard sentence; the server often says something more exact.
+            #[must_use]
+            pub fn reason(self) -> &'static str {
+                match self { $(Code::$name => $reason,)* }
+            }
+
+            /// The code's name as it stands on the wire.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Register: somebody has this name.
+    NameTaken = 409, "This name is taken. Please choose another one.";
+    /// Login: nobody has this name.
+    InvalidUser = 400, "There is no user with this name. Check the spelling, or register.";
+    /// Login: the password is not the user's.
+    WrongPassword = 401, "The password does not match this name.";
+    /// The request needs a login and came without a valid one.
+    Unauthenticated = 401, "Please sign in.";
+    /// Register: the name breaks a rule, which the sentence names.
+    UnusableName = 422, "A name has 3 to 32 letters, digits, dots, dashes or underscores.";
+    /// Register: the password breaks a rule, which the sentence names.
+    UnusablePassword = 422, "A password has 8 to 512 bytes.";
+    /// The request could not be read.
+    Malformed = 422, "The request could not be read.";
+    /// Register: this server takes no new users.
+    RegistrationClosed = 403, "This server is not open for registration. Ask the person who runs it.";
+    /// The request came from a page of another site.
+    ForeignOrigin = 403, "This request came from another site and was refused.";
+    /// What was asked for does not exist, or not for you.
+    NotFound = 404, "There is no such thing here, or it is not yours to see.";
+    /// The body or frame is over the limit.
+    TooLarge = 413, "This is more than the server takes at once.";
+    /// Too many requests; `Retry-After` says when to come back.
+    TooMany = 429, "Too many attempts. Please wait a moment and try again.";
+    /// Message: `Data` is over 16,384 bytes.
+    TooLong = 422, "This message is too long. Please send it in parts.";
+    /// Message: `Data` is empty or holds control characters.
+    Invalid = 422, "This message is empty or holds characters that cannot be sent.";
+    /// Message: another message of the session has this `MessageID`.
+    Conflict = 409, "Another message has this identifier already.";
+    /// Invitation: it was answered, cancelled or replaced meanwhile.
+    Gone = 410, "This invitation is no longer open.";
+    /// Invitation: one cannot invite oneself.
+    Yourself = 422, "You cannot invite yourself.";
+    /// The server cannot do it just now.
+    Unavailable = 503, "The server is busy. Please try again in a moment.";
+    /// The server failed. The cause is in its log.
+    Internal = 500, "Something went wrong on the server. Please try again.";
+}

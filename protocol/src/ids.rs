@@ -1,0 +1,100 @@
+//! Identifiers and counters. All identifiers are UUIDs, version 7 where we make them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new identifier: UUIDv7 (RFC 9562), so that later ones sort after earlier ones.
+            #[must_use]
+            #[expect(clippy::new_without_default, reason = "a fresh identifier is no default value")]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// Names an account. Made by the server at registration.
+    UserId
+);
+id!(
+    /// Names a session, that is a conversation. Made by the server when an invitation is accepted.
+    SessionId
+);
+id!(
+    /// Names a message. Made by the client that sends it: the key of every retry, unique in its session.
+    MessageId
+);
+id!(
+    /// Names an invitation. Made by the server.
+    InviteId
+);
+id!(
+    /// Names one history of a session. It changes only when the server's history was replaced (a restore),
+    /// and tells clients that the numbers they hold mean nothing any more.
+    Epoch
+);
+
+macro_rules! counter {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+        )]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+counter!(
+    /// Place of a message in its session: 1, 2, 3… without holes, given inside the commit. Order is `Seq` alone.
+    Seq
+);
+counter!(
+    /// Number of the last visible change (new, edited, deleted) in a session: 1, 2, 3… without holes.
+    Rev
+);
+counter!(
+    /// A moment by the server's clock, in milliseconds since 1970-01-01 UTC. Shown to people; decides nothing.
+    TimeStamp
+);
+
+impl Rev {
+    /// The number of the change that follows this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

@@ -1,0 +1,37 @@
+//! The words that Natter's clients and server exchange, and what a client does with them.
+//!
+//! Four parties read this crate: the server, the page in the browser, the headless client, and the golden
+//! files under `tests/wire`. It knows serde and nothing else: no sockets, no clocks, no storage.
+//!
+//! * [`ClientFrame`] and [`ServerFrame`] are everything that crosses the WebSocket;
+//!   [`api`] holds the bodies of the HTTP endpoints; [`Fault`] is the only error a client ever sees.
+//! * [`Sync`] is the client's half of the delivery rules as a pure state machine: feed it frames, get back the
+//!   frames to send and what changed. The browser and the load test run this same code.
+//!
+//! `docs/PROTOCOL.md` documents every word with an example.
+
+pub mod api;
+mod fault;
+mod frame;
+mod ids;
+mod model;
+mod outbox;
+mod search;
+mod sync;
+pub mod text;
+mod timeline;
+
+pub use fault::{Code, Fault};
+pub use frame::{ClientFrame, Head, LiveMessage, Position, Refused, SendMessage, ServerFrame, SessionHead, close};
+pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+pub use model::{Invited, Me, Message, Presence, Snapshot, SnapshotSession, User};
+pub use outbox::{Outbox, Pending, PendingState};
+pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
+pub use sync::{Change, Conversation, Row, RowState, Step, Sync};
+pub use timeline::{Applied, Timeline};
+
+/// Most frames a client keeps sent but unacknowledged on one socket; the server reads no further beyond it.
+pub const MAX_UNACKED: usize = 32;
+
+/// Largest WebSocket frame either side takes, in bytes; a bigger one ends the socket with [`close::TOO_BIG`].
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;

@@ -1,0 +1,163 @@
+//! Searching for a person by name, and the invitation that follows.
+//!
+//! The seed sends all of it as frames of type `Search`; which kind one is shows in its fields. Here the kinds are
+//! told apart once, at the edge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{InviteId, SessionId};
+
+/// What a client says under `Search`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SearchFields", into = "SearchFields")]
+pub enum Search {
+    /// Look for a person and invite them.
+    Ask(Asked),
+    /// Answer an invitation, or take one's own back.
+    Answer {
+        /// Which invitation.
+        invite_id: InviteId,
+        /// What becomes of it.
+        answer: Answer,
+    },
+}
+
+/// A search for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The name to look for.
+    pub username: String,
+    /// Invite them into this session instead of a new one.
+    pub session_id: Option<SessionId>,
+    /// When they are offline, leave the invitation for their return.
+    pub leave: bool,
+}
+
+/// What becomes of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// By the person invited: let us talk.
+    Accepted,
+    /// By the person invited: no.
+    Rejected,
+    /// By the person who invited: taken back.
+    Cancelled,
+}
+
+/// What a searcher is told about the person they looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The invitation is with them.
+    Pending,
+    /// They accepted; the session exists.
+    Accepted,
+    /// They rejected.
+    Rejected,
+    /// They are offline and no invitation was left (the seed's case 2).
+    Offline,
+    /// Nobody has this name (the seed's case 3).
+    NoUser,
+    /// You talk to them already; the frame names the session.
+    AlreadyConnected,
+    /// The invitation was taken back.
+    Cancelled,
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Accepted => Outcome::Accepted,
+            Answer::Rejected => Outcome::Rejected,
+            Answer::Cancelled => Outcome::Cancelled,
+        }
+    }
+}
+
+/// What the server says under `Search`. Told apart by their fields, so the order of the variants matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "PascalCase")]
+pub enum SearchNotice {
+    /// To the person searched for: somebody wants to talk to you.
+    Invited {
+        /// The invitation to answer.
+        #[serde(rename = "InviteID")]
+        invite_id: InviteId,
+        /// Who it is from (the seed's spelling).
+        #[serde(rename = "UserName")]
+        username: String,
+    },
+    /// To the searcher.
+    Outcome {
+        /// The name they looked for.
+        username: String,
+        /// What came of it.
+        status: Outcome,
+        /// The same in a sentence.
+        reason: String,
+        /// The invitation, while there is one.
+        #[serde(rename = "InviteID", default, skip_serializing_if = "Option::is_none")]
+        invite_id: Option<InviteId>,
+        /// The session, once there is one.
+        #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+    },
+    /// To every socket of the person invited: the card can go.
+    Closed {
+        /// The invitation.
+        #[serde(rename = "InviteID")]
+        invite_id: InviteId,
+        /// How it ended.
+        status: Answer,
+    },
+}
+
+/// The fields of a client's `Search` before it is known which kind it is.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct SearchFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leave: bool,
+    #[serde(rename = "InviteID", default, skip_serializing_if = "Option::is_none")]
+    invite_id: Option<InviteId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<Answer>,
+}
+
+impl TryFrom<SearchFields> for Search {
+    type Error = &'static str;
+
+    fn try_from(fields: SearchFields) -> Result<Self, Self::Error> {
+        match fields {
+            SearchFields { username: Some(username), session_id, leave, invite_id: None, status: None } => {
+                Ok(Search::Ask(Asked { username, session_id, leave }))
+            }
+            SearchFields {
+                username: None,
+                session_id: None,
+                leave: false,
+                invite_id: Some(invite_id),
+                status: Some(answer),
+            } => Ok(Search::Answer { invite_id, answer }),
+            _ => Err("a Search names either a Username, or an InviteID with a Status"),
+        }
+    }
+}
+
+impl From<Search> for SearchFields {
+    fn from(search: Search) -> Self {
+        let empty =
+            SearchFields { username: None, session_id: None, leave: false, invite_id: None, status: None };
+        match search {
+            Search::Ask(Asked { username, session_id, leave }) => {
+                SearchFields { username: Some(username), session_id, leave, ..empty }
+            }
+            Search::Answer { invite_id, answer } => {
+                SearchFields { invite_id: Some(invite_id), status: Some(answer), ..empty }
+            }
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! A whole client as a pure state machine: frames in, frames and changes out.
+//!
+//! The driver (the page's socket, the headless client) owns connection, clock and backoff. It calls
+//! [`Sync::connected`], [`Sync::receive`] for every frame and [`Sync::disconnected`], sends what a [`Step`] holds
+//! and redraws what it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
+    Outbox, Outcome, Pending, PendingState, Position, Presence, Refused, SearchNotice, Seq, ServerFrame,
+    SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
+};
+
+/// What the driver has to do after an event.
+#[derive(Debug, Default, PartialEq)]
+#[must_use]
+pub struct Step {
+    /// Frames to send, in order.
+    pub send: Vec<ClientFrame>,
+    /// What changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// Something a person may see changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The socket is in step: sending works.
+    Ready,
+    /// Sessions were added or taken away.
+    Sessions,
+    /// Rows of a session were added, taken away, or changed.
+    Rows(SessionId),
+    /// The users of a session, or whether they are here, changed.
+    Users(SessionId),
+    /// How much of a session is unread changed.
+    Unread(SessionId),
+    /// Somebody is writing; good for 5 s.
+    Typing(SessionId, UserId),
+    /// A message from somebody else arrived just now.
+    Arrived(SessionId, MessageId),
+    /// The invitations that wait for an answer, one's own or the other side's, changed.
+    Invitations,
+    /// What came of a search.
+    Found(SearchNotice),
+    /// Something other than a message was refused.
+    Refused(Refused),
+    /// The server will close; reconnect after this many milliseconds.
+    Drain(u64),
+}
+
+/// One session as the client holds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its messages.
+    pub timeline: Timeline,
+    /// Everybody in it, oneself included.
+    pub users: BTreeMap<UserId, User>,
+    last_seq: Seq,
+    read_seq: Seq,
+}
+
+impl Conversation {
+    /// How many messages one has not seen.
+    #[must_use]
+    pub fn unread(&self) -> i64 {
+        (self.last_seq.0 - self.read_seq.0).max(0)
+    }
+
+    /// The last message one has seen.
+    #[must_use]
+    pub fn read_seq(&self) -> Seq {
+        self.read_seq
+    }
+
+    /// The last message there is.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        self.last_seq
+    }
+}
+
+/// How a message stands, as its row shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowState {
+    /// Stored.
+    Sent,
+    /// On its way.
+    Pending,
+    /// Refused, and why.
+    Failed(Fault),
+}
+
+/// One message as a row: the same from the moment it is written to the moment it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The row's key, from pending to sent.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// The text.
+    pub data: String,
+    /// When it was stored; until then, when it was written.
+    pub time_stamp: TimeStamp,
+    /// Its place, once stored.
+    pub seq: Option<Seq>,
+    /// How it stands.
+    pub state: RowState,
+    /// Its text was changed.
+    pub edited: bool,
+    /// It was deleted.
+    pub deleted: bool,
+}
+
+/// Everything a client knows.
+#[derive(Debug, Clone, Default)]
+pub struct Sync {
+    me: Option<UserId>,
+    ready: bool,
+    sessions: BTreeMap<SessionId, Conversation>,
+    invited: BTreeMap<InviteId, String>,
+    asked: BTreeMap<InviteId, String>,
+    outbox: Outbox,
+}
+
+impl Sync {
+    /// A client that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A client that starts from the server's first picture.
+    #[must_use]
+    pub fn from_snapshot(snapshot: &Snapshot) -> Self {
+        let sessions = snapshot.sessions.iter().map(|(id, session)| {
+            let SessionHead { epoch, rev, last_seq, read_seq, ref users } = session.head;
+            let timeline =
+                Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
+            (*id, Conversation { timeline, users: users.clone(), last_seq, read_seq })
+        });
+        let asked = snapshot.asked.iter().filter_map(|notice| match notice {
+            SearchNotice::Outcome { username, invite_id: Some(id), .. } => Some((*id, username.clone())),
+            _ => None,
+        });
+        Self {
+            me: Some(snapshot.me.user_id),
+            ready: false,
+            sessions: sessions.collect(),
+            invited: snapshot.invited.iter().map(|i| (i.invite_id, i.username.clone())).collect(),
+            asked: asked.collect(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Oneself, once known.
+    #[must_use]
+    pub fn me(&self) -> Option<UserId> {
+        self.me
+    }
+
+    /// Whether the socket is in step.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Every session.
+    #[must_use]
+    pub fn sessions(&self) -> &BTreeMap<SessionId, Conversation> {
+        &self.sessions
+    }
+
+    /// Invitations that wait for one's own answer, oldest first.
+    #[must_use]
+    pub fn invited(&self) -> Vec<Invited> {
+        self.invited
+            .iter()
+            .map(|(id, name)| Invited { invite_id: *id, username: name.clone() })
+            .collect()
+    }
+
+    /// One's own invitations that wait for an answer, by the name asked for.
+    #[must_use]
+    pub fn asked(&self) -> &BTreeMap<InviteId, String> {
+        &self.asked
+    }
+
+    /// Messages on their way out.
+    #[must_use]
+    pub fn outbox(&self) -> &[Pending] {
+        self.outbox.pending()
+    }
+
+    /// The rows of a session: what is stored, by place, then what is on its way.
+    #[must_use]
+    pub fn rows(&self, session_id: SessionId) -> Vec<Row> {
+        let stored = self.sessions.get(&session_id).into_iter().flat_map(|s| s.timeline.messages().values());
+        let on_its_way = self.outbox.pending().iter().filter(|p| p.session_id == session_id);
+        stored.map(Row::stored).chain(on_its_way.map(|p| Row::pending(p, self.me))).collect()
+    }
+
+    /// The newest row of a session.
+    #[must_use]
+    pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
+        let on_its_way = self.outbox.pending().iter().rfind(|p| p.session_id == session_id);
+        on_its_way.map(|p| Row::pending(p, self.me)).or_else(|| {
+            self.sessions.get(&session_id)?.timeline.messages().values().next_back().map(Row::stored)
+        })
+    }
+
+    /// The socket is open: gives the `Hello` to send.
+    pub fn connected(&mut self) -> ClientFrame {
+        let sessions = self.sessions.iter().map(|(id, session)| {
+            (*id, Position { rev: session.timeline.rev(), epoch: session.timeline.epoch() })
+        });
+        ClientFrame::Hello { sessions: sessions.collect() }
+    }
+
+    /// The socket is gone: every answer under way is lost.
+    pub fn disconnected(&mut self) -> Step {
+        self.ready = false;
+        self.outbox.disconnected();
+        for session in self.sessions.values_mut() {
+            session.timeline.disconnected();
+        }
+        Step::default()
+    }
+
+    /// Writes a message: its row is there at once, and it is sent as soon as the socket is in step.
+    /// The name is made here, by the client, and `now` is this client's clock.
+    pub fn send(&mut self, session_id: SessionId, data: String, now: TimeStamp) -> (MessageId, Step) {
+        let message_id = MessageId::new();
+        self.outbox.push(Pending { message_id, session_id, data, written: now, state: PendingState::Waiting });
+        let mut step = Step::default();
+        step.changes.push(Change::Rows(session_id));
+        self.flush(&mut step);
+        (message_id, step)
+    }
+
+    /// Sends a refused message once more.
+    pub fn retry(&mut self, message_id: MessageId) -> Step {
+        let mut step = Step::default();
+        if let Some(session_id) = self.outbox.retry(message_id) {
+            step.changes.push(Change::Rows(session_id));
+            self.flush(&mut step);
+        }
+        step
+    }
+
+    /// Lets go of a refused message. Returns its text.
+    pub fn discard(&mut self, message_id: MessageId) -> (Option<String>, Step) {
+        let mut step = Step::default();
+        let dropped = self.outbox.settle(message_id).map(|pending| {
+            step.changes.push(Change::Rows(pending.session_id));
+            pending.data
+        });
+        (dropped, step)
+    }
+
+    /// Notes that everything up to `seq` was seen here, and tells the server.
+    pub fn read(&mut self, session_id: SessionId, seq: Seq) -> Step {
+        let mut step = Step::default();
+        if self.mark_read(session_id, seq, &mut step) && self.ready {
+            step.send.push(ClientFrame::Read { session_id, seq });
+        }
+        step
+    }
+
+    /// Adds older messages, as the history endpoint gave them.
+    pub fn prepend(&mut self, session_id: SessionId, messages: Vec<Message>, more: bool) -> Step {
+        let mut step = Step::default();
+        if let Some(session) = self.sessions.get_mut(&session_id) {
+            session.timeline.prepend(messages, more);
+            step.changes.push(Change::Rows(session_id));
+        }
+        step
+    }
+
+    /// Takes a frame from the server.
+    pub fn receive(&mut self, frame: ServerFrame) -> Step {
+        let mut step = Step::default();
+        match frame {
+            ServerFrame::Welcome { user_id, sessions } => self.welcome(user_id, sessions, &mut step),
+            ServerFrame::Ack { message_id, seq, rev, time_stamp } => {
+                self.acknowledged(message_id, seq, rev, time_stamp, &mut step);
+            }
+            ServerFrame::Refused(refused) => self.refused(refused, &mut step),
+            ServerFrame::Message(live) => self.live(live, &mut step),
+            ServerFrame::Page { session_id, epoch, from, to, more, messages } => {
+                self.page(session_id, (epoch, from, to, more), messages, &mut step);
+            }
+            ServerFrame::Heads { sessions } => {
+                step.send.push(ClientFrame::Pong {});
+                for (session_id, head) in sessions {
+                    self.observe(session_id, head, &mut step);
+                }
+            }
+            ServerFrame::Reset { session_id, epoch, rev } => {
+                let session = self.sessions.entry(session_id).or_default();
+                session.timeline.reset(Head { epoch, rev });
+                step.changes.push(Change::Rows(session_id));
+                self.fetch(session_id, &mut step);
+            }
+            ServerFrame::Search(notice) => self.search(notice, &mut step),
+            ServerFrame::Session { session_id, epoch, users } => {
+                self.session(session_id, epoch, users, &mut step);
+            }
+            ServerFrame::Read { session_id, seq } => {
+                self.mark_read(session_id, seq, &mut step);
+            }
+            ServerFrame::Status { user_id, status } => self.status(user_id, status, &mut step),
+            ServerFrame::Typing { session_id, user_id } => {
+                step.changes.push(Change::Typing(session_id, user_id));
+            }
+            ServerFrame::Drain { after_ms } => step.changes.push(Change::Drain(after_ms)),
+            ServerFrame::Unknown => {}
+        }
+        step
+    }
+
+    fn welcome(&mut self, user_id: UserId, heads: BTreeMap<SessionId, SessionHead>, step: &mut Step) {
+        self.me = Some(user_id);
+        self.ready = true;
+        // The server says next which invitations wait; what it does not name any more is answered.
+        self.invited.clear();
+        self.asked.clear();
+        self.sessions.retain(|id, _| heads.contains_key(id));
+        step.changes.push(Change::Sessions);
+        for (session_id, head) in heads {
+            let known = self.sessions.contains_key(&session_id);
+            let session = self.sessions.entry(session_id).or_default();
+            let stale = session.timeline.epoch().is_some_and(|own| own != head.epoch)
+                || session.timeline.rev() > head.rev;
+            session.users = head.users;
+            session.last_seq = head.last_seq;
+            if session.read_seq > head.read_seq {
+                step.send.push(ClientFrame::Read { session_id, seq: session.read_seq }); // read while offline
+            }
+            session.read_seq = session.read_seq.max(head.read_seq);
+            session.timeline.observe(Head { epoch: head.epoch, rev: head.rev });
+            step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
+            if stale {
+                session.timeline.expect_page(); // a Reset is on its way
+            } else if known && session.timeline.is_behind() {
+                session.timeline.expect_page(); // named in Hello: the first page comes unasked
+            } else {
+                self.fetch(session_id, step);
+            }
+        }
+        step.changes.extend([Change::Invitations, Change::Ready]);
+        self.flush(step);
+    }
+
+    fn acknowledged(&mut self, id: MessageId, seq: Seq, rev: crate::Rev, at: TimeStamp, step: &mut Step) {
+        let Some(pending) = self.outbox.settle(id) else { return };
+        let session_id = pending.session_id;
+        let sender = self.me.expect("a client that sends was welcomed");
+        let message = Message {
+            message_id: id,
+            data: pending.data,
+            time_stamp: at,
+            sender,
+            seq,
+            rev,
+            edited_at: None,
+            deleted_at: None,
+        };
+        let session = self.sessions.entry(session_id).or_default();
+        match session.timeline.apply(message.clone()) {
+            Applied::Next => {}
+            // An old answer to a retry: a page brought the message, perhaps in a later state, or will.
+            Applied::Repeat => {}
+            // Its own row must not blink while the page that fills the gap is under way.
+            Applied::Gap => session.timeline.hold(message),
+        }
+        session.last_seq = session.last_seq.max(seq);
+        step.changes.push(Change::Rows(session_id));
+        self.mark_read(session_id, seq, step);
+        self.fetch(session_id, step);
+        self.flush(step);
+    }
+
+    fn refused(&mut self, refused: Refused, step: &mut Step) {
+        let fault = Fault::new(refused.code, refused.reason.clone());
+        match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
+            Some(session_id) => {
+                step.changes.push(Change::Rows(session_id));
+                self.flush(step);
+            }
+            None => {
+                if refused.code == Code::Gone
+                    && let Some(id) = refused.invite_id
+                {
+                    self.invited.remove(&id);
+                    self.asked.remove(&id);
+                    step.changes.push(Change::Invitations);
+                }
+                step.changes.push(Change::Refused(refused));
+            }
+        }
+    }
+
+    fn live(&mut self, LiveMessage { session_id, message }: LiveMessage, step: &mut Step) {
+        let (id, seq, sender) = (message.message_id, message.seq, message.sender);
+        let session = self.sessions.entry(session_id).or_default();
+        let is_new = seq > session.last_seq;
+        match session.timeline.apply(message) {
+            Applied::Repeat => return,
+            Applied::Gap => {
+                session.last_seq = session.last_seq.max(seq);
+                step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
+            }
+            Applied::Next => {
+                session.last_seq = session.last_seq.max(seq);
+                self.outbox.settle(id);
+                step.changes.push(Change::Rows(session_id));
+                if self.me == Some(sender) {
+                    self.mark_read(session_id, seq, step);
+                } else if is_new {
+                    step.changes.extend([Change::Arrived(session_id, id), Change::Unread(session_id)]);
+                }
+            }
+        }
+        self.fetch(session_id, step);
+    }
+
+    fn page(
+        &mut self,
+        session_id: SessionId,
+        (epoch, from, to, more): (Epoch, crate::Rev, crate::Rev, bool),
+        messages: Vec<Message>,
+        step: &mut Step,
+    ) {
+        let session = self.sessions.entry(session_id).or_default();
+        let settled: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
+        let newest = messages.iter().map(|m| m.seq).max().unwrap_or_default();
+        if session.timeline.apply_page(epoch, from, to, more, messages) {
+            session.last_seq = session.last_seq.max(newest);
+            for id in settled {
+                self.outbox.settle(id);
+            }
+            step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
+        }
+        self.fetch(session_id, step);
+        self.flush(step);
+    }
+
+    fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
+        self.sessions.entry(session_id).or_default().timeline.observe(head);
+        self.fetch(session_id, step);
+    }
+
+    fn session(
+        &mut self,
+        session_id: SessionId,
+        epoch: Epoch,
+        users: BTreeMap<UserId, String>,
+        step: &mut Step,
+    ) {
+        let session = self.sessions.entry(session_id).or_default();
+        session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
+        let known = std::mem::take(&mut session.users);
+        session.users = users
+            .into_iter()
+            .map(|(id, username)| {
+                let status = known.get(&id).map(|user| user.status).unwrap_or_default();
+                (id, User { username, status })
+            })
+            .collect();
+        step.changes.extend([Change::Sessions, Change::Users(session_id)]);
+    }
+
+    fn search(&mut self, notice: SearchNotice, step: &mut Step) {
+        match &notice {
+            SearchNotice::Invited { invite_id, username } => {
+                self.invited.insert(*invite_id, username.clone());
+            }
+            SearchNotice::Closed { invite_id, .. } => {
+                self.invited.remove(invite_id);
+            }
+            SearchNotice::Outcome { username, status: Outcome::Pending, invite_id: Some(id), .. } => {
+                self.asked.insert(*id, username.clone());
+            }
+            SearchNotice::Outcome { invite_id: Some(id), .. } => {
+                self.asked.remove(id);
+            }
+            SearchNotice::Outcome { .. } => {}
+        }
+        step.changes.extend([Change::Invitations, Change::Found(notice)]);
+    }
+
+    fn status(&mut self, user_id: UserId, status: Presence, step: &mut Step) {
+        for (session_id, session) in &mut self.sessions {
+            if let Some(user) = session.users.get_mut(&user_id) {
+                user.status = status;
+                step.changes.push(Change::Users(*session_id));
+            }
+        }
+    }
+
+    /// Moves the read marker forward, never back. Returns whether it moved.
+    fn mark_read(&mut self, session_id: SessionId, seq: Seq, step: &mut Step) -> bool {
+        match self.sessions.get_mut(&session_id) {
+            Some(session) if seq > session.read_seq => {
+                session.read_seq = seq;
+                step.changes.push(Change::Unread(session_id));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks for what is missing in a session, unless it is on its way or the socket is not in step.
+    fn fetch(&mut self, session_id: SessionId, step: &mut Step) {
+        if !self.ready {
+            return;
+        }
+        let rev = self.sessions.get_mut(&session_id).and_then(|s| s.timeline.take_fetch());
+        step.send.extend(rev.map(|rev| ClientFrame::Fetch { session_id, rev }));
+    }
+
+    fn flush(&mut self, step: &mut Step) {
+        if self.ready {
+            step.send.extend(self.outbox.take_ready());
+        }
+    }
+
+    /// Every user one shares a session with.
+    #[must_use]
+    pub fn acquaintances(&self) -> BTreeSet<UserId> {
+        self.sessions
+            .values()
+            .flat_map(|session| session.users.keys().copied())
+            .filter(|id| Some(*id) != self.me)
+            .collect()
+    }
+}
+
+impl Row {
+    fn stored(message: &Message) -> Self {
+        Self {
+            message_id: message.message_id,
+            sender: message.sender,
+            data: message.data.clone(),
+            time_stamp: message.time_stamp,
+            seq: Some(message.seq),
+            state: RowState::Sent,
+            edited: message.edited_at.is_some(),
+            deleted: message.deleted_at.is_some(),
+        }
+    }
+
+    fn pending(pending: &Pending, me: Option<UserId>) -> Self {
+        Self {
+            message_id: pending.message_id,
+            sender: me.expect("only a user who is signed in writes"),
+            data: pending.data.clone(),
+            time_stamp: pending.written,
+            seq: None,
+            state: match &pending.state {
+                PendingState::Waiting | PendingState::Sent => RowState::Pending,
+                PendingState::Failed(fault) => RowState::Failed(fault.clone()),
+            },
+            edited: false,
+            deleted: false,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a client holds of one session: apply the next change, drop repeats, notice gaps.
+//!
+//! Pure: no clocks, no sockets. A client applies only the change that follows the last one it applied. On a gap
+//! it applies nothing more until the server's pages have filled it, so there is never a silent hole.
+
+use std::collections::BTreeMap;
+
+use crate::{Epoch, Head, Message, Rev, Seq};
+
+/// What became of a live change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It was the next one.
+    Next,
+    /// It was known already.
+    Repeat,
+    /// Something before it is missing; ask for it.
+    Gap,
+}
+
+/// The messages a client holds of one session, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timeline {
+    epoch: Option<Epoch>,
+    rev: Rev,
+    /// The newest change known to exist.
+    head: Rev,
+    /// Messages before this place are not held; older ones come from the history.
+    floor: Seq,
+    /// Whether there are messages before `floor`.
+    more: bool,
+    messages: BTreeMap<Seq, Message>,
+    fetching: bool,
+}
+
+impl Timeline {
+    /// A timeline that holds the newest messages of a session and is complete up to `head`.
+    /// `more` says whether there are older ones.
+    #[must_use]
+    pub fn from_newest(head: Head, messages: Vec<Message>, more: bool) -> Self {
+        let messages: BTreeMap<_, _> = messages.into_iter().map(|m| (m.seq, m)).collect();
+        let floor = if more { messages.keys().next().copied().unwrap_or_default() } else { Seq(0) };
+        Self { epoch: Some(head.epoch), rev: head.rev, head: head.rev, floor, more, messages, fetching: false }
+    }
+
+    /// The history this belongs to, once known.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
+    /// The last change applied.
+    #[must_use]
+    pub fn rev(&self) -> Rev {
+        self.rev
+    }
+
+    /// The messages held, by place.
+    #[must_use]
+    pub fn messages(&self) -> &BTreeMap<Seq, Message> {
+        &self.messages
+    }
+
+    /// Whether there are older messages than those held.
+    #[must_use]
+    pub fn has_older(&self) -> bool {
+        self.more
+    }
+
+    /// Whether something is known to be missing at the new end.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.head > self.rev
+    }
+
+    /// Applies a live change.
+    pub fn apply(&mut self, message: Message) -> Applied {
+        if message.rev <= self.rev {
+            return Applied::Repeat;
+        }
+        self.head = self.head.max(message.rev);
+        if message.rev != self.rev.next() {
+            return Applied::Gap;
+        }
+        self.rev = message.rev;
+        self.insert(message);
+        Applied::Next
+    }
+
+    /// Holds a message out of turn: one's own, just acknowledged. Says nothing about what came before it.
+    pub fn hold(&mut self, message: Message) {
+        self.head = self.head.max(message.rev);
+        self.insert(message);
+    }
+
+    /// Applies a page: all changes with `from < rev <= to`. Returns false when it does not join on to what is
+    /// held (it is from before a reconnect, say), and changes nothing then.
+    pub fn apply_page(
+        &mut self,
+        epoch: Epoch,
+        from: Rev,
+        to: Rev,
+        more: bool,
+        messages: Vec<Message>,
+    ) -> bool {
+        if self.epoch.is_some_and(|own| own != epoch) || from > self.rev {
+            return false;
+        }
+        self.epoch = Some(epoch);
+        self.fetching = false;
+        if to > self.rev {
+            self.rev = to;
+            for message in messages {
+                self.insert(message);
+            }
+        }
+        self.head = self.head.max(if more { to.next() } else { to });
+        true
+    }
+
+    /// Learns where the session stands.
+    pub fn observe(&mut self, head: Head) {
+        if *self.epoch.get_or_insert(head.epoch) == head.epoch {
+            self.head = self.head.max(head.rev);
+        }
+    }
+
+    /// Forgets everything: the numbers held belong to another history.
+    pub fn reset(&mut self, head: Head) {
+        *self = Self { epoch: Some(head.epoch), head: head.rev, ..Self::default() };
+    }
+
+    /// Adds older messages, as the history endpoint gives them. `more` says whether there are still older ones.
+    pub fn prepend(&mut self, messages: Vec<Message>, more: bool) {
+        self.more = more;
+        self.floor = match messages.first() {
+            _ if !more => Seq(0),
+            Some(oldest) => self.floor.min(oldest.seq),
+            None => self.floor,
+        };
+        for message in messages {
+            self.insert(message);
+        }
+    }
+
+    /// The change after which to ask for a page, when one is missing and none is on its way. Asking is noted.
+    pub fn take_fetch(&mut self) -> Option<Rev> {
+        (self.is_behind() && !std::mem::replace(&mut self.fetching, true)).then_some(self.rev)
+    }
+
+    /// Notes that the server sends the next page unasked.
+    pub(crate) fn expect_page(&mut self) {
+        self.fetching = true;
+    }
+
+    /// Notes that the connection is gone, and with it every answer under way.
+    pub fn disconnected(&mut self) {
+        self.fetching = false;
+    }
+
+    /// A row is replaced only by a later state of itself: pages and history may overtake one another.
+    fn insert(&mut self, message: Message) {
+        if message.seq < self.floor {
+            return;
+        }
+        match self.messages.get(&message.seq) {
+            Some(held) if held.rev > message.rev => {}
+            _ => {
+                self.messages.insert(message.seq, message);
+            }
+        }
+    }
+}
