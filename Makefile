@@ -1,0 +1,165 @@
+# Natter's commands. `make help` lists them; `make run` and `make test` are the two that matter.
+#
+# Everything that can be missing on a fresh Debian or Ubuntu with rustup and Node 20+ is installed on the way, each
+# in one place below, and only when it is not there already. Nothing here needs to be set.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# Pinned tools. wasm-bindgen's command line tool must be of exactly the version in Cargo.toml.
+CARGO_LEPTOS := 0.3.10
+WASM_BINDGEN := 0.2.130
+TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+
+# Output goes to target/, whatever the caller's shell has set: the checks and tests look for it there.
+override CARGO_TARGET_DIR := $(CURDIR)/target
+export CARGO_TARGET_DIR
+unexport CARGO_BUILD_TARGET_DIR
+
+# cargo's own folder first: tools installed below go there, so that a bare `cargo leptos watch` finds them too.
+# wasm-opt comes with the npm packages; nginx lives in /usr/sbin, which is not on everybody's PATH.
+CARGO_HOME ?= $(HOME)/.cargo
+export CARGO_HOME
+export PATH := $(CARGO_HOME)/bin:$(CURDIR)/end2end/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+
+CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
+export CHROMIUM
+
+BINARY := target/release/natter
+# Folders count as well as files, so that a deleted file rebuilds too.
+SOURCES := $(shell find protocol/src chat app frontend server/src style public -not -name '.*' 2>/dev/null) \
+	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
+NATIVE := -p protocol -p chat -p app -p server -p headless --features app/ssr
+WASM := -p frontend --target wasm32-unknown-unknown
+PLAYWRIGHT := cd end2end && npx --no-install playwright test
+
+define say
+	@printf '\n\033[1m== %s\033[0m\n' "$(1)"
+endef
+
+##@ The two commands
+
+run: $(BINARY) ## Build the release if needed and serve http://127.0.0.1:3000 on ./data (ARGS="…" adds settings)
+	@exec $(BINARY) $(ARGS)
+
+test: ## Everything: format, lints, all Rust tests, the release and its budgets, the browser tests
+	@start=$$SECONDS; status=0; \
+	$(MAKE) --no-print-directory lint rust-test release-check e2e || status=$$?; \
+	took=$$((SECONDS - start)); \
+	if [ $$status = 0 ]; then word=passed; else word=FAILED; fi; \
+	printf '\nmake test %s after %d min %02d s\n' "$$word" $$((took / 60)) $$((took % 60)); \
+	exit $$status
+
+##@ Parts of them
+
+dev: toolchain tools ## Serve a debug build that reloads itself on every change (cargo leptos watch)
+	cargo leptos watch
+
+build: $(BINARY) ## Build target/release/natter, page included
+
+lint: toolchain ## Format, clippy for both halves, and the check of what reaches the browser
+	$(call say,Format)
+	cargo fmt --all --check
+	$(call say,Clippy: the server's half (first time: about 6 minutes on two cores))
+	cargo clippy $(NATIVE) --all-targets -- -D warnings
+	$(call say,Clippy: the browser's half (first time: about 2 minutes))
+	cargo clippy $(WASM) -- -D warnings
+	$(call say,What reaches the browser)
+	@frontend/check-purity.sh
+
+rust-test: toolchain ## All Rust tests
+	$(call say,Rust tests (first time: about 8 minutes on two cores))
+	cargo test $(NATIVE)
+
+release-check: $(BINARY) node_modules ## The release's budgets: first load, memory, and serving alone from an empty folder
+	$(call say,The release: first load$(comma) memory at rest$(comma) alone in an empty folder)
+	@node end2end/release-check.mjs $(BINARY)
+
+e2e: $(BINARY) node_modules browser nginx ## The browser tests (ARGS="…" goes to Playwright)
+	$(call say,Browser tests (about 5 minutes on two cores))
+	@cd end2end && npx --no-install tsc --noEmit
+	$(PLAYWRIGHT) $(ARGS)
+
+screenshots: $(BINARY) node_modules browser ## Take the pictures in docs/img again
+	SCREENSHOTS=1 $(PLAYWRIGHT) screenshots.spec.ts
+
+clean: ## Remove everything that was built (not ./data)
+	rm -rf target end2end/node_modules end2end/test-results end2end/playwright-report
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ What they are made of
+
+# cargo-leptos can report success after a failed half, so what it should have made is looked for.
+PAGE := $(foreach file,natter.js natter.wasm natter.css,target/site/pkg/$(file) target/site/pkg/$(file).br)
+$(BINARY): $(SOURCES) | toolchain tools node_modules
+	$(call say,Building the release (first time: about 12 minutes on two cores; later 1 to 4))
+	@rm -f $(BINARY) $(PAGE)
+	cargo leptos build --release --precompress
+	@for file in $(BINARY) $(PAGE); do \
+	  [ -s "$$file" ] || { echo "The release build failed: there is no $$file. The reason stands above." >&2; exit 1; }; \
+	done
+	@touch $(BINARY)
+
+toolchain: ## Install the Rust toolchain of rust-toolchain.toml, its WASM target and a C compiler, where missing
+	@command -v rustup >/dev/null || { echo "Natter needs Rust. Please install rustup, then try again." >&2; exit 1; }
+	@rustup run $(TOOLCHAIN) rustc --version >/dev/null 2>&1 || { \
+	  echo "== Installing Rust $(TOOLCHAIN) (about 1 minute)"; \
+	  rustup toolchain install $(TOOLCHAIN) --profile minimal --component clippy --component rustfmt; }
+	@for part in clippy rustfmt; do \
+	  rustup component list --toolchain $(TOOLCHAIN) --installed | grep -q "^$$part" || \
+	    rustup component add --toolchain $(TOOLCHAIN) $$part; done
+	@rustup target list --toolchain $(TOOLCHAIN) --installed | grep -qx wasm32-unknown-unknown || { \
+	  echo "== Adding Rust's WASM target (seconds)"; \
+	  rustup target add --toolchain $(TOOLCHAIN) wasm32-unknown-unknown; }
+	@command -v cc >/dev/null || $(call debian,build-essential,a C compiler (cc))
+
+# The tools are optimised less than they could be: that makes minutes of their builds instead of half an hour.
+# They share one folder to build in, which goes when they are installed. wasm-bindgen-cli goes without --locked:
+# its lock file may name versions that the registry does not have.
+TOOL := env -u RUSTFLAGS CARGO_TARGET_DIR="$(CURDIR)/target/tools" CARGO_PROFILE_RELEASE_LTO=off \
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	cargo install --root "$(CARGO_HOME)" --force
+tools: toolchain ## Install cargo-leptos and wasm-bindgen at the pinned versions, where missing
+	@[ "$$(cargo-leptos --version 2>/dev/null)" = "cargo-leptos $(CARGO_LEPTOS)" ] || { \
+	  echo "== Installing cargo-leptos $(CARGO_LEPTOS) (about 10 minutes on two cores, once)"; \
+	  perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null && command -v make >/dev/null || $(call debian,build-essential,perl); \
+	  $(TOOL) --locked --features no_downloads cargo-leptos@$(CARGO_LEPTOS); }
+	@[ "$$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $(WASM_BINDGEN)" ] || { \
+	  echo "== Installing wasm-bindgen $(WASM_BINDGEN) (about 2 minutes on two cores, once)"; \
+	  $(TOOL) wasm-bindgen-cli@$(WASM_BINDGEN); }
+	@rm -rf target/tools
+
+node_modules: end2end/node_modules/.package-lock.json ## Install the npm packages: wasm-opt, Playwright, axe
+end2end/node_modules/.package-lock.json: end2end/package.json end2end/package-lock.json
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
+	  echo "Natter's build needs Node 20 or newer with npm (for wasm-opt and the browser tests). Please install it, then try again." >&2; \
+	  exit 1; }
+	@echo "== Installing the npm packages (seconds)"
+	cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+browser: ## Install Chromium, where missing (another one: CHROMIUM=/path/to/chrome)
+	@[ -x "$(CHROMIUM)" ] || $(call debian,chromium,Chromium (CHROMIUM=/path/to/chrome names another one))
+
+nginx: ## Install nginx for the test behind a proxy, where missing
+	@command -v nginx >/dev/null || $(call debian,nginx-light,nginx)
+
+# $(call debian,PACKAGE,WHAT): install a Debian package if we may, else say what is missing.
+debian = { \
+	  if ! command -v apt-get >/dev/null; then may=no; elif [ "$$(id -u)" = 0 ]; then may="env"; \
+	  elif sudo -n true 2>/dev/null; then may="sudo env"; else may=no; fi; \
+	  [ "$$may" != no ] || { echo "Missing: $(2). Please install it (Debian, Ubuntu: sudo apt-get install $(1)), then try again." >&2; exit 1; }; \
+	  echo "== Installing $(1) with apt-get (about 1 minute)"; \
+	  $$may apt-get update -qq; \
+	  $$may DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null </dev/null; }
+
+comma := ,
+
+.PHONY: run test dev build lint rust-test release-check e2e screenshots clean help toolchain tools node_modules browser nginx
