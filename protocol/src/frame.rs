@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Code, Epoch, InviteId, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId, TimeStamp,
-    User, UserId,
+    Code, Epoch, InviteId, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId,
+    TimeStamp, User, UserId,
 };
 
 /// WebSocket close codes that Natter gives a meaning (RFC 6455 7.4; 4000 to 4999 are ours to define).

@@ -22,7 +22,9 @@ pub mod text;
 mod timeline;
 
 pub use fault::{Code, Fault};
-pub use frame::{ClientFrame, Head, LiveMessage, Position, Refused, SendMessage, ServerFrame, SessionHead, close};
+pub use frame::{
+    ClientFrame, Head, LiveMessage, Position, Refused, SendMessage, ServerFrame, SessionHead, close,
+};
 pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 pub use model::{Invited, Me, Message, Presence, Snapshot, SnapshotSession, User};
 pub use outbox::{Outbox, Pending, PendingState};

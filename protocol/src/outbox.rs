@@ -79,9 +79,16 @@ impl Outbox {
         Some(pending.session_id)
     }
 
+    /// Takes out a refused message. One that is still under way stays: it may be stored already.
+    pub fn take_failed(&mut self, message_id: MessageId) -> Option<Pending> {
+        let failed = |p: &Pending| p.message_id == message_id && matches!(p.state, PendingState::Failed(_));
+        let at = self.pending.iter().position(failed)?;
+        Some(self.pending.remove(at))
+    }
+
     /// Sends a refused message once more, after everything written since.
     pub fn retry(&mut self, message_id: MessageId) -> Option<SessionId> {
-        let mut pending = self.settle(message_id)?;
+        let mut pending = self.take_failed(message_id)?;
         pending.state = PendingState::Waiting;
         let session_id = pending.session_id;
         self.pending.push(pending);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
-    Outbox, Outcome, Pending, PendingState, Position, Presence, Refused, SearchNotice, Seq, ServerFrame,
+    Outbox, Outcome, Pending, PendingState, Position, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame,
     SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
 };
 
@@ -37,7 +37,7 @@ pub enum Change {
     Unread(SessionId),
     /// Somebody is writing; good for 5 s.
     Typing(SessionId, UserId),
-    /// A message from somebody else arrived just now.
+    /// A message from somebody else arrived just now, or while the client was away.
     Arrived(SessionId, MessageId),
     /// The invitations that wait for an answer, one's own or the other side's, changed.
     Invitations,
@@ -121,6 +121,8 @@ pub struct Sync {
     invited: BTreeMap<InviteId, String>,
     asked: BTreeMap<InviteId, String>,
     outbox: Outbox,
+    /// What the last `Hello` said: the server answers to that, whatever happened since.
+    hello: BTreeMap<SessionId, Position>,
 }
 
 impl Sync {
@@ -135,8 +137,7 @@ impl Sync {
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sessions = snapshot.sessions.iter().map(|(id, session)| {
             let SessionHead { epoch, rev, last_seq, read_seq, ref users } = session.head;
-            let timeline =
-                Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
+            let timeline = Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
             (*id, Conversation { timeline, users: users.clone(), last_seq, read_seq })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
@@ -150,6 +151,7 @@ impl Sync {
             invited: snapshot.invited.iter().map(|i| (i.invite_id, i.username.clone())).collect(),
             asked: asked.collect(),
             outbox: Outbox::default(),
+            hello: BTreeMap::new(),
         }
     }
 
@@ -174,10 +176,7 @@ impl Sync {
     /// Invitations that wait for one's own answer, oldest first.
     #[must_use]
     pub fn invited(&self) -> Vec<Invited> {
-        self.invited
-            .iter()
-            .map(|(id, name)| Invited { invite_id: *id, username: name.clone() })
-            .collect()
+        self.invited.iter().map(|(id, name)| Invited { invite_id: *id, username: name.clone() }).collect()
     }
 
     /// One's own invitations that wait for an answer, by the name asked for.
@@ -195,26 +194,30 @@ impl Sync {
     /// The rows of a session: what is stored, by place, then what is on its way.
     #[must_use]
     pub fn rows(&self, session_id: SessionId) -> Vec<Row> {
-        let stored = self.sessions.get(&session_id).into_iter().flat_map(|s| s.timeline.messages().values());
-        let on_its_way = self.outbox.pending().iter().filter(|p| p.session_id == session_id);
-        stored.map(Row::stored).chain(on_its_way.map(|p| Row::pending(p, self.me))).collect()
+        let stored = self.sessions.get(&session_id).into_iter().flat_map(|s| s.timeline.messages());
+        stored.map(Row::stored).chain(self.rows_on_their_way(session_id)).collect()
     }
 
     /// The newest row of a session.
     #[must_use]
     pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
-        let on_its_way = self.outbox.pending().iter().rfind(|p| p.session_id == session_id);
-        on_its_way.map(|p| Row::pending(p, self.me)).or_else(|| {
-            self.sessions.get(&session_id)?.timeline.messages().values().next_back().map(Row::stored)
+        self.rows_on_their_way(session_id)
+            .next_back()
+            .or_else(|| self.sessions.get(&session_id)?.timeline.messages().next_back().map(Row::stored))
+    }
+
+    fn rows_on_their_way(&self, session_id: SessionId) -> impl DoubleEndedIterator<Item = Row> {
+        let on_its_way = move |p: &&Pending| p.session_id == session_id;
+        self.me.into_iter().flat_map(move |me| {
+            self.outbox.pending().iter().filter(on_its_way).map(move |p| Row::pending(p, me))
         })
     }
 
     /// The socket is open: gives the `Hello` to send.
     pub fn connected(&mut self) -> ClientFrame {
-        let sessions = self.sessions.iter().map(|(id, session)| {
-            (*id, Position { rev: session.timeline.rev(), epoch: session.timeline.epoch() })
-        });
-        ClientFrame::Hello { sessions: sessions.collect() }
+        let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
+        self.hello = self.sessions.iter().map(|(id, session)| (*id, position(session))).collect();
+        ClientFrame::Hello { sessions: self.hello.clone() }
     }
 
     /// The socket is gone: every answer under way is lost.
@@ -231,7 +234,13 @@ impl Sync {
     /// The name is made here, by the client, and `now` is this client's clock.
     pub fn send(&mut self, session_id: SessionId, data: String, now: TimeStamp) -> (MessageId, Step) {
         let message_id = MessageId::new();
-        self.outbox.push(Pending { message_id, session_id, data, written: now, state: PendingState::Waiting });
+        self.outbox.push(Pending {
+            message_id,
+            session_id,
+            data,
+            written: now,
+            state: PendingState::Waiting,
+        });
         let mut step = Step::default();
         step.changes.push(Change::Rows(session_id));
         self.flush(&mut step);
@@ -251,7 +260,7 @@ impl Sync {
     /// Lets go of a refused message. Returns its text.
     pub fn discard(&mut self, message_id: MessageId) -> (Option<String>, Step) {
         let mut step = Step::default();
-        let dropped = self.outbox.settle(message_id).map(|pending| {
+        let dropped = self.outbox.take_failed(message_id).map(|pending| {
             step.changes.push(Change::Rows(pending.session_id));
             pending.data
         });
@@ -316,6 +325,7 @@ impl Sync {
             ServerFrame::Drain { after_ms } => step.changes.push(Change::Drain(after_ms)),
             ServerFrame::Unknown => {}
         }
+        self.flush(&mut step); // every answer may have made room for the next message
         step
     }
 
@@ -327,11 +337,10 @@ impl Sync {
         self.asked.clear();
         self.sessions.retain(|id, _| heads.contains_key(id));
         step.changes.push(Change::Sessions);
+        let hello = std::mem::take(&mut self.hello);
         for (session_id, head) in heads {
-            let known = self.sessions.contains_key(&session_id);
+            let named = hello.get(&session_id);
             let session = self.sessions.entry(session_id).or_default();
-            let stale = session.timeline.epoch().is_some_and(|own| own != head.epoch)
-                || session.timeline.rev() > head.rev;
             session.users = head.users;
             session.last_seq = head.last_seq;
             if session.read_seq > head.read_seq {
@@ -340,19 +349,20 @@ impl Sync {
             session.read_seq = session.read_seq.max(head.read_seq);
             session.timeline.observe(Head { epoch: head.epoch, rev: head.rev });
             step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
-            if stale {
-                session.timeline.expect_page(); // a Reset is on its way
-            } else if known && session.timeline.is_behind() {
-                session.timeline.expect_page(); // named in Hello: the first page comes unasked
-            } else {
-                self.fetch(session_id, step);
+            // What was named and does not stand at the head is answered unasked: by a page, or by a Reset.
+            match named {
+                Some(position)
+                    if position.rev != head.rev || position.epoch.is_some_and(|e| e != head.epoch) =>
+                {
+                    session.timeline.expect_page(position.rev);
+                }
+                _ => self.fetch(session_id, step),
             }
         }
         step.changes.extend([Change::Invitations, Change::Ready]);
-        self.flush(step);
     }
 
-    fn acknowledged(&mut self, id: MessageId, seq: Seq, rev: crate::Rev, at: TimeStamp, step: &mut Step) {
+    fn acknowledged(&mut self, id: MessageId, seq: Seq, rev: Rev, at: TimeStamp, step: &mut Step) {
         let Some(pending) = self.outbox.settle(id) else { return };
         let session_id = pending.session_id;
         let sender = self.me.expect("a client that sends was welcomed");
@@ -367,27 +377,21 @@ impl Sync {
             deleted_at: None,
         };
         let session = self.sessions.entry(session_id).or_default();
-        match session.timeline.apply(message.clone()) {
-            Applied::Next => {}
-            // An old answer to a retry: a page brought the message, perhaps in a later state, or will.
-            Applied::Repeat => {}
-            // Its own row must not blink while the page that fills the gap is under way.
-            Applied::Gap => session.timeline.hold(message),
+        // The answer to a retry may stand for a later state of the message. Whoever retries was away, so a page
+        // with that state is on its way; until it is here the row is held as it was written, and does not blink.
+        if session.timeline.is_fetching() || session.timeline.apply(message.clone()) == Applied::Gap {
+            session.timeline.hold(message);
         }
         session.last_seq = session.last_seq.max(seq);
         step.changes.push(Change::Rows(session_id));
         self.mark_read(session_id, seq, step);
         self.fetch(session_id, step);
-        self.flush(step);
     }
 
     fn refused(&mut self, refused: Refused, step: &mut Step) {
         let fault = Fault::new(refused.code, refused.reason.clone());
         match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
-            Some(session_id) => {
-                step.changes.push(Change::Rows(session_id));
-                self.flush(step);
-            }
+            Some(session_id) => step.changes.push(Change::Rows(session_id)),
             None => {
                 if refused.code == Code::Gone
                     && let Some(id) = refused.invite_id
@@ -428,26 +432,36 @@ impl Sync {
     fn page(
         &mut self,
         session_id: SessionId,
-        (epoch, from, to, more): (Epoch, crate::Rev, crate::Rev, bool),
+        (epoch, from, to, more): (Epoch, Rev, Rev, bool),
         messages: Vec<Message>,
         step: &mut Step,
     ) {
         let session = self.sessions.entry(session_id).or_default();
-        let settled: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
-        let newest = messages.iter().map(|m| m.seq).max().unwrap_or_default();
+        let held = session
+            .timeline
+            .messages()
+            .next_back()
+            .map(|m| m.seq)
+            .filter(|_| session.timeline.rev() > Rev(0));
+        let brought: Vec<_> = messages.iter().map(|m| (m.message_id, m.seq, m.sender)).collect();
         if session.timeline.apply_page(epoch, from, to, more, messages) {
-            session.last_seq = session.last_seq.max(newest);
-            for id in settled {
-                self.outbox.settle(id);
-            }
             step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
+            for (id, seq, sender) in brought {
+                session.last_seq = session.last_seq.max(seq);
+                self.outbox.settle(id);
+                if self.me != Some(sender) && held.is_some_and(|held| seq > held) {
+                    step.changes.push(Change::Arrived(session_id, id));
+                }
+            }
         }
         self.fetch(session_id, step);
-        self.flush(step);
     }
 
     fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
-        self.sessions.entry(session_id).or_default().timeline.observe(head);
+        let timeline = &mut self.sessions.entry(session_id).or_default().timeline;
+        timeline.observe(head);
+        // Heads also come after the server forgot what a slow reader had not taken, pages included.
+        timeline.answers_lost();
         self.fetch(session_id, step);
     }
 
@@ -551,10 +565,10 @@ impl Row {
         }
     }
 
-    fn pending(pending: &Pending, me: Option<UserId>) -> Self {
+    fn pending(pending: &Pending, me: UserId) -> Self {
         Self {
             message_id: pending.message_id,
-            sender: me.expect("only a user who is signed in writes"),
+            sender: me,
             data: pending.data.clone(),
             time_stamp: pending.written,
             seq: None,

@@ -42,7 +42,11 @@ mod tests {
         assert!(check_message("a").is_ok());
         assert!(check_message(&"a".repeat(16_384)).is_ok());
         assert_eq!(check_message(&"a".repeat(16_385)).unwrap_err().error, Code::TooLong);
-        assert_eq!(check_message(&"ä".repeat(8_193)).unwrap_err().error, Code::TooLong, "bytes, not characters");
+        assert_eq!(
+            check_message(&"ä".repeat(8_193)).unwrap_err().error,
+            Code::TooLong,
+            "bytes, not characters"
+        );
     }
 
     #[test]

@@ -29,8 +29,10 @@ pub struct Timeline {
     floor: Seq,
     /// Whether there are messages before `floor`.
     more: bool,
+    /// Also holds changed messages from before `floor`: the history may bring an earlier state of them.
     messages: BTreeMap<Seq, Message>,
-    fetching: bool,
+    /// The change after which a page is on its way.
+    fetching: Option<Rev>,
 }
 
 impl Timeline {
@@ -40,7 +42,7 @@ impl Timeline {
     pub fn from_newest(head: Head, messages: Vec<Message>, more: bool) -> Self {
         let messages: BTreeMap<_, _> = messages.into_iter().map(|m| (m.seq, m)).collect();
         let floor = if more { messages.keys().next().copied().unwrap_or_default() } else { Seq(0) };
-        Self { epoch: Some(head.epoch), rev: head.rev, head: head.rev, floor, more, messages, fetching: false }
+        Self { epoch: Some(head.epoch), rev: head.rev, head: head.rev, floor, more, messages, fetching: None }
     }
 
     /// The history this belongs to, once known.
@@ -56,9 +58,8 @@ impl Timeline {
     }
 
     /// The messages held, by place.
-    #[must_use]
-    pub fn messages(&self) -> &BTreeMap<Seq, Message> {
-        &self.messages
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        self.messages.range(self.floor..).map(|(_, message)| message)
     }
 
     /// Whether there are older messages than those held.
@@ -71,6 +72,12 @@ impl Timeline {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.head > self.rev
+    }
+
+    /// Whether a page is on its way.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        self.fetching.is_some()
     }
 
     /// Applies a live change.
@@ -107,7 +114,9 @@ impl Timeline {
             return false;
         }
         self.epoch = Some(epoch);
-        self.fetching = false;
+        if self.fetching == Some(from) {
+            self.fetching = None; // a page asked for earlier does not answer the later question
+        }
         if to > self.rev {
             self.rev = to;
             for message in messages {
@@ -131,13 +140,15 @@ impl Timeline {
     }
 
     /// Adds older messages, as the history endpoint gives them. `more` says whether there are still older ones.
+    /// Ignores what does not join on to what is held: an answer from before a reset, or one that came twice.
     pub fn prepend(&mut self, messages: Vec<Message>, more: bool) {
+        let joins = messages.last().is_none_or(|newest| newest.seq >= Seq(self.floor.0 - 1));
+        let is_older = messages.first().is_none_or(|oldest| oldest.seq < self.floor);
+        if !(self.more && joins && is_older) {
+            return;
+        }
         self.more = more;
-        self.floor = match messages.first() {
-            _ if !more => Seq(0),
-            Some(oldest) => self.floor.min(oldest.seq),
-            None => self.floor,
-        };
+        self.floor = messages.first().filter(|_| more).map_or(Seq(0), |oldest| oldest.seq);
         for message in messages {
             self.insert(message);
         }
@@ -145,24 +156,31 @@ impl Timeline {
 
     /// The change after which to ask for a page, when one is missing and none is on its way. Asking is noted.
     pub fn take_fetch(&mut self) -> Option<Rev> {
-        (self.is_behind() && !std::mem::replace(&mut self.fetching, true)).then_some(self.rev)
+        if !self.is_behind() || self.is_fetching() {
+            return None;
+        }
+        self.fetching = Some(self.rev);
+        self.fetching
     }
 
-    /// Notes that the server sends the next page unasked.
-    pub(crate) fn expect_page(&mut self) {
-        self.fetching = true;
+    /// Notes that the server sends the page after this change unasked.
+    pub(crate) fn expect_page(&mut self, after: Rev) {
+        self.fetching = Some(after);
     }
 
-    /// Notes that the connection is gone, and with it every answer under way.
+    /// The server may have forgotten what it was about to send: what is missing has to be asked for again.
+    pub fn answers_lost(&mut self) {
+        self.fetching = None;
+    }
+
+    /// The connection is gone, and with it every answer under way. Where the session stands is told anew.
     pub fn disconnected(&mut self) {
-        self.fetching = false;
+        self.fetching = None;
+        self.head = self.rev;
     }
 
     /// A row is replaced only by a later state of itself: pages and history may overtake one another.
     fn insert(&mut self, message: Message) {
-        if message.seq < self.floor {
-            return;
-        }
         match self.messages.get(&message.seq) {
             Some(held) if held.rev > message.rev => {}
             _ => {
