@@ -5,6 +5,7 @@
 //! and redraws what it names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, RangeBounds};
 
 use crate::{
     Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
@@ -198,6 +199,16 @@ impl Sync {
         stored.map(Row::stored).chain(self.rows_on_their_way(session_id)).collect()
     }
 
+    /// Those rows of a session that lie in a range of places. What is on its way comes after every place, so it
+    /// is only in a range without an end. For a page that shows a part of a long session.
+    #[must_use]
+    pub fn rows_in(&self, session_id: SessionId, range: impl RangeBounds<Seq>) -> Vec<Row> {
+        let open_end = matches!(range.end_bound(), Bound::Unbounded);
+        let stored = self.sessions.get(&session_id).into_iter().flat_map(|s| s.timeline.messages_in(&range));
+        let on_its_way = open_end.then(|| self.rows_on_their_way(session_id));
+        stored.map(Row::stored).chain(on_its_way.into_iter().flatten()).collect()
+    }
+
     /// The newest row of a session.
     #[must_use]
     pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
@@ -245,6 +256,24 @@ impl Sync {
         step.changes.push(Change::Rows(session_id));
         self.flush(&mut step);
         (message_id, step)
+    }
+
+    /// Takes back messages that an earlier run of this client wrote and never saw acknowledged, oldest first. They
+    /// keep their names, so what the server has stored already stays one message. Those of unknown sessions are
+    /// dropped.
+    pub fn restore(&mut self, written: impl IntoIterator<Item = Pending>) -> Step {
+        let mut step = Step::default();
+        for pending in written {
+            let Some(session) = self.sessions.get(&pending.session_id) else { continue };
+            let stored = session.timeline.messages().any(|m| m.message_id == pending.message_id);
+            let held = self.outbox.pending().iter().any(|p| p.message_id == pending.message_id);
+            if !stored && !held {
+                step.changes.push(Change::Rows(pending.session_id));
+                self.outbox.push(pending);
+            }
+        }
+        self.flush(&mut step);
+        step
     }
 
     /// Sends a refused message once more.

@@ -4,6 +4,7 @@
 //! it applies nothing more until the server's pages have filled it, so there is never a silent hole.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 
 use crate::{Epoch, Head, Message, Rev, Seq};
 
@@ -60,6 +61,11 @@ impl Timeline {
     /// The messages held, by place.
     pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
         self.messages.range(self.floor..).map(|(_, message)| message)
+    }
+
+    /// The messages held in a range of places.
+    pub fn messages_in(&self, range: &impl RangeBounds<Seq>) -> impl DoubleEndedIterator<Item = &Message> {
+        self.messages().filter(move |message| range.contains(&message.seq))
     }
 
     /// Whether there are older messages than those held.

@@ -1,0 +1,223 @@
+//! One value for every word of the wire; the golden files beside this one hold the same as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use protocol::api::{Loaded, LoadedMessage, LoadedSession};
+use protocol::{
+    Answer, Asked, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
+    Position, Presence, Refused, Rev, Search, SearchNotice, SendMessage, Seq, ServerFrame, SessionHead,
+    SessionId, TimeStamp, User, UserId,
+};
+
+pub fn client_frames() -> Vec<(&'static str, ClientFrame)> {
+    let ask = |session_id, leave| {
+        ClientFrame::Search(Search::Ask(Asked { username: "Bob".into(), session_id, leave }))
+    };
+    let answer = |answer| ClientFrame::Search(Search::Answer { invite_id: invite(), answer });
+    let message = |sender| {
+        ClientFrame::Message(SendMessage {
+            session_id: talk(),
+            message_id: hello().message_id,
+            data: hello().data,
+            time_stamp: None,
+            sender,
+        })
+    };
+    let positions = [
+        (talk(), Position { rev: Rev(7), epoch: Some(epoch()) }),
+        (other_talk(), Position { rev: Rev(0), epoch: None }),
+    ];
+    vec![
+        ("hello", ClientFrame::Hello { sessions: positions.into() }),
+        ("hello_empty", ClientFrame::Hello { sessions: BTreeMap::new() }),
+        ("message", message(None)),
+        ("message_with_sender", message(Some(ada()))),
+        ("search", ask(None, false)),
+        ("search_leave", ask(None, true)),
+        ("search_into_session", ask(Some(talk()), false)),
+        ("search_accept", answer(Answer::Accepted)),
+        ("search_reject", answer(Answer::Rejected)),
+        ("search_cancel", answer(Answer::Cancelled)),
+        ("read", ClientFrame::Read { session_id: talk(), seq: Seq(5) }),
+        ("typing", ClientFrame::Typing { session_id: talk() }),
+        ("fetch", ClientFrame::Fetch { session_id: talk(), rev: Rev(7) }),
+        (
+            "edit",
+            ClientFrame::Edit {
+                session_id: talk(),
+                message_id: hello().message_id,
+                data: "hello Bob".into(),
+            },
+        ),
+        ("delete", ClientFrame::Delete { session_id: talk(), message_id: hello().message_id }),
+        ("pong", ClientFrame::Pong {}),
+    ]
+}
+
+pub fn server_frames() -> Vec<(&'static str, ServerFrame)> {
+    let mut frames = session_frames();
+    frames.extend(refusals().map(|(name, refused)| (name, ServerFrame::Refused(refused))));
+    frames.extend(search_notices().into_iter().map(|(name, notice)| (name, ServerFrame::Search(notice))));
+    frames
+}
+
+fn session_frames() -> Vec<(&'static str, ServerFrame)> {
+    let (session_id, epoch) = (talk(), epoch());
+    let Message { message_id, seq, rev, time_stamp, .. } = hello();
+    let head = SessionHead { epoch, rev: Rev(9), last_seq: Seq(6), read_seq: Seq(5), users: users() };
+    let live = |message| ServerFrame::Message(LiveMessage { session_id, message });
+    let page =
+        |more, messages| ServerFrame::Page { session_id, epoch, from: Rev(4), to: Rev(9), more, messages };
+    vec![
+        ("welcome", ServerFrame::Welcome { user_id: ada(), sessions: [(session_id, head)].into() }),
+        ("welcome_empty", ServerFrame::Welcome { user_id: ada(), sessions: BTreeMap::new() }),
+        ("ack", ServerFrame::Ack { message_id, seq, rev, time_stamp }),
+        ("message", live(hello())),
+        ("message_edited", live(edited())),
+        ("message_deleted", live(deleted())),
+        ("page", page(true, vec![hello(), edited(), deleted()])),
+        ("page_empty", page(false, vec![])),
+        ("heads", ServerFrame::Heads { sessions: [(session_id, Head { epoch, rev: Rev(9) })].into() }),
+        ("reset", ServerFrame::Reset { session_id, epoch, rev: Rev(9) }),
+        (
+            "session",
+            ServerFrame::Session {
+                session_id,
+                epoch,
+                users: [(ada(), "Ada".into()), (bob(), "Bob".into())].into(),
+            },
+        ),
+        ("read", ServerFrame::Read { session_id, seq: Seq(5) }),
+        ("status_online", ServerFrame::Status { user_id: bob(), status: Presence::Online }),
+        ("status_offline", ServerFrame::Status { user_id: bob(), status: Presence::Offline }),
+        ("typing", ServerFrame::Typing { session_id, user_id: bob() }),
+        ("drain", ServerFrame::Drain { after_ms: 1500 }),
+    ]
+}
+
+fn refusals() -> [(&'static str, Refused); 5] {
+    let of = |code: Code| Refused {
+        message_id: None,
+        session_id: None,
+        invite_id: None,
+        username: None,
+        code,
+        reason: code.reason().into(),
+    };
+    [
+        ("refused_malformed", of(Code::Malformed)),
+        (
+            "refused_message",
+            Refused { message_id: Some(hello().message_id), session_id: Some(talk()), ..of(Code::TooLong) },
+        ),
+        ("refused_session", Refused { session_id: Some(talk()), ..of(Code::NotFound) }),
+        ("refused_answer", Refused { invite_id: Some(invite()), ..of(Code::Gone) }),
+        ("refused_search", Refused { username: Some("Ada".into()), ..of(Code::Yourself) }),
+    ]
+}
+
+fn search_notices() -> Vec<(&'static str, SearchNotice)> {
+    let outcome = |status, reason: &str, invite_id, session_id| SearchNotice::Outcome {
+        username: "Bob".into(),
+        status,
+        reason: reason.into(),
+        invite_id,
+        session_id,
+    };
+    let closed = |status| SearchNotice::Closed { invite_id: invite(), status };
+    vec![
+        ("search_invited", SearchNotice::Invited { invite_id: invite(), username: "Ada".into() }),
+        ("search_pending", outcome(Outcome::Pending, "Bob has your invitation.", Some(invite()), None)),
+        ("search_accepted", outcome(Outcome::Accepted, "Bob accepted.", Some(invite()), Some(talk()))),
+        ("search_rejected", outcome(Outcome::Rejected, "Bob rejected.", Some(invite()), None)),
+        (
+            "search_offline",
+            outcome(Outcome::Offline, "Bob is offline, cannot establish session.", None, None),
+        ),
+        ("search_no_user", outcome(Outcome::NoUser, "There is no user with this name.", None, None)),
+        (
+            "search_already_connected",
+            outcome(Outcome::AlreadyConnected, "You talk to Bob already.", None, Some(talk())),
+        ),
+        ("search_cancelled", outcome(Outcome::Cancelled, "You took it back.", Some(invite()), None)),
+        ("search_closed_accepted", closed(Answer::Accepted)),
+        ("search_closed_rejected", closed(Answer::Rejected)),
+        ("search_closed_cancelled", closed(Answer::Cancelled)),
+    ]
+}
+
+pub fn loaded() -> Loaded {
+    let messages: BTreeMap<MessageId, LoadedMessage> = [hello(), edited(), deleted()].map(Into::into).into();
+    let names = [(ada(), "Ada".into()), (bob(), "Bob".into())];
+    let empty = LoadedSession { user_ids: BTreeMap::from(names.clone()), messages: BTreeMap::new() };
+    [(talk(), LoadedSession { user_ids: names.into(), messages }), (other_talk(), empty)].into()
+}
+
+fn users() -> BTreeMap<UserId, User> {
+    let user = |name: &str, status| User { username: name.into(), status };
+    [(ada(), user("Ada", Presence::Online)), (bob(), user("Bob", Presence::Offline))].into()
+}
+
+pub fn hello() -> Message {
+    Message {
+        message_id: id("0198c0de-0000-7000-8000-000000000011"),
+        data: "hello".into(),
+        time_stamp: TimeStamp(1_790_000_000_000),
+        sender: ada(),
+        seq: Seq(5),
+        rev: Rev(7),
+        edited_at: None,
+        deleted_at: None,
+    }
+}
+
+fn edited() -> Message {
+    Message {
+        message_id: id("0198c0de-0000-7000-8000-000000000012"),
+        data: "good morning\nall".into(),
+        seq: Seq(3),
+        rev: Rev(8),
+        edited_at: Some(TimeStamp(1_790_000_060_000)),
+        ..hello()
+    }
+}
+
+fn deleted() -> Message {
+    Message {
+        message_id: id("0198c0de-0000-7000-8000-000000000013"),
+        data: String::new(),
+        seq: Seq(4),
+        rev: Rev(9),
+        deleted_at: Some(TimeStamp(1_790_000_120_000)),
+        ..hello()
+    }
+}
+
+pub fn ada() -> UserId {
+    id("0198c0de-0000-7000-8000-000000000001")
+}
+
+fn bob() -> UserId {
+    id("0198c0de-0000-7000-8000-000000000002")
+}
+
+pub fn talk() -> SessionId {
+    id("0198c0de-0000-7000-8000-0000000000a1")
+}
+
+fn other_talk() -> SessionId {
+    id("0198c0de-0000-7000-8000-0000000000a2")
+}
+
+fn epoch() -> Epoch {
+    id("0198c0de-0000-7000-8000-0000000000e1")
+}
+
+pub fn invite() -> InviteId {
+    id("0198c0de-0000-7000-8000-0000000000b1")
+}
+
+fn id<T: std::str::FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
