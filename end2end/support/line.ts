@@ -1,0 +1,82 @@
+// The line between one page and the server, with a hand on it: what crosses can be held, dropped or answered.
+
+import type { WebSocketRoute } from '@playwright/test';
+
+import type { Chat } from '../pages/chat';
+
+export type Frame = { type: string } & Record<string, unknown>;
+
+/** Decides about one frame: `true` lets it pass. May act on the line itself. */
+type Decide = (frame: Frame) => boolean;
+
+export class Line {
+  /** Everything that crossed or tried to, in order. */
+  readonly said: Frame[] = [];
+  readonly heard: Frame[] = [];
+  /** How often the page has connected. */
+  connections = 0;
+
+  private page: WebSocketRoute | undefined;
+  private server: WebSocketRoute | undefined;
+  private decideSaid: Decide = () => true;
+  private decideHeard: Decide = () => true;
+  private held: string[] | undefined;
+
+  /** Puts the hand on the line of a page, which is loaded anew for it. */
+  static async tap(chat: Chat): Promise<Line> {
+    const line = new Line();
+    await chat.page.routeWebSocket(/\/ws$/, (page) => line.connected(page));
+    await chat.reload();
+    return line;
+  }
+
+  private connected(page: WebSocketRoute): void {
+    this.connections += 1;
+    const server = page.connectToServer();
+    this.page = page;
+    this.server = server;
+    page.onMessage((text) => {
+      const frame = JSON.parse(String(text)) as Frame;
+      this.said.push(frame);
+      if (!this.decideSaid(frame)) return;
+      if (this.held) this.held.push(String(text));
+      else server.send(text);
+    });
+    server.onMessage((text) => {
+      const frame = JSON.parse(String(text)) as Frame;
+      this.heard.push(frame);
+      if (this.decideHeard(frame)) page.send(text);
+    });
+  }
+
+  /** Only frames that `decide` agrees to go from the page to the server. */
+  onSaid(decide: Decide): void {
+    this.decideSaid = decide;
+  }
+
+  /** Only frames that `decide` agrees to go from the server to the page. */
+  onHeard(decide: Decide): void {
+    this.decideHeard = decide;
+  }
+
+  /** The network becomes slow: what the page says goes nowhere until `release`. */
+  hold(): void {
+    this.held ??= [];
+  }
+
+  release(): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    for (const text of held) this.server?.send(text);
+  }
+
+  /** Says something to the page in the server's name. */
+  tell(frame: Frame): void {
+    this.page?.send(JSON.stringify(frame));
+  }
+
+  /** Cuts the line, as a network would. */
+  async cut(): Promise<void> {
+    await Promise.all([this.page?.close({ code: 1012 }), this.server?.close()]);
+  }
+}

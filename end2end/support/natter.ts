@@ -1,0 +1,85 @@
+// A real Natter: the release binary on a free port of 127.0.0.1, with its own data folder.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const BINARY = process.env.NATTER ?? resolve(__dirname, '../../target/release/natter');
+
+/** How long a start or an orderly end may take, in milliseconds. The server promises to be gone after 15 s. */
+const PATIENCE = 20_000;
+
+export class Natter {
+  /** What the server wrote to its log, all starts together. */
+  log = '';
+  private child: ChildProcess | undefined;
+
+  private constructor(
+    private readonly data: string,
+    private readonly args: string[],
+    private port: number,
+  ) {}
+
+  /** A server on a free port, with its limits off unless `args` say something else. */
+  static async start(args: string[] = ['--limits', 'off']): Promise<Natter> {
+    const data = await mkdtemp(join(tmpdir(), 'natter-end2end-'));
+    const natter = new Natter(data, args, 0);
+    await natter.start();
+    return natter;
+  }
+
+  /** Where it listens, without a slash at the end. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it again on the same port and data, after `stop` or `kill`. */
+  async start(): Promise<void> {
+    const child = spawn(BINARY, ['--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...this.args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NATTER_'))),
+    });
+    this.child = child;
+    child.stderr!.on('data', (chunk) => (this.log += chunk));
+    this.port = await new Promise<number>((listening, failed) => {
+      const late = setTimeout(() => failed(new Error(`${BINARY} is not listening.\n${this.log}`)), PATIENCE);
+      createInterface(child.stdout!).on('line', (line) => {
+        const port = /^Natter is listening on http:\/\/127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
+        if (!port) return;
+        clearTimeout(late);
+        listening(Number(port));
+      });
+      child.once('error', failed);
+      child.once('exit', (code) => failed(new Error(`${BINARY} ended with ${code}.\n${this.log}`)));
+    });
+    child.removeAllListeners('exit');
+  }
+
+  /** Ends it as an administrator would, and waits until it is gone. */
+  async stop(): Promise<void> {
+    await this.end('SIGTERM');
+  }
+
+  /** Ends it as a power cut would. */
+  async kill(): Promise<void> {
+    await this.end('SIGKILL');
+  }
+
+  /** Ends it, whatever state it is in, and removes its data. */
+  async dispose(): Promise<void> {
+    await this.end('SIGKILL');
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  private async end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.child;
+    this.child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE) });
+    child.kill(signal);
+    await gone;
+  }
+}

@@ -1,0 +1,128 @@
+// What every test stands on: its own server, people in their own browsers, and the watch for errors.
+
+import { type Browser, type BrowserContext, type BrowserContextOptions, type Page, expect, test as base } from '@playwright/test';
+
+import { Chat } from '../pages/chat';
+import { Natter } from './natter';
+
+export { expect } from '@playwright/test';
+
+/** Good enough for everybody in these tests. */
+export const PASSWORD = 'correct horse';
+
+interface Fixtures {
+  /** Settings for the server beyond address and data folder. */
+  settings: string[];
+  /** This test's own server. */
+  natter: Natter;
+  /** Names an error that this test brings about on purpose; every other one on any page fails the test. */
+  provokes: (error: RegExp) => void;
+  /** A browser of its own, at no page yet and signed in as nobody. */
+  visitor: (options?: BrowserContextOptions) => Promise<Page>;
+  /** Somebody registered and signed in, in a browser of their own, with the chat open and hydrated. */
+  person: (name: string, options?: BrowserContextOptions) => Promise<Chat>;
+  /** The same for somebody who is registered already: another browser of theirs. */
+  again: (name: string, options?: BrowserContextOptions) => Promise<Chat>;
+}
+
+export const test = base.extend<Fixtures>({
+  settings: [['--limits', 'off'], { option: true }],
+
+  natter: async ({ settings }, use, testInfo) => {
+    const natter = await Natter.start(settings);
+    await use(natter);
+    if (testInfo.status !== testInfo.expectedStatus) {
+      await testInfo.attach('server log', { body: natter.log, contentType: 'text/plain' });
+    }
+    await natter.dispose();
+  },
+
+  provokes: async ({}, use) => {
+    const patterns: RegExp[] = [];
+    errors.length = 0;
+    await use((error) => void patterns.push(error));
+    const surprises = errors.filter((error) => !patterns.some((pattern) => pattern.test(error)));
+    expect(surprises, 'errors on the pages of this test').toEqual([]);
+  },
+
+  visitor: async ({ browser, natter, provokes: _watched }, use) => {
+    const contexts: BrowserContext[] = [];
+    await use(async (options) => {
+      const context = await newContext(browser, { baseURL: natter.url, ...options });
+      contexts.push(context);
+      return context.newPage();
+    });
+    await Promise.all(contexts.map((context) => context.close()));
+  },
+
+  again: async ({ visitor }, use) => {
+    await use(async (name, options) => {
+      const page = await visitor(options);
+      await signIn(page, name);
+      const chat = new Chat(page, name);
+      await chat.open();
+      return chat;
+    });
+  },
+
+  person: async ({ natter, again }, use) => {
+    await use(async (name, options) => {
+      await register(natter.url, name);
+      return again(name, options);
+    });
+  },
+});
+
+// A worker runs one test at a time, so one list is enough.
+const errors: string[] = [];
+
+async function newContext(browser: Browser, options: BrowserContextOptions): Promise<BrowserContext> {
+  const context = await browser.newContext(options);
+  context.on('console', (message) => {
+    // A violation of the content security policy is among the errors.
+    if (message.type() === 'error') errors.push(`${message.text()} (${message.location().url})`);
+  });
+  context.on('weberror', (error) => errors.push(String(error.error().stack ?? error.error())));
+  return context;
+}
+
+/** Registers somebody the way a program would. */
+export async function register(url: string, name: string): Promise<void> {
+  const answer = await fetch(`${url}/api/register`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ Username: name, Password: PASSWORD }),
+  });
+  expect(answer.status, await answer.text()).toBe(200);
+}
+
+/** Signs a browser in without its pages: the cookie is shared with all of them. */
+export async function signIn(page: Page, name: string): Promise<void> {
+  const answer = await page.request.post('/api/login', { data: { Username: name, Password: PASSWORD } });
+  expect(answer.status(), await answer.text()).toBe(200);
+}
+
+/** Waits until the page has taken over from the server's HTML. */
+export async function hydrated(page: Page): Promise<void> {
+  await expect(page.locator('body[data-hydrated]')).toBeAttached();
+}
+
+/** Holds the WASM of every page in this browser back until the returned function is called. */
+export async function holdWasm(page: Page): Promise<() => void> {
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.context().route(/\.wasm(\?|$)/, async (route) => {
+    await released;
+    await route.continue().catch(() => undefined); // The page that asked may be gone by now.
+  });
+  return release;
+}
+
+/** Lets two people find each other, and leaves both in their conversation. Gives its SessionID. */
+export async function connect(one: Chat, other: Chat): Promise<string> {
+  await one.invite(other.name);
+  await other.accept(one.name);
+  const session = await other.session();
+  await one.openConversation(other.name);
+  return session;
+}

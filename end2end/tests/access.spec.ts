@@ -1,0 +1,214 @@
+// For everybody: keyboard alone, screen readers, small screens, light and dark.
+
+import AxeBuilder from '@axe-core/playwright';
+import type { Locator, Page } from '@playwright/test';
+
+import { PASSWORD, connect, expect, hydrated, register, signIn, test } from '../support/test';
+import { Line } from '../support/line';
+
+async function clean(page: Page, what: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const grave = violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
+  expect(grave, what).toEqual([]);
+}
+
+/** Nothing sticks out at the side, and nothing needs a second finger to read. */
+async function fits(page: Page, what: string): Promise<void> {
+  const { scroll, client } = await page.evaluate(() => ({
+    scroll: document.documentElement.scrollWidth,
+    client: document.documentElement.clientWidth,
+  }));
+  expect(scroll, what).toBeLessThanOrEqual(client);
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe finds nothing serious on any page, ${colorScheme}`, async ({ person, visitor, provokes }) => {
+    provokes(/the server responded with a status of 404/);
+    const page = await visitor({ colorScheme });
+    for (const path of ['/', '/login', '/register', '/login?Error=WrongPassword&Username=Ada', '/login?Registered=1&Username=Ada', '/no/such/page']) {
+      await page.goto(path);
+      await hydrated(page);
+      await clean(page, path);
+    }
+
+    const ada = await person('Ada', { colorScheme });
+    await clean(ada.page, 'the chat, empty');
+    const ben = await person('Ben', { colorScheme });
+    const cleo = await person('Cleo', { colorScheme });
+    await ada.searchFor('Nobody');
+    await expect(ada.answer).toContainText('Nobody');
+    await clean(ada.page, 'nobody found');
+    await cleo.invite('Ben');
+    await expect(ben.card('Cleo')).toBeVisible();
+    await clean(cleo.page, 'an invitation that waits');
+    await clean(ben.page, 'an invitation');
+    await connect(ada, ben);
+    const line = await Line.tap(ada);
+    await ada.send('hello');
+    await ben.send('hello yourself');
+    await ben.composer.pressSequentially('more');
+    await expect(ada.typing).toBeVisible();
+    line.onSaid((frame) => {
+      if (frame.type !== 'Message') return true;
+      line.tell({ type: 'Refused', MessageID: frame.MessageID, Code: 'Unavailable', Reason: 'Not today.' });
+      return false;
+    });
+    await ada.type('this fails');
+    await expect(ada.row('this fails')).toHaveAttribute('data-state', 'failed');
+    line.onSaid((frame) => frame.type !== 'Message');
+    await ada.type('this waits');
+    await expect(ada.row('this waits')).toHaveAttribute('data-state', 'pending');
+    await clean(ada.page, 'a conversation');
+  });
+}
+
+test('320 px are enough for every page', async ({ person, visitor, provokes }) => {
+  provokes(/the server responded with a status of 404/);
+  const small = { viewport: { width: 320, height: 568 }, hasTouch: true, isMobile: true };
+  const page = await visitor(small);
+  for (const path of ['/', '/login?Error=WrongPassword&Username=Ada', '/register?Error=NameTaken&Username=Ada', '/no/such/page']) {
+    await page.goto(path);
+    await hydrated(page);
+    await fits(page, path);
+    for (const field of await page.getByRole('textbox').all()) {
+      const size = await field.evaluate((field) => parseFloat(getComputedStyle(field).fontSize));
+      expect(size, 'smaller text makes phones zoom in').toBeGreaterThanOrEqual(16);
+    }
+  }
+
+  const name = 'Wolfeschlegelsteinhausenbergerdo';
+  const ada = await person('Ada', small);
+  await fits(ada.page, 'the chat, empty');
+  const other = await person(name);
+  await other.invite('Ada');
+  await expect(ada.card(name)).toBeVisible();
+  await fits(ada.page, 'an invitation');
+  await ada.accept(name);
+  await fits(ada.page, 'a conversation, empty');
+  await ada.composer.fill(`${'x'.repeat(300)} https://chat.example.org/${'long/'.repeat(40)}`);
+  await fits(ada.page, 'a long draft');
+  await ada.sendButton.tap();
+  await expect(ada.rows).toHaveAttribute('data-state', 'sent');
+  await fits(ada.page, 'a long word');
+  await expect(ada.sendButton).toBeInViewport({ ratio: 1 });
+  await expect(ada.composer).toBeInViewport({ ratio: 1 });
+  await ada.page.goto('/');
+  await hydrated(ada.page);
+  await fits(ada.page, 'the list');
+  await expect(ada.entry(name)).toBeVisible();
+});
+
+test('a keyboard alone gets from the login to a sent message', async ({ natter, person, visitor }) => {
+  const ben = await person('Ben');
+  await register(natter.url, 'Ada');
+  const page = await visitor();
+  const keys = page.keyboard;
+
+  /** Tabs until something has the focus, and checks that one can see where it is. */
+  async function tabTo(what: Locator): Promise<void> {
+    for (let step = 0; step < 40; step++) {
+      if (await what.evaluate((element) => element === document.activeElement)) {
+        const visible = await what.evaluate((element) => {
+          const style = getComputedStyle(element);
+          return element.matches(':focus-visible') && (style.outlineStyle !== 'none' || style.boxShadow !== 'none');
+        });
+        expect(visible, `the focus shows on ${what}`).toBe(true);
+        return;
+      }
+      await keys.press('Tab');
+    }
+    throw new Error(`40 tabs do not reach ${what}`);
+  }
+
+  await page.goto('/login');
+  await hydrated(page);
+  await tabTo(page.getByLabel('Name'));
+  await keys.type('Ada');
+  await tabTo(page.getByLabel('Password'));
+  await keys.type(PASSWORD);
+  await keys.press('Enter');
+  await expect(page.getByRole('navigation', { name: 'Conversations' })).toBeVisible();
+  await hydrated(page);
+
+  await tabTo(page.getByRole('search').getByRole('textbox', { name: 'Search' }));
+  await keys.type('Ben');
+  await keys.press('Enter');
+  await expect(ben.card('Ada')).toBeVisible();
+  await ben.accept('Ada');
+  await tabTo(page.locator('a[data-session]').filter({ hasText: 'Ben' }));
+  await keys.press('Enter');
+  await expect(page.getByRole('textbox', { name: 'Message', exact: true })).toBeVisible();
+  await tabTo(page.getByRole('textbox', { name: 'Message', exact: true }));
+  await keys.type('no mouse was used');
+  await keys.press('Enter');
+  await expect(ben.row('no mouse was used')).toBeVisible();
+});
+
+test('a screen reader hears each new message once, and nothing else', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ada.reload();
+  const announcer = ada.page.locator('#announcer');
+  await expect(announcer).toHaveAttribute('aria-live', 'polite');
+  await expect(ada.page.locator('[aria-live=polite]')).toHaveCount(1);
+  await expect(announcer).toBeEmpty();
+  await announcer.evaluate((announcer) => {
+    const heard: string[] = [];
+    (window as unknown as { heard: string[] }).heard = heard;
+    let last = '';
+    new MutationObserver(() => {
+      const text = announcer.textContent!.trim();
+      if (text && text !== last) heard.push(text);
+      last = text;
+    }).observe(announcer, { childList: true, characterData: true, subtree: true });
+  });
+  const heard = () => ada.page.evaluate(() => (window as unknown as { heard: string[] }).heard);
+
+  await ada.send('my own');
+  await ben.composer.pressSequentially('hel');
+  await expect(ada.typing).toBeVisible();
+  await ben.composer.fill('');
+  await ben.send('hello');
+  await expect.poll(heard).toEqual(['Ben: hello']);
+  await ben.flood(session, Array.from({ length: 10 }, (_, index) => `burst ${index + 1}`));
+  await expect(ada.row('burst 10')).toBeVisible();
+  await expect.poll(async () => (await heard()).at(-1)).toMatch(/^\d+ new messages$/);
+  const words = (await heard()).slice(1);
+  expect(words.length, `a burst is not read out one by one: ${words}`).toBeLessThanOrEqual(3);
+});
+
+test('motion is reduced for those who ask for it', async ({ visitor }) => {
+  const page = await visitor({ reducedMotion: 'reduce' });
+  await page.goto('/');
+  await hydrated(page);
+  const moving = await page.evaluate(() =>
+    [...document.querySelectorAll('*')].filter((element) => {
+      const { animationName, animationDuration, transitionDuration } = getComputedStyle(element);
+      const seconds = Math.max(...transitionDuration.split(',').map(parseFloat));
+      return (animationName !== 'none' && parseFloat(animationDuration) > 0.01) || seconds > 0.01;
+    }).length,
+  );
+  expect(moving).toBe(0);
+});
+
+test('signing in on two machines works at the same time', async ({ person, again }) => {
+  const ada = await person('Ada');
+  const phone = await again('Ada', { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const ben = await person('Ben');
+  await connect(ben, ada);
+  await phone.openConversation('Ben');
+  await phone.composer.fill('from the phone');
+  // On a touch screen Enter breaks the line; the button sends.
+  await phone.composer.press('Enter');
+  await expect(phone.rows).toHaveCount(0);
+  await phone.composer.fill('from the phone');
+  await phone.sendButton.tap();
+  await expect(ben.row('from the phone')).toBeVisible();
+  await expect(ada.row('from the phone')).toBeVisible();
+  await signIn(phone.page, 'Ada'); // A second login of the same browser disturbs nothing.
+  await ben.send('to both');
+  await expect(phone.row('to both')).toBeVisible();
+});

@@ -1,0 +1,197 @@
+// Registering, signing in and out: with everything, before the WASM has arrived, and without JavaScript.
+
+import type { Page } from '@playwright/test';
+
+import { PASSWORD, connect, expect, holdWasm, hydrated, register, signIn, test } from '../support/test';
+import { Chat } from '../pages/chat';
+
+async function fill(page: Page, name: string, password: string): Promise<void> {
+  await page.getByLabel('Name').fill(name);
+  await page.getByLabel('Password').fill(password);
+}
+
+async function createAccount(page: Page, name: string, password = PASSWORD): Promise<void> {
+  await page.goto('/');
+  await page.getByRole('link', { name: 'Create an account' }).first().click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Create your account' })).toBeVisible();
+  await fill(page, name, password);
+  await page.getByRole('button', { name: 'Create account' }).click();
+}
+
+async function finishSigningIn(page: Page, name: string): Promise<void> {
+  await expect(page.getByRole('heading', { level: 1, name: 'Sign in' })).toBeVisible();
+  await expect(page.getByText('Your account is ready. Sign in to begin.')).toBeVisible();
+  await expect(page.getByLabel('Name')).toHaveValue(name);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('navigation', { name: 'Conversations' })).toBeVisible();
+  await expect(page.getByText(name, { exact: true }).first()).toBeVisible();
+}
+
+test('a visitor registers, signs in and is in the chat', async ({ visitor }) => {
+  const page = await visitor();
+  await createAccount(page, 'Ada');
+  await finishSigningIn(page, 'Ada');
+  await hydrated(page);
+});
+
+test('registering and signing in work while the WASM is still on its way', async ({ visitor }) => {
+  const page = await visitor();
+  await holdWasm(page);
+  await createAccount(page, 'Ada');
+  await finishSigningIn(page, 'Ada');
+  await expect(page.locator('body[data-hydrated]')).not.toBeAttached();
+});
+
+test('what is typed before the WASM arrives is kept', async ({ visitor }) => {
+  const page = await visitor();
+  const release = await holdWasm(page);
+  await page.goto('/register');
+  await fill(page, 'Ada', PASSWORD);
+  release();
+  await hydrated(page);
+  await expect(page.getByLabel('Name')).toHaveValue('Ada');
+  await expect(page.getByLabel('Password')).toHaveValue(PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await finishSigningIn(page, 'Ada');
+});
+
+test('a message begun before the WASM arrives is kept, and can be read beside', async ({ person, visitor }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ada.send('read me at once');
+
+  const page = await visitor();
+  await signIn(page, 'Ben');
+  const release = await holdWasm(page);
+  await page.goto(`/chat/${session}`);
+  const early = new Chat(page, 'Ben');
+  await expect(early.row('read me at once')).toBeVisible();
+  await early.composer.fill('typed before hydration');
+  release();
+  await hydrated(page);
+  await expect(early.composer).toHaveValue('typed before hydration');
+  await early.composer.press('Enter');
+  await expect(ada.row('typed before hydration')).toBeVisible();
+});
+
+test.describe('without JavaScript', () => {
+  const noScript = { javaScriptEnabled: false };
+
+  test('registering, signing in and signing out', async ({ visitor }) => {
+    const page = await visitor(noScript);
+    await createAccount(page, 'Ada');
+    await finishSigningIn(page, 'Ada');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await expect(page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
+  });
+
+  test('a refusal says why and keeps the name', async ({ natter, visitor }) => {
+    await register(natter.url, 'Ada');
+    const page = await visitor(noScript);
+    await createAccount(page, 'Ada');
+    await expect(page.getByRole('alert')).toContainText('This name is taken');
+    await expect(page.getByLabel('Name')).toHaveValue('Ada');
+    await expect(page.getByLabel('Password')).toHaveValue('');
+    await page.goto('/login');
+    await fill(page, 'Ada', 'not the password');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect(page.getByRole('alert')).toContainText('The password does not match this name');
+    await expect(page.getByLabel('Name')).toHaveValue('Ada');
+  });
+
+  test('reading', async ({ person, visitor }) => {
+    const ada = await person('Ada');
+    const ben = await person('Ben');
+    const session = await connect(ada, ben);
+    await ada.send('plain HTML');
+    const page = await visitor(noScript);
+    await signIn(page, 'Ben');
+    const reader = new Chat(page, 'Ben');
+    await page.goto('/');
+    await reader.entry('Ada').click();
+    expect(await reader.session()).toBe(session);
+    await expect(reader.row('plain HTML')).toBeVisible();
+  });
+});
+
+test('a refusal shows in place, says why and keeps the name', async ({ natter, visitor, provokes }) => {
+  provokes(/the server responded with a status of 4/);
+  await register(natter.url, 'Ada');
+  const page = await visitor();
+  const alert = page.getByRole('alert');
+
+  await page.goto('/register');
+  await hydrated(page);
+  await page.evaluate(() => (document.title = 'the same document'));
+  await fill(page, 'Ada', PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(alert).toContainText('This name is taken');
+  await expect(page.getByLabel('Name')).toHaveValue('Ada');
+  // Written with another alphabet's letters, this would look like an existing name.
+  await fill(page, 'Аda', PASSWORD);
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(alert).not.toContainText('This name is taken');
+  await expect(alert).not.toBeEmpty();
+  await fill(page, 'Ben', 'short');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(alert).toContainText(/password/i);
+  await expect(page).toHaveTitle('the same document');
+
+  await page.goto('/login');
+  await hydrated(page);
+  await fill(page, 'Nobody', PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(alert).toContainText('There is no user with this name');
+  await fill(page, 'Ada', 'not the password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(alert).toContainText('The password does not match this name');
+  await expect(page.getByLabel('Name')).toHaveValue('Ada');
+  await fill(page, 'aDA', PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('navigation', { name: 'Conversations' })).toBeVisible();
+});
+
+test('signing out ends the login in every tab of the browser', async ({ person }) => {
+  const ada = await person('Ada');
+  const other = new Chat(await ada.page.context().newPage(), 'Ada');
+  await other.open();
+  await ada.page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(ada.page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
+  await expect(ada.list).not.toBeVisible();
+  // The other tab's socket is closed, and it says where to go on instead of looking merely offline.
+  await expect(other.page.getByRole('link', { name: /sign in/i }).or(other.page.getByLabel('Password')).first()).toBeVisible();
+  await other.page.goto(`/chat/00000000-0000-7000-8000-000000000000`);
+  await expect(other.page).toHaveURL(/\/login$/);
+});
+
+test('somebody signed in is not asked to sign in again', async ({ person }) => {
+  const ada = await person('Ada');
+  for (const path of ['/login', '/register']) {
+    await ada.page.goto(path);
+    await expect(ada.list).toBeVisible();
+    expect(new URL(ada.page.url()).pathname).toBe('/');
+  }
+});
+
+test('a wrong address is a page that leads back', async ({ person, visitor, provokes }) => {
+  provokes(/the server responded with a status of 404/);
+  const page = await visitor();
+  expect((await page.goto('/no/such/page'))?.status()).toBe(404);
+  await hydrated(page);
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+  await expect(page.locator('a[href="/"]').first()).toBeVisible();
+
+  // A conversation of others looks the same as one that does not exist.
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const cleo = await person('Cleo');
+  const session = await connect(ada, ben);
+  const foreign = await cleo.page.goto(`/chat/${session}`);
+  expect(foreign?.status()).toBe(404);
+  const words = await cleo.page.locator('body').innerText();
+  const missing = await cleo.page.goto('/chat/00000000-0000-7000-8000-000000000000');
+  expect(missing?.status()).toBe(404);
+  expect(await cleo.page.locator('body').innerText()).toBe(words);
+});

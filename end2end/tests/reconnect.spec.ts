@@ -1,0 +1,157 @@
+// Bad luck: a server that stops, a line that breaks, answers that never arrive.
+
+import type { Chat } from '../pages/chat';
+import { connect, expect, test } from '../support/test';
+import { Line } from '../support/line';
+
+const NO_SERVER = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/;
+
+/** The same messages in the same order at both, each once and each sent. */
+async function agree(one: Chat, other: Chat, texts: string[]): Promise<void> {
+  for (const chat of [one, other]) {
+    await expect(chat.rows).toHaveCount(texts.length, { timeout: 20_000 });
+    await expect(chat.messages.locator('li[data-mid]:not([data-state=sent])')).toHaveCount(0, { timeout: 20_000 });
+  }
+  const order = await one.texts();
+  expect([...order].sort()).toEqual([...texts].sort());
+  expect(await other.texts()).toEqual(order);
+}
+
+test('a server that is away for 8 s: both pages catch up by themselves', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const cleo = await person('Cleo');
+  await connect(ada, cleo);
+  await connect(ada, ben);
+  await ada.send('before');
+  await expect(ben.row('before')).toBeVisible();
+  const composer = await ada.composer.boundingBox();
+
+  await natter.stop();
+  const stopped = Date.now();
+  await ada.type('from Ada, meanwhile');
+  await ben.type('from Ben, meanwhile');
+  await ada.composer.fill('a draft');
+  await expect(ada.row('from Ada, meanwhile')).toHaveAttribute('data-state', 'pending');
+  await expect(ada.connectionLost).toBeVisible({ timeout: 8_000 });
+  expect(Date.now() - stopped, 'a short break is not worth a word').toBeGreaterThan(4_000);
+  await expect(ada.connectionLost).toHaveAttribute('role', 'status');
+  expect(await ada.composer.boundingBox(), 'the notice moves nothing').toEqual(composer);
+  await expect.poll(() => Date.now() - stopped, { timeout: 15_000 }).toBeGreaterThan(8_000);
+  await natter.start();
+
+  await expect(ada.connectionLost).toBeHidden({ timeout: 35_000 });
+  await agree(ada, ben, ['before', 'from Ada, meanwhile', 'from Ben, meanwhile']);
+  await expect(ada.composer).toHaveValue('a draft');
+  await ada.composer.press('Enter');
+  await expect(ben.row('a draft')).toBeVisible();
+  await ada.openConversation('Cleo');
+  await ada.send('elsewhere too');
+  await Promise.all([ada.reload(), ben.reload()]);
+  await ada.openConversation('Ben');
+  await agree(ada, ben, ['before', 'from Ada, meanwhile', 'from Ben, meanwhile', 'a draft']);
+});
+
+test('what waits to be sent outlasts a reload of the page', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  line.onSaid((frame) => frame.type !== 'Message');
+  await ada.type('one');
+  await ada.type('two');
+  await expect(ada.row('two')).toHaveAttribute('data-state', 'pending');
+  await ada.reload();
+  await expect(ada.rows).toHaveCount(2);
+  line.onSaid(() => true);
+  await line.cut();
+  await agree(ada, ben, ['one', 'two']);
+  expect(await ben.texts()).toEqual(['one', 'two']);
+});
+
+test('a message whose answer is lost is there once, however often it is sent', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  line.onHeard((frame) => frame.type !== 'Ack');
+  await ada.type('once');
+  await expect(ben.row('once')).toBeVisible();
+  await expect(ada.row('once')).toHaveAttribute('data-state', 'pending');
+  const connections = line.connections;
+  await line.cut();
+  await expect.poll(() => line.connections, { timeout: 20_000 }).toBeGreaterThan(connections);
+  // Across a restart the server still knows it.
+  await natter.kill();
+  line.onHeard(() => true);
+  await natter.start();
+  await agree(ada, ben, ['once']);
+});
+
+test('kill -9 leaves nobody online who is not', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const cleo = await person('Cleo');
+  await connect(cleo, ada);
+  await connect(ada, ben);
+  await ada.send('acknowledged');
+  await expect(ada.presence('Ben')).toHaveAttribute('data-status', 'Online');
+  await natter.kill();
+  await ben.page.context().close();
+  await natter.start();
+  await expect(ada.presence('Cleo')).toHaveAttribute('data-status', 'Online', { timeout: 40_000 });
+  await expect(ada.presence('Ben')).toHaveAttribute('data-status', 'Offline');
+  await expect(ada.row('acknowledged')).toHaveCount(1);
+  await ada.send('and on it goes');
+});
+
+test('a short break is not worth a word; "Try now" does not wait', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  await ada.page.evaluate(() => {
+    new MutationObserver(() => {
+      if (document.querySelector('[data-connection=lost]')) document.body.dataset.complained = 'yes';
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-connection'] });
+  });
+  await line.cut();
+  await expect.poll(() => line.connections).toBe(2);
+  await ada.send('back already');
+  await expect(ada.page.locator('body')).not.toHaveAttribute('data-complained');
+
+  await natter.stop();
+  await expect(ada.connectionLost).toBeVisible({ timeout: 8_000 });
+  await natter.start();
+  const before = line.connections;
+  await ada.connectionLost.getByRole('button', { name: 'Try now' }).click().catch(() => undefined); // It may be back by itself.
+  await expect.poll(() => line.connections, { timeout: 2_000 }).toBeGreaterThanOrEqual(before);
+  await expect(ada.connectionLost).toBeHidden();
+  await ada.send('back again');
+  await expect(ben.row('back again')).toBeVisible({ timeout: 40_000 });
+});
+
+test('a busy conversation meanwhile arrives whole and in order', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  const line = await Line.tap(ada);
+  await ben.send('before');
+  await expect(ada.row('before')).toBeVisible();
+  // Ada hears nothing of it: her line is dead and does not know it yet.
+  line.onHeard(() => false);
+  const texts = Array.from({ length: 250 }, (_, index) => `line ${index + 1}`);
+  await ben.flood(session, texts);
+  line.onHeard(() => true);
+  await line.cut();
+  await ben.send('after');
+  await expect(ada.row('after')).toBeInViewport({ timeout: 20_000 });
+  await expect(ada.row('line 250')).toHaveCount(1);
+  const seen = await ada.texts();
+  const expected = ['before', ...texts, 'after'];
+  expect(seen).toEqual(expected.slice(-seen.length));
+});

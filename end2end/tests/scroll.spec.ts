@@ -1,0 +1,133 @@
+// Reading: older messages, new ones while reading, and the bottom of the list.
+
+import type { Chat } from '../pages/chat';
+import { connect, expect, test } from '../support/test';
+
+/** Pixels between what is seen and the end of the list. */
+function bottomGap(chat: Chat): Promise<number> {
+  return chat.messages.evaluate((list) => {
+    const box = scroller(list);
+    return box.scrollHeight - box.scrollTop - box.clientHeight;
+
+    function scroller(element: Element): Element {
+      for (let at: Element | null = element; at; at = at.parentElement) {
+        if (/auto|scroll/.test(getComputedStyle(at).overflowY)) return at;
+      }
+      return document.scrollingElement!;
+    }
+  });
+}
+
+/** Scrolls with the wheel, as a person would. */
+async function wheel(chat: Chat, pixels: number): Promise<void> {
+  await chat.messages.hover({ position: { x: 40, y: 40 }, force: true });
+  await chat.page.mouse.wheel(0, pixels);
+}
+
+function numbered(from: number, to: number): string[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => `message ${from + index}`);
+}
+
+test('older messages load on scrolling up, and what is being read stays where it is', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ben.flood(session, numbered(1, 230));
+  await ada.reload();
+  await expect(ada.row('message 230')).toBeInViewport();
+  await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
+  await expect(ada.row('message 1')).toHaveCount(0);
+
+  // Watches every prepend from inside: how far did the row that was on top of the screen move by it?
+  await ada.messages.evaluate((list) => {
+    let anchor: { row: Element; top: number } | undefined;
+    const note = () => {
+      const edge = 130;
+      const row = [...list.querySelectorAll('li[data-mid]')].find((row) => row.getBoundingClientRect().top >= edge);
+      anchor = row && { row, top: row.getBoundingClientRect().top };
+      requestAnimationFrame(note);
+    };
+    requestAnimationFrame(note);
+    document.body.dataset.jump = '0';
+    document.body.dataset.prepends = '0';
+    let first = list.querySelector('li[data-mid]')?.getAttribute('data-mid');
+    new MutationObserver(() => {
+      const now = list.querySelector('li[data-mid]')?.getAttribute('data-mid');
+      if (now === first || !anchor) return;
+      first = now;
+      const before = anchor;
+      document.body.dataset.prepends = String(Number(document.body.dataset.prepends) + 1);
+      // Measured when the browser is about to paint what the reader will see.
+      requestAnimationFrame(() => {
+        const moved = before.row.isConnected ? Math.abs(before.row.getBoundingClientRect().top - before.top) : 999;
+        document.body.dataset.jump = String(Math.max(Number(document.body.dataset.jump), moved));
+      });
+    }).observe(list, { childList: true });
+  });
+
+  await expect(async () => {
+    await wheel(ada, -600);
+    await expect(ada.row('message 1')).toHaveCount(1, { timeout: 150 });
+  }).toPass({ timeout: 30_000 });
+  expect(Number(await ada.page.locator('body').getAttribute('data-prepends'))).toBeGreaterThanOrEqual(1);
+  // The wheel itself moves rows by 600 px at most; a prepend that is not made up for moves them by thousands.
+  expect(Number(await ada.page.locator('body').getAttribute('data-jump'))).toBeLessThanOrEqual(700);
+  expect(await ada.texts()).toEqual(numbered(1, 230));
+});
+
+test('the list stays put while one reads above, and one button leads back down', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ben.flood(session, numbered(1, 40));
+  await expect(ada.row('message 40')).toBeInViewport();
+  await expect(ada.jump).toBeHidden();
+
+  await expect(async () => {
+    await wheel(ada, -400);
+    expect(await bottomGap(ada)).toBeGreaterThan(300);
+  }).toPass();
+  await expect(ada.page.getByRole('button', { name: 'Jump to latest' })).toBeVisible();
+  const before = await bottomGap(ada);
+  const anchor = (await ada.rows.evaluateAll((rows) =>
+    rows.find((row) => row.getBoundingClientRect().top > 150)!.getAttribute('data-mid'),
+  ))!;
+  const place = async () => (await ada.messages.locator(`li[data-mid="${anchor}"]`).boundingBox())!.y;
+  const y = await place();
+  for (const text of ['new 1', 'new 2', 'new 3']) await ben.send(text);
+  await expect(ada.page.getByRole('button', { name: /3 new messages/ })).toBeVisible();
+  expect(Math.abs((await place()) - y)).toBeLessThanOrEqual(1);
+  expect(await bottomGap(ada)).toBeGreaterThan(before);
+
+  await ada.jump.click();
+  await expect(ada.row('new 3')).toBeInViewport();
+  await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
+  await expect(ada.jump).toBeHidden();
+
+  // What one sends oneself always shows.
+  await expect(async () => {
+    await wheel(ada, -400);
+    expect(await bottomGap(ada)).toBeGreaterThan(300);
+  }).toPass();
+  await ada.send('my own');
+  await expect(ada.row('my own')).toBeInViewport();
+  await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
+});
+
+test('at the bottom, the list follows: new messages, a growing composer, a smaller window', async ({ person }) => {
+  const ada = await person('Ada', { viewport: { width: 1000, height: 800 } });
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ben.flood(session, numbered(1, 60));
+  const atBottom = () => expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
+  await expect(ada.row('message 60')).toBeInViewport();
+  await atBottom();
+  await ada.composer.fill('1\n2\n3\n4\n5\n6');
+  await atBottom();
+  await ada.page.setViewportSize({ width: 1000, height: 500 });
+  await atBottom();
+  await expect(ada.row('message 60')).toBeInViewport();
+  await ben.send('one more');
+  await expect(ada.row('one more')).toBeInViewport();
+  await atBottom();
+});
