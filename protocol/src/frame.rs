@@ -300,6 +300,13 @@ impl ClientFrame {
 }
 
 impl ServerFrame {
+    /// The acknowledgement of a stored message, for the socket that sent it.
+    #[must_use]
+    pub fn ack(message: &Message) -> Self {
+        let Message { message_id, seq, rev, time_stamp, .. } = *message;
+        Self::Ack { message_id, seq, rev, time_stamp }
+    }
+
     /// Reads a frame from the server; a type unknown here is [`ServerFrame::Unknown`].
     ///
     /// # Errors

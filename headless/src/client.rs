@@ -1,0 +1,478 @@
+//! A person at a device.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::api::{Credentials, History, Loaded, Registered};
+use protocol::{
+    Answer as InviteAnswer, Asked, Change, ClientFrame, InviteId, Me, Message, MessageId, Search, Seq,
+    ServerFrame, SessionId, Step, Sync, TimeStamp, UserId,
+};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::{Backoff, Error, Event, Handshake, Http, Socket};
+
+/// How long a client waits for anything, unless told otherwise.
+pub const LIMIT: Duration = Duration::from_secs(15);
+
+/// Frames remembered for [`Client::expect`].
+const REMEMBERED: usize = 256;
+
+/// A person at a device: an account's name, a login, at most one socket, and everything the device knows.
+#[derive(Debug)]
+pub struct Client {
+    /// The HTTP side, with the login's cookie.
+    pub http: Http,
+    sync: Sync,
+    socket: Option<Socket>,
+    me: Option<Me>,
+    limit: Duration,
+    backoff: Backoff,
+    /// Frames that came and that nobody has asked for yet, oldest first.
+    frames: VecDeque<ServerFrame>,
+    changes: Vec<Change>,
+}
+
+impl Client {
+    /// A client of the server at `base`, such as `http://127.0.0.1:3000`, without account or login.
+    #[must_use]
+    pub fn new(base: impl Into<String>) -> Self {
+        Self::with_http(Http::new(base))
+    }
+
+    /// A client that talks through this `http`: a clone of another's shares its connections and copies its cookie.
+    #[must_use]
+    pub fn with_http(http: Http) -> Self {
+        Self {
+            http,
+            sync: Sync::new(),
+            socket: None,
+            me: None,
+            limit: LIMIT,
+            backoff: Backoff::default(),
+            frames: VecDeque::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Changes how long this client waits for anything.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Changes how long this client waits between attempts to reconnect.
+    pub fn set_backoff(&mut self, backoff: Backoff) {
+        self.backoff = backoff;
+    }
+
+    /// Everything the device knows.
+    #[must_use]
+    pub fn sync(&self) -> &Sync {
+        &self.sync
+    }
+
+    /// Who is signed in.
+    ///
+    /// # Panics
+    /// Before the first [`Client::login`].
+    #[must_use]
+    pub fn me(&self) -> &Me {
+        self.me.as_ref().expect("signed in before")
+    }
+
+    /// The account's identifier.
+    ///
+    /// # Panics
+    /// Before the first [`Client::login`].
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        self.me().user_id
+    }
+
+    /// Everything that changed since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    // ---- HTTP ----
+
+    /// Creates an account. It is not signed in by that.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn register(&mut self, username: &str, password: &str) -> Result<UserId, Error> {
+        let answer = self.http.post("/api/register", &credentials(username, password)).await?;
+        Ok(answer.json::<Registered>()?.user_id)
+    }
+
+    /// Signs in.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn login(&mut self, username: &str, password: &str) -> Result<&Me, Error> {
+        let me = self.http.post("/api/login", &credentials(username, password)).await?.json()?;
+        Ok(self.me.insert(me))
+    }
+
+    /// Signs out. The cookie is forgotten, as a browser does on the server's word.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn logout(&mut self) -> Result<(), Error> {
+        let answer = self.http.post("/api/logout", &serde_json::json!({})).await?;
+        answer.json::<serde_json::Value>().map(drop)
+    }
+
+    /// Every session with its users and newest messages.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn load(&mut self) -> Result<Loaded, Error> {
+        self.http.get("/api/load").await?.json()
+    }
+
+    /// One page of what was said before `before`, oldest first.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn history(&mut self, session_id: SessionId, before: Seq) -> Result<History, Error> {
+        self.http.get(&format!("/api/history?SessionID={session_id}&Before={before}")).await?.json()
+    }
+
+    /// Everything ever said in a session, oldest first, page by page.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn whole_history(&mut self, session_id: SessionId) -> Result<Vec<Message>, Error> {
+        let (mut all, mut before) = (Vec::new(), Seq(i64::MAX));
+        loop {
+            let History { mut messages, more } = self.history(session_id, before).await?;
+            before = messages.first().map_or(before, |oldest| oldest.seq);
+            messages.append(&mut all);
+            all = messages;
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    // ---- the socket ----
+
+    /// Opens the socket and says `Hello`. The answer comes later: see [`Client::ready`].
+    ///
+    /// # Errors
+    /// When the server is not there, or refuses.
+    pub async fn connect(&mut self) -> Result<(), Error> {
+        self.kill();
+        let mut socket = Socket::open(&self.handshake()).await?;
+        socket.queue(self.sync.connected().encode());
+        socket.flush().await?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Opens the socket and waits until it is in step.
+    ///
+    /// # Errors
+    /// When the server is not there, refuses, or takes too long.
+    pub async fn online(&mut self) -> Result<(), Error> {
+        self.connect().await?;
+        self.ready().await
+    }
+
+    /// Waits until the socket is in step.
+    ///
+    /// # Errors
+    /// When the socket closes or it takes too long.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        self.wait_for("Welcome", |sync| sync.is_ready()).await
+    }
+
+    /// Comes back after a loss: tries to connect until it succeeds, with full-jitter backoff, and waits until the
+    /// socket is in step.
+    ///
+    /// # Errors
+    /// When the server refuses, or after the client's limit.
+    pub async fn reconnect(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            match self.online().await {
+                Ok(()) => {
+                    self.backoff.reset();
+                    return Ok(());
+                }
+                Err(error) if !error.is_disconnect() => return Err(error),
+                Err(error) => {
+                    let wait = self.backoff.next_wait();
+                    if Instant::now() + wait > deadline {
+                        return Err(Error::TimedOut(format!("the server to come back: {error}")));
+                    }
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    /// What this client would ask for a socket with.
+    #[must_use]
+    pub fn handshake(&self) -> Handshake {
+        Handshake { base: self.http.base().to_owned(), headers: self.http.all_headers() }
+    }
+
+    /// Whether there is a socket, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Drops the connection as a pulled plug does: no goodbye. What was on its way is lost.
+    pub fn kill(&mut self) {
+        if self.socket.take().is_some() {
+            let step = self.sync.disconnected();
+            self.changes.extend(step.changes);
+        }
+    }
+
+    /// Closes the socket properly.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub async fn disconnect(&mut self) -> Result<(), Error> {
+        let socket = self.socket.take().ok_or(Error::NotConnected)?;
+        let _ = self.sync.disconnected();
+        socket.close().await
+    }
+
+    /// The bare socket, for what no decent client would send.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn socket(&mut self) -> Result<&mut Socket, Error> {
+        self.socket.as_mut().ok_or(Error::NotConnected)
+    }
+
+    /// The next frame, taken into what the device knows and answered where it wants an answer. Safe to drop while
+    /// waiting, so fit for `select!`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the socket is gone.
+    pub async fn next(&mut self) -> Result<ServerFrame, Error> {
+        let socket = self.socket.as_mut().ok_or(Error::NotConnected)?;
+        let event = match socket.flush().await {
+            Ok(()) => socket.next().await,
+            // The server closed: its reason may still be there to be read.
+            Err(_) => loop {
+                if let closed @ Event::Closed(_) = socket.next().await {
+                    break closed;
+                }
+            },
+        };
+        let text = match event {
+            Event::Text(text) => text,
+            Event::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Event::Closed(code) => {
+                self.kill();
+                return Err(Error::Closed(code));
+            }
+        };
+        let frame = ServerFrame::decode(&text).map_err(|error| Error::Frame { error, frame: text })?;
+        let step = self.sync.receive(frame.clone());
+        self.queue(step);
+        Ok(frame)
+    }
+
+    /// Waits until what the device knows is as wanted. Frames that pass by can still be asked for.
+    ///
+    /// # Errors
+    /// When the socket closes or it takes too long; `what` is named then.
+    pub async fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&Sync) -> bool) -> Result<(), Error> {
+        let deadline = Instant::now() + self.limit;
+        while !wanted(&self.sync) {
+            let frame = self.next_before(deadline, what).await?;
+            self.remember(frame);
+        }
+        self.flush().await
+    }
+
+    /// Waits for a frame, among those that came before and were not asked for, then among those to come.
+    ///
+    /// # Errors
+    /// When the socket closes or it takes too long; `what` is named then.
+    pub async fn expect<T>(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&ServerFrame) -> Option<T>,
+    ) -> Result<T, Error> {
+        if let Some((at, found)) = self.frames.iter().enumerate().find_map(|(at, f)| Some((at, wanted(f)?))) {
+            self.frames.remove(at);
+            return Ok(found);
+        }
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let frame = self.next_before(deadline, what).await?;
+            if let Some(found) = wanted(&frame) {
+                self.flush().await?;
+                return Ok(found);
+            }
+            self.remember(frame);
+        }
+    }
+
+    /// Reads on until the server closes the socket, and gives its code.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn closed(&mut self) -> Result<Option<u16>, Error> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            match self.next_before(deadline, "the server to close").await {
+                Ok(frame) => self.remember(frame),
+                Err(Error::Closed(code)) => return Ok(code),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Frames that came and that nobody asked for yet, oldest first. Forgets them.
+    pub fn take_frames(&mut self) -> Vec<ServerFrame> {
+        self.frames.drain(..).collect()
+    }
+
+    async fn next_before(&mut self, deadline: Instant, what: &str) -> Result<ServerFrame, Error> {
+        timeout_at(deadline, self.next()).await.unwrap_or_else(|_| Err(Error::TimedOut(what.to_owned())))
+    }
+
+    fn remember(&mut self, frame: ServerFrame) {
+        if self.frames.len() == REMEMBERED {
+            self.frames.pop_front();
+        }
+        self.frames.push_back(frame);
+    }
+
+    // ---- what a person does ----
+
+    /// Says something. Returns at once; the row is pending until the server has it, through every reconnect.
+    ///
+    /// # Errors
+    /// Never for want of a connection: the message waits for the next one.
+    pub async fn say(&mut self, session_id: SessionId, text: impl Into<String>) -> Result<MessageId, Error> {
+        let (message_id, step) = self.sync.send(session_id, text.into(), now());
+        self.queue(step);
+        match self.flush().await {
+            Err(error) if !error.is_disconnect() => Err(error),
+            _ => Ok(message_id), // `next` finds out what became of the socket
+        }
+    }
+
+    /// Says something and waits until the server has it.
+    ///
+    /// # Errors
+    /// When it is not acknowledged: the socket closed, the message was refused, or it took too long.
+    pub async fn say_and_wait(
+        &mut self,
+        session_id: SessionId,
+        text: impl Into<String>,
+    ) -> Result<MessageId, Error> {
+        let message_id = self.say(session_id, text).await?;
+        let waiting = |sync: &Sync| sync.outbox().iter().any(|p| p.message_id == message_id);
+        self.wait_for("an acknowledgement", |sync| !waiting(sync)).await?;
+        Ok(message_id)
+    }
+
+    /// Looks for a person by name and invites them to talk.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn search(&mut self, username: &str) -> Result<(), Error> {
+        self.ask(Asked { username: username.into(), session_id: None, leave: false }).await
+    }
+
+    /// Looks for a person, with everything one can say about it.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn ask(&mut self, asked: Asked) -> Result<(), Error> {
+        self.send(&ClientFrame::Search(Search::Ask(asked))).await
+    }
+
+    /// Answers an invitation, or takes one's own back.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn answer(&mut self, invite_id: InviteId, answer: InviteAnswer) -> Result<(), Error> {
+        self.send(&ClientFrame::Search(Search::Answer { invite_id, answer })).await
+    }
+
+    /// Has seen everything up to `seq`.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn read(&mut self, session_id: SessionId, seq: Seq) -> Result<(), Error> {
+        let step = self.sync.read(session_id, seq);
+        self.queue(step);
+        self.flush().await
+    }
+
+    /// Is writing.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn typing(&mut self, session_id: SessionId) -> Result<(), Error> {
+        self.send(&ClientFrame::Typing { session_id }).await
+    }
+
+    /// Replaces the text of one's own message.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn edit(
+        &mut self,
+        session_id: SessionId,
+        message_id: MessageId,
+        data: &str,
+    ) -> Result<(), Error> {
+        self.send(&ClientFrame::Edit { session_id, message_id, data: data.into() }).await
+    }
+
+    /// Deletes one's own message.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn delete(&mut self, session_id: SessionId, message_id: MessageId) -> Result<(), Error> {
+        self.send(&ClientFrame::Delete { session_id, message_id }).await
+    }
+
+    /// Sends any frame, past what the device knows.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub async fn send(&mut self, frame: &ClientFrame) -> Result<(), Error> {
+        self.socket()?.send_text(frame.encode()).await
+    }
+
+    fn queue(&mut self, step: Step) {
+        self.changes.extend(step.changes);
+        let excess = self.changes.len().saturating_sub(REMEMBERED);
+        self.changes.drain(..excess); // whoever never asks for them must not pay for them
+        if let Some(socket) = &mut self.socket {
+            step.send.iter().for_each(|frame| socket.queue(frame.encode()));
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        match &mut self.socket {
+            Some(socket) => socket.flush().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn credentials(username: &str, password: &str) -> Credentials {
+    Credentials { username: username.into(), password: password.into() }
+}
+
+/// This device's clock, which decides nothing.
+fn now() -> TimeStamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimeStamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,192 @@
+//! The HTTP side: requests with the login's cookie, answers as they come.
+
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use protocol::Fault;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// Requests to one server, with the cookie of at most one login. The cookie is kept by hand: a test wants to hold
+/// it back, keep it after a logout, or send a `Secure` one where a browser would not.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    base: String,
+    cookie: Option<String>,
+    headers: HeaderMap,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, as it came.
+    pub body: Vec<u8>,
+}
+
+impl Http {
+    /// Requests to the server at `base`, such as `http://127.0.0.1:3000`.
+    #[must_use]
+    pub fn new(base: impl Into<String>) -> Self {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client without TLS needs nothing that could fail");
+        Self { client, base: base.into(), cookie: None, headers: HeaderMap::new() }
+    }
+
+    /// Adds a header to every request, and to the socket's upgrade. Anything may be said, `Origin` too.
+    ///
+    /// # Panics
+    /// When it is no header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a header's name");
+        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header's value"));
+        self
+    }
+
+    /// The server's address, without a slash at the end.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Goes to another server, or to the same at another port, with the same cookie.
+    pub fn move_to(&mut self, base: impl Into<String>) {
+        self.base = base.into();
+    }
+
+    /// The cookie as `name=value`, while there is one.
+    #[must_use]
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    /// Replaces the cookie, or forgets it.
+    pub fn set_cookie(&mut self, cookie: Option<String>) {
+        self.cookie = cookie;
+    }
+
+    /// What goes along with every request: the headers asked for, and the cookie.
+    pub(crate) fn all_headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(cookie) = &self.cookie {
+            headers.insert(COOKIE, HeaderValue::from_str(cookie).expect("it came as a header"));
+        }
+        headers
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// Only when there is no answer at all.
+    pub async fn get(&mut self, path: &str) -> Result<Answer, Error> {
+        self.request(Method::GET, path, &[], Vec::new()).await
+    }
+
+    /// `POST` of a JSON body.
+    ///
+    /// # Errors
+    /// Only when there is no answer at all.
+    pub async fn post(&mut self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
+        let body = serde_json::to_vec(body).expect("a body has string keys only");
+        self.request(Method::POST, path, &[("Content-Type", "application/json")], body).await
+    }
+
+    /// `POST` as a form does it.
+    ///
+    /// # Errors
+    /// Only when there is no answer at all.
+    pub async fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, Error> {
+        let pair = |(name, value): &(&str, &str)| format!("{}={}", percent(name), percent(value));
+        let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
+        self.request(
+            Method::POST,
+            path,
+            &[("Content-Type", "application/x-www-form-urlencoded")],
+            body.into(),
+        )
+        .await
+    }
+
+    /// Any request.
+    ///
+    /// # Errors
+    /// Only when there is no answer at all.
+    pub async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer, Error> {
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.base)).headers(self.all_headers());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.body(body).send().await?;
+        let answer = Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            body: answer.bytes().await?.to_vec(),
+        };
+        self.keep_cookie(&answer);
+        Ok(answer)
+    }
+
+    fn keep_cookie(&mut self, answer: &Answer) {
+        for cookie in answer.set_cookies().filter(|cookie| cookie.contains("authentication_token=")) {
+            let gone = cookie.contains("Max-Age=0");
+            self.cookie = cookie.split(';').next().filter(|_| !gone).map(str::to_owned);
+        }
+    }
+}
+
+impl Answer {
+    /// A header's value, when it is there and text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Every `Set-Cookie`, whole.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &str> {
+        self.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// What a 200 carries.
+    ///
+    /// # Errors
+    /// The refusal of any other status, or a body that is neither.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let unintelligible = |_| Error::Unintelligible { status: self.status, body: self.text() };
+        if self.status == 200 {
+            return serde_json::from_slice(&self.body).map_err(unintelligible);
+        }
+        let fault: Fault = serde_json::from_slice(&self.body).map_err(unintelligible)?;
+        Err(Error::Refused { status: self.status, fault })
+    }
+}
+
+/// Percent-encoding for a form's or query's part: everything but letters, digits and `-._~`.
+pub(crate) fn percent(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}

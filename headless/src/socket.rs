@@ -1,0 +1,141 @@
+//! The WebSocket by itself: sends anything, shows everything.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures::{Sink, SinkExt, StreamExt};
+use http::HeaderMap;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+
+use crate::Error;
+
+/// How to ask for a socket.
+#[derive(Debug, Clone, Default)]
+pub struct Handshake {
+    /// Where, such as `http://127.0.0.1:3000`.
+    pub base: String,
+    /// Headers beside those of the upgrade itself: cookie, origin.
+    pub headers: HeaderMap,
+}
+
+/// What comes out of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A text frame.
+    Text(String),
+    /// A binary frame, which Natter never sends.
+    Binary(Vec<u8>),
+    /// The end, with the server's code when it gave one. Nothing follows.
+    Closed(Option<u16>),
+}
+
+/// An open WebSocket. Dropping it drops the TCP connection, without a close frame.
+#[derive(Debug)]
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    /// Messages accepted for sending and not handed to the socket yet: kept here so that a caller who gives up
+    /// waiting half-way loses none.
+    outgoing: VecDeque<Message>,
+}
+
+impl Socket {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    /// [`Error::Upgrade`] with the status when the server answers with anything but 101.
+    pub async fn open(handshake: &Handshake) -> Result<Self, Error> {
+        let authority = handshake.base.strip_prefix("http://").unwrap_or(&handshake.base);
+        let tcp = TcpStream::connect(authority).await?;
+        tcp.set_nodelay(true)?;
+        let mut request = format!("ws://{authority}/ws").into_client_request()?;
+        for (name, value) in &handshake.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        // Small buffers: a load program holds thousands of these.
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        match tokio_tungstenite::client_async_with_config(request, tcp, Some(config)).await {
+            Ok((stream, _)) => Ok(Self { stream, outgoing: VecDeque::new() }),
+            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => {
+                Err(Error::Upgrade(answer.status().as_u16()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a text to be sent by the next [`Socket::flush`].
+    pub fn queue(&mut self, text: String) {
+        self.outgoing.push_back(Message::text(text));
+    }
+
+    /// Sends what is queued. May be dropped half-way and called again: nothing is lost, nothing sent twice.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        while !self.outgoing.is_empty() {
+            poll_fn(|cx| Pin::new(&mut self.stream).poll_ready(cx)).await?;
+            if let Some(message) = self.outgoing.pop_front() {
+                Pin::new(&mut self.stream).start_send(message)?;
+            }
+        }
+        Ok(SinkExt::<Message>::flush(&mut self.stream).await?)
+    }
+
+    /// Sends a text frame.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
+        self.queue(text.into());
+        self.flush().await
+    }
+
+    /// Sends a binary frame.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.outgoing.push_back(Message::binary(bytes));
+        self.flush().await
+    }
+
+    /// Sends a frame that says it is text, with any bytes.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn send_broken_text(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
+        self.outgoing.push_back(Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)));
+        self.flush().await
+    }
+
+    /// What comes next. Never an error: a broken connection is [`Event::Closed`] without a code.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => return Event::Text(text.to_string()),
+                Some(Ok(Message::Binary(bytes))) => return Event::Binary(bytes.to_vec()),
+                Some(Ok(Message::Close(frame))) => {
+                    return Event::Closed(frame.map(|frame| frame.code.into()));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Err(_)) | None => return Event::Closed(None),
+            }
+        }
+    }
+
+    /// Says goodbye properly, and waits for the server's goodbye.
+    ///
+    /// # Errors
+    /// When the socket is gone already.
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.stream.close(None).await?;
+        while self.stream.next().await.is_some_and(|message| message.is_ok()) {}
+        Ok(())
+    }
+}

@@ -1,0 +1,302 @@
+//! Any interleaving of live frames, pages, repeats, losses and reconnects ends in the server's state.
+//!
+//! A `Sync` talks to the small server of `sync/model.rs` through queues that a random schedule delivers, loses,
+//! repeats and cuts. After every delivery the client's state must be one that the server's history explains; at
+//! the end it must be the server's state. More schedules: `PROPTEST_CASES=100000 cargo test -p protocol --test sync`.
+
+#[path = "sync/model.rs"]
+mod model;
+
+use std::collections::BTreeSet;
+
+use model::{REFUSED, Server};
+use proptest::prelude::*;
+use protocol::{Message, MessageId, PendingState, Seq, SessionId, Sync, TimeStamp};
+
+/// One step of a schedule. Numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Event {
+    Begin,
+    OtherSays { session: usize, on_my_other_device: bool },
+    Alter { session: usize, row: usize, delete: bool },
+    ISay { session: usize, unacceptable: bool },
+    ISee { session: usize },
+    ServerHandles { frames: usize },
+    ClientReceives { frames: usize },
+    Lag,
+    Heads,
+    StrayPage { session: usize, from: i64 },
+    Disconnect,
+    Connect,
+    ZombieHandled { frames: usize },
+    Restored { session: usize, kept: usize, said: usize },
+    AskHistory { session: usize },
+    HistoryArrives,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let session = 0..3_usize;
+    prop_oneof![
+        1 => Just(Event::Begin),
+        6 => (session.clone(), any::<bool>())
+            .prop_map(|(session, on_my_other_device)| Event::OtherSays { session, on_my_other_device }),
+        3 => (session.clone(), 0..20_usize, any::<bool>())
+            .prop_map(|(session, row, delete)| Event::Alter { session, row, delete }),
+        6 => (session.clone(), prop::bool::weighted(0.1))
+            .prop_map(|(session, unacceptable)| Event::ISay { session, unacceptable }),
+        1 => session.clone().prop_map(|session| Event::ISee { session }),
+        8 => (1..6_usize).prop_map(|frames| Event::ServerHandles { frames }),
+        8 => (1..6_usize).prop_map(|frames| Event::ClientReceives { frames }),
+        1 => Just(Event::Lag),
+        1 => Just(Event::Heads),
+        1 => (session.clone(), 0..20_i64).prop_map(|(session, from)| Event::StrayPage { session, from }),
+        2 => Just(Event::Disconnect),
+        4 => Just(Event::Connect),
+        2 => (1..4_usize).prop_map(|frames| Event::ZombieHandled { frames }),
+        1 => (session.clone(), 0..6_usize, 0..6_usize)
+            .prop_map(|(session, kept, said)| Event::Restored { session, kept, said }),
+        2 => session.prop_map(|session| Event::AskHistory { session }),
+        2 => Just(Event::HistoryArrives),
+    ]
+}
+
+/// The client under test, its socket, and what it wrote.
+struct World {
+    server: Server,
+    client: Sync,
+    connected: bool,
+    /// What the user wrote, in order.
+    written: Vec<(SessionId, MessageId)>,
+    /// Sessions whose history was replaced: what was acknowledged there before may be lost.
+    restored: BTreeSet<SessionId>,
+    /// An answer of the history endpoint on its way.
+    history: Option<(SessionId, Vec<Message>, bool)>,
+}
+
+impl World {
+    fn new(page_size: usize, said: usize, snapshot: Option<usize>) -> Self {
+        let mut server = Server::new(page_size);
+        server.begin();
+        let session_id = server.nth(0).unwrap();
+        (0..said).for_each(|_| server.say(session_id, server.other));
+        let client = snapshot.map_or_else(Sync::new, |size| Sync::from_snapshot(&server.snapshot(size)));
+        Self { server, client, connected: false, written: vec![], restored: BTreeSet::new(), history: None }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let session_of = |n: usize| self.server.nth(n).expect("there is always a session");
+        match *event {
+            Event::Begin if self.server.logs.len() < 3 => self.server.begin(),
+            Event::Begin => {}
+            Event::OtherSays { session, on_my_other_device } => {
+                let sender = if on_my_other_device { self.server.me } else { self.server.other };
+                self.server.say(session_of(session), sender);
+            }
+            Event::Alter { session, row, delete } => self.server.alter(session_of(session), row, delete),
+            Event::ISay { session, unacceptable } => self.write(session, unacceptable),
+            Event::ISee { session } => {
+                let session_id = session_of(session);
+                if let Some(known) = self.client.sessions().get(&session_id) {
+                    let step = self.client.read(session_id, known.last_seq());
+                    self.server.inbox.extend(step.send);
+                }
+            }
+            Event::ServerHandles { frames } => (0..frames).for_each(|_| self.server.handle(false)),
+            Event::ClientReceives { frames } => (0..frames).for_each(|_| self.receive()),
+            Event::Lag => self.server.lag(),
+            Event::Heads => self.server.heads(),
+            Event::StrayPage { session, from } => self.server.stray_page(session_of(session), from),
+            Event::Disconnect => self.disconnect(),
+            Event::Connect => self.connect(),
+            Event::ZombieHandled { frames } => (0..frames).for_each(|_| self.server.handle(true)),
+            Event::Restored { session, kept, said } => {
+                self.disconnect();
+                let session_id = self.server.nth(session).unwrap();
+                self.server.restored(session_id, kept, said);
+                self.restored.insert(session_id);
+            }
+            Event::AskHistory { session } => {
+                let session_id = session_of(session);
+                let oldest =
+                    self.client.sessions().get(&session_id).and_then(|s| s.timeline.messages().next());
+                if let Some(before) = oldest.map(|m| m.seq) {
+                    let (messages, more) = self.server.older(session_id, before);
+                    self.history = Some((session_id, messages, more));
+                }
+            }
+            Event::HistoryArrives => {
+                if let Some((session_id, messages, more)) = self.history.take() {
+                    let _ = self.client.prepend(session_id, messages, more);
+                }
+            }
+        }
+    }
+
+    /// Writes into a session the client knows of, whether a socket is open or not.
+    fn write(&mut self, session: usize, unacceptable: bool) {
+        let known: Vec<_> = self.client.sessions().keys().copied().collect();
+        let Some(session_id) = known.get(session % known.len().max(1)).copied() else { return };
+        let data = if unacceptable { REFUSED.to_owned() } else { format!("written {}", self.written.len()) };
+        let (message_id, step) = self.client.send(session_id, data, TimeStamp(0));
+        if !unacceptable {
+            self.written.push((session_id, message_id));
+        }
+        self.server.inbox.extend(step.send);
+    }
+
+    fn connect(&mut self) {
+        if !std::mem::replace(&mut self.connected, true) {
+            let hello = self.client.connected();
+            self.server.inbox.push_back(hello);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if std::mem::replace(&mut self.connected, false) {
+            self.server.disconnected();
+            let _ = self.client.disconnected();
+        }
+    }
+
+    fn receive(&mut self) {
+        let Some(frame) = self.server.outbox.pop_front() else { return };
+        let seen = format!("{frame:?}");
+        let step = self.client.receive(frame);
+        self.server.inbox.extend(step.send);
+        self.check(&seen);
+    }
+
+    /// What must be true of the client at any moment.
+    fn check(&self, after: &str) {
+        for (session_id, held) in self.client.sessions() {
+            let (log, timeline) = (&self.server.logs[session_id], &held.timeline);
+            if timeline.epoch() != Some(log.epoch) {
+                continue; // an old history, to be reset
+            }
+            assert!(timeline.rev() <= log.head().rev, "ahead of the server after {after}");
+            let rows: Vec<_> = timeline.messages().collect();
+            let floor = if timeline.has_older() { rows.first().map_or(Seq(0), |m| m.seq) } else { Seq(0) };
+            for stored in log.rows.range(floor..).map(|(_, m)| m).filter(|m| m.rev <= timeline.rev()) {
+                let own = rows.iter().find(|m| m.seq == stored.seq);
+                assert_eq!(
+                    own,
+                    Some(&stored),
+                    "at {:?} every earlier change is applied, after {after}",
+                    timeline.rev()
+                );
+            }
+            for row in rows.iter().filter(|row| row.rev <= timeline.rev()) {
+                assert_eq!(log.history.get(&row.rev), Some(*row), "a state that never was, after {after}");
+            }
+        }
+        for session_id in self.server.logs.keys() {
+            let rows = self.client.rows(*session_id);
+            let ids: BTreeSet<_> = rows.iter().map(|row| row.message_id).collect();
+            assert_eq!(ids.len(), rows.len(), "two rows for one message after {after}");
+        }
+    }
+
+    /// Delivers everything, breaks off once more so that whatever was lost is noticed, and delivers everything.
+    fn settle(&mut self) {
+        while !self.server.zombie.is_empty() {
+            self.server.handle(true);
+        }
+        self.connect();
+        self.deliver_all();
+        self.server.heads();
+        self.deliver_all();
+    }
+
+    fn deliver_all(&mut self) {
+        let rows: usize = self.server.logs.values().map(|log| log.history.len()).sum();
+        let mut budget = 200 + 10 * (rows + self.written.len());
+        while !self.server.inbox.is_empty() || !self.server.outbox.is_empty() {
+            budget = budget.checked_sub(1).expect("the two sides talk for ever");
+            self.server.handle(false);
+            self.receive();
+        }
+    }
+
+    fn fetch_all_history(&mut self) {
+        for session_id in self.server.logs.keys().copied().collect::<Vec<_>>() {
+            while self.client.sessions()[&session_id].timeline.has_older() {
+                let before = self.client.sessions()[&session_id].timeline.messages().next().map(|m| m.seq);
+                let (messages, more) = self.server.older(session_id, before.unwrap_or(Seq(i64::MAX)));
+                let _ = self.client.prepend(session_id, messages, more);
+            }
+        }
+    }
+
+    /// What must be true once everything is delivered.
+    fn check_settled(&self) {
+        assert_eq!(
+            self.client.sessions().keys().collect::<Vec<_>>(),
+            self.server.logs.keys().collect::<Vec<_>>(),
+            "the client knows every session"
+        );
+        for (session_id, log) in &self.server.logs {
+            let held = &self.client.sessions()[session_id];
+            assert_eq!(held.timeline.rev(), log.head().rev);
+            assert!(!held.timeline.is_behind());
+            assert!(held.timeline.messages().eq(log.rows.values()), "the client holds the server's state");
+            assert!(held.timeline.messages().map(|m| m.seq.0).eq(1..=log.last_seq().0), "no holes");
+            assert_eq!(held.last_seq(), log.last_seq());
+            assert_eq!(held.users, self.server.users());
+        }
+        let failed = |state: &PendingState| matches!(state, PendingState::Failed(_));
+        assert!(self.client.outbox().iter().all(|p| p.data == REFUSED && failed(&p.state)), "nothing waits");
+        self.check_written();
+    }
+
+    fn check_written(&self) {
+        for (session_id, log) in &self.server.logs {
+            let stored: Vec<_> = log.rows.values().map(|m| m.message_id).collect();
+            let written =
+                self.written.iter().filter(|(id, _)| id == session_id).map(|(_, message_id)| *message_id);
+            let places: Vec<_> = written
+                .map(|id| stored.iter().positions_of(id))
+                .filter(|places| !(places.is_empty() && self.restored.contains(session_id)))
+                .collect();
+            assert!(
+                places.iter().all(|places| places.len() == 1),
+                "every message written is stored once: {places:?}"
+            );
+            assert!(places.is_sorted(), "in the order written: {places:?}");
+        }
+    }
+}
+
+trait PositionsOf {
+    fn positions_of(self, id: MessageId) -> Vec<usize>;
+}
+
+impl<'a, I: Iterator<Item = &'a MessageId>> PositionsOf for I {
+    fn positions_of(self, id: MessageId) -> Vec<usize> {
+        self.enumerate().filter(|(_, other)| **other == id).map(|(place, _)| place).collect()
+    }
+}
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_000);
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_interleaving_ends_in_the_servers_state(
+        page_size in 1..5_usize,
+        said in 0..8_usize,
+        snapshot in prop::option::of(1..6_usize),
+        events in prop::collection::vec(event(), 0..80),
+    ) {
+        let mut world = World::new(page_size, said, snapshot);
+        for event in &events {
+            world.happen(event);
+        }
+        world.settle();
+        world.fetch_all_history();
+        world.check_settled();
+    }
+}

@@ -1,0 +1,310 @@
+//! A server in miniature: a log of changes per session, and one socket to the client under test.
+//! It keeps the delivery rules, and may do everything else to the client: lag, repeat, forget, break off.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::{
+    ClientFrame, Code, Epoch, Head, LiveMessage, Message, MessageId, Position, Presence, Refused, Rev,
+    SendMessage, Seq, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession, TimeStamp, User,
+    UserId,
+};
+use uuid::Uuid;
+
+/// A text that this server refuses for good.
+pub const REFUSED: &str = "refused";
+
+/// One session on the server.
+pub struct Log {
+    pub epoch: Epoch,
+    pub rows: BTreeMap<Seq, Message>,
+    /// Every state that was ever seen, by the number of its change.
+    pub history: BTreeMap<Rev, Message>,
+    read_seq: Seq,
+}
+
+impl Log {
+    fn new(epoch: Epoch) -> Self {
+        Self { epoch, rows: BTreeMap::new(), history: BTreeMap::new(), read_seq: Seq(0) }
+    }
+
+    pub fn head(&self) -> Head {
+        Head { epoch: self.epoch, rev: self.history.keys().next_back().copied().unwrap_or_default() }
+    }
+
+    pub fn last_seq(&self) -> Seq {
+        self.rows.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Stores a new state of a row and gives it the next number.
+    fn change(&mut self, mut message: Message) -> Message {
+        message.rev = self.head().rev.next();
+        self.rows.insert(message.seq, message.clone());
+        self.history.insert(message.rev, message.clone());
+        message
+    }
+
+    fn page(&self, session_id: SessionId, from: Rev, size: usize) -> ServerFrame {
+        let mut changed: Vec<_> = self.rows.values().filter(|m| m.rev > from).cloned().collect();
+        changed.sort_by_key(|m| m.rev);
+        let more = changed.len() > size;
+        changed.truncate(size);
+        let to = if more { changed.last().map_or(from, |m| m.rev) } else { self.head().rev.max(from) };
+        ServerFrame::Page { session_id, epoch: self.epoch, from, to, more, messages: changed }
+    }
+}
+
+/// The server.
+pub struct Server {
+    pub me: UserId,
+    pub other: UserId,
+    pub logs: BTreeMap<SessionId, Log>,
+    pub page_size: usize,
+    /// From the client, in order, not handled yet.
+    pub inbox: VecDeque<ClientFrame>,
+    /// To the client, in order, not delivered yet.
+    pub outbox: VecDeque<ServerFrame>,
+    /// What earlier sockets still had to handle when they broke off: a zombie's frames come late.
+    pub zombie: VecDeque<ClientFrame>,
+    /// Whether the socket that is open has said `Hello`.
+    welcomed: bool,
+    lagging: bool,
+    made: u128,
+}
+
+impl Server {
+    pub fn new(page_size: usize) -> Self {
+        let id = |n| UserId(Uuid::from_u128(n));
+        Self {
+            me: id(1),
+            other: id(2),
+            logs: BTreeMap::new(),
+            page_size,
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            zombie: VecDeque::new(),
+            welcomed: false,
+            lagging: false,
+            made: 100,
+        }
+    }
+
+    fn fresh(&mut self) -> Uuid {
+        self.made += 1;
+        Uuid::from_u128(self.made)
+    }
+
+    pub fn users(&self) -> BTreeMap<UserId, User> {
+        let user = |name: &str| User { username: name.into(), status: Presence::Offline };
+        [(self.me, user("Ada")), (self.other, user("Bob"))].into()
+    }
+
+    /// A new session begins.
+    pub fn begin(&mut self) {
+        let session_id = SessionId(self.fresh());
+        let epoch = Epoch(self.fresh());
+        self.logs.insert(session_id, Log::new(epoch));
+        let users = self.users().into_iter().map(|(id, user)| (id, user.username)).collect();
+        self.tell(ServerFrame::Session { session_id, epoch, users });
+    }
+
+    pub fn nth(&self, n: usize) -> Option<SessionId> {
+        self.logs.keys().nth(n % self.logs.len().max(1)).copied()
+    }
+
+    /// Somebody, maybe oneself on another device, says something.
+    pub fn say(&mut self, session_id: SessionId, sender: UserId) {
+        let message_id = MessageId(self.fresh());
+        let data = format!("said {}", self.made);
+        self.store(session_id, message_id, sender, data);
+    }
+
+    /// A row gets another text, or loses its text.
+    pub fn alter(&mut self, session_id: SessionId, n: usize, delete: bool) {
+        let text = format!("altered {}", self.fresh());
+        let log = self.logs.get_mut(&session_id).unwrap();
+        let Some(mut message) = log.rows.values().nth(n % log.rows.len().max(1)).cloned() else { return };
+        match delete {
+            true => (message.data, message.deleted_at) = (String::new(), Some(TimeStamp(2))),
+            false => (message.data, message.edited_at) = (text, Some(TimeStamp(2))),
+        }
+        let message = log.change(message);
+        self.tell_live(session_id, message);
+    }
+
+    fn store(&mut self, session_id: SessionId, message_id: MessageId, sender: UserId, data: String) {
+        let log = self.logs.get_mut(&session_id).unwrap();
+        let message = log.change(Message {
+            message_id,
+            data,
+            time_stamp: TimeStamp(1),
+            sender,
+            seq: Seq(log.last_seq().0 + 1),
+            rev: Rev(0),
+            edited_at: None,
+            deleted_at: None,
+        });
+        self.tell_live(session_id, message);
+    }
+
+    fn tell_live(&mut self, session_id: SessionId, message: Message) {
+        if !self.lagging {
+            self.tell(ServerFrame::Message(LiveMessage { session_id, message }));
+        }
+    }
+
+    fn tell(&mut self, frame: ServerFrame) {
+        if self.welcomed {
+            self.outbox.push_back(frame);
+        }
+    }
+
+    /// The reader is slow: what it has not taken of messages and pages is forgotten, and so is what follows.
+    pub fn lag(&mut self) {
+        self.outbox.retain(|frame| !matches!(frame, ServerFrame::Message(_) | ServerFrame::Page { .. }));
+        self.lagging = true;
+    }
+
+    /// The reader is back; it also happens every 15 s.
+    pub fn heads(&mut self) {
+        self.lagging = false;
+        let sessions = self.logs.iter().map(|(id, log)| (*id, log.head())).collect();
+        self.tell(ServerFrame::Heads { sessions });
+    }
+
+    /// A page nobody asked for, or one that was delivered before.
+    pub fn stray_page(&mut self, session_id: SessionId, from: i64) {
+        let log = &self.logs[&session_id];
+        let frame = log.page(session_id, Rev(from.min(log.head().rev.0)), self.page_size);
+        self.tell(frame);
+    }
+
+    /// The socket breaks off. What the client sent may still be handled some time later; what the server sent
+    /// and was not delivered is lost.
+    pub fn disconnected(&mut self) {
+        self.welcomed = false;
+        self.lagging = false;
+        self.outbox.clear();
+        self.zombie.append(&mut self.inbox);
+    }
+
+    /// The server was restored from a backup: some messages are lost, and others took their numbers.
+    pub fn restored(&mut self, session_id: SessionId, kept: usize, said: usize) {
+        self.zombie.clear(); // no socket survives a restart
+        let epoch = Epoch(self.fresh());
+        let old = std::mem::replace(self.logs.get_mut(&session_id).unwrap(), Log::new(epoch));
+        let log = self.logs.get_mut(&session_id).unwrap();
+        for message in old.rows.into_values().take(kept) {
+            log.change(message);
+        }
+        for _ in 0..said {
+            self.say(session_id, self.other);
+        }
+    }
+
+    /// Handles the next frame of the open socket, or of one that broke off long ago.
+    pub fn handle(&mut self, from_zombie: bool) {
+        let queue = if from_zombie { &mut self.zombie } else { &mut self.inbox };
+        match queue.pop_front() {
+            Some(ClientFrame::Message(said)) => self.said(said, from_zombie),
+            Some(_) if from_zombie => {}
+            Some(ClientFrame::Hello { sessions }) => self.hello(&sessions),
+            Some(ClientFrame::Fetch { session_id, rev }) => {
+                let page = self.logs[&session_id].page(session_id, rev, self.page_size);
+                self.tell(page);
+            }
+            Some(ClientFrame::Read { session_id, seq }) => {
+                let log = self.logs.get_mut(&session_id).unwrap();
+                log.read_seq = log.read_seq.max(seq);
+            }
+            Some(ClientFrame::Pong {}) | None => {}
+            Some(frame) => panic!("{frame:?} is nothing the state machine sends by itself"),
+        }
+    }
+
+    fn hello(&mut self, named: &BTreeMap<SessionId, Position>) {
+        self.welcomed = true;
+        let users = self.users();
+        let sessions = self.logs.iter().map(|(id, log)| {
+            let Head { epoch, rev } = log.head();
+            let head = SessionHead {
+                epoch,
+                rev,
+                last_seq: log.last_seq(),
+                read_seq: log.read_seq,
+                users: users.clone(),
+            };
+            (*id, head)
+        });
+        let mut answers = vec![ServerFrame::Welcome { user_id: self.me, sessions: sessions.collect() }];
+        for (session_id, position) in named {
+            let log = &self.logs[session_id];
+            let Head { epoch, rev } = log.head();
+            if position.epoch.is_some_and(|own| own != epoch) || position.rev > rev {
+                answers.push(ServerFrame::Reset { session_id: *session_id, epoch, rev });
+            } else if position.rev < rev {
+                answers.push(log.page(*session_id, position.rev, self.page_size));
+            }
+        }
+        self.outbox.extend(answers);
+    }
+
+    fn said(&mut self, SendMessage { session_id, message_id, data, .. }: SendMessage, from_zombie: bool) {
+        let me = self.me;
+        let stored = |log: &Log| log.rows.values().find(|m| m.message_id == message_id).cloned();
+        if data == REFUSED {
+            let refused = Refused {
+                message_id: Some(message_id),
+                session_id: Some(session_id),
+                invite_id: None,
+                username: None,
+                code: Code::Invalid,
+                reason: "No.".into(),
+            };
+            if !from_zombie {
+                self.tell(ServerFrame::Refused(refused));
+            }
+            return;
+        }
+        if stored(&self.logs[&session_id]).is_none() {
+            // The acknowledgement stands for the live frame on the sending socket only.
+            let welcomed = self.welcomed;
+            self.welcomed &= from_zombie;
+            self.store(session_id, message_id, me, data);
+            self.welcomed = welcomed;
+        }
+        if !from_zombie {
+            let Message { seq, rev, time_stamp, .. } = stored(&self.logs[&session_id]).unwrap();
+            self.tell(ServerFrame::Ack { message_id, seq, rev, time_stamp });
+        }
+    }
+
+    /// The first picture: the newest `size` messages of every session.
+    pub fn snapshot(&self, size: usize) -> Snapshot {
+        let sessions = self.logs.iter().map(|(id, log)| {
+            let Head { epoch, rev } = log.head();
+            let head = SessionHead {
+                epoch,
+                rev,
+                last_seq: log.last_seq(),
+                read_seq: log.read_seq,
+                users: self.users(),
+            };
+            let older = log.rows.len().saturating_sub(size);
+            let messages = log.rows.values().skip(older).cloned().collect();
+            (*id, SnapshotSession { head, messages, more: older > 0 })
+        });
+        Snapshot {
+            me: protocol::Me { user_id: self.me, username: "Ada".into() },
+            sessions: sessions.collect(),
+            invited: vec![],
+            asked: vec![],
+        }
+    }
+
+    /// The answer of the history endpoint: what stands before `before`, oldest first.
+    pub fn older(&self, session_id: SessionId, before: Seq) -> (Vec<Message>, bool) {
+        let rows: Vec<_> = self.logs[&session_id].rows.range(..before).map(|(_, m)| m.clone()).collect();
+        let first = rows.len().saturating_sub(self.page_size);
+        (rows[first..].to_vec(), first > 0)
+    }
+}
