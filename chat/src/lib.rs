@@ -1,0 +1,116 @@
+//! Natter's domain: who may do what, and what follows from it. It knows neither HTTP nor Leptos.
+//!
+//! [`Chat`] is the one door, a cheap handle that every transport holds: server functions, the WebSocket and the
+//! form routes each translate one request into one of its methods. A method that needs a person takes the proof
+//! of who acts, an [`Actor`], first.
+//!
+//! Inside, `accounts`, `invites`, `messages` and `sessions` hold the rules and call `store`; `live` alone joins
+//! `store`, `hub` and `presence`: what was committed goes out to the sockets, in the order of the commits.
+
+mod accounts;
+mod actor;
+mod clock;
+mod error;
+mod hub;
+mod invites;
+mod live;
+mod logins;
+mod messages;
+mod name;
+mod password;
+mod presence;
+mod sessions;
+mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use actor::Actor;
+pub use error::{Error, OpenError, Result};
+pub use hub::{ConnId, Outgoing};
+pub use live::{Connection, Ticket};
+pub use logins::{Login, LoginId};
+pub use name::Username;
+pub use store::{MIN_SQLITE, SessionHistory};
+
+use live::Live;
+use password::Passwords;
+use store::Store;
+
+/// Everything Natter knows and does. Clones are handles to the same chat.
+#[derive(Clone)]
+pub struct Chat(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    live: Live,
+    passwords: Passwords,
+    options: Options,
+}
+
+/// How a chat behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether new users may register themselves.
+    pub open_registration: bool,
+    /// Most messages a second from one user, once the burst is used up; `None` for no limit.
+    pub messages_per_second: Option<u32>,
+    /// Messages that one user may send at once.
+    pub message_burst: u32,
+    /// How long a user stays Online after the last connection ended.
+    pub offline_after: Duration,
+    /// How long a user is Online after signing in without a connection.
+    pub login_lease: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            open_registration: true,
+            messages_per_second: Some(30),
+            message_burst: 300,
+            offline_after: Duration::from_secs(5),
+            login_lease: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Chat {
+    /// Opens the chat kept in the folder `data`, which is made when missing.
+    /// Must be called on a Tokio runtime: the chat's tasks run there until every handle is gone or [`Chat::close`].
+    ///
+    /// # Errors
+    /// A sentence for the person who runs the server: the folder cannot be used, another process uses it, or
+    /// its database is damaged.
+    pub async fn open(data: &Path, options: Options) -> std::result::Result<Self, OpenError> {
+        let (store, events) = Store::open(data).await?;
+        let live = Live::start(store.clone(), events, &options);
+        Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
+    }
+
+    /// Opens the chat's database beside a server that may be using it, for one short piece of work from the
+    /// command line.
+    ///
+    /// # Errors
+    /// As for [`Chat::open`].
+    pub async fn open_beside(data: &Path) -> std::result::Result<Self, OpenError> {
+        let (store, events) = Store::open_beside(data).await?;
+        let options = Options::default();
+        let live = Live::start(store.clone(), events, &options);
+        Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
+    }
+
+    /// Finishes what has been handed in, and closes the database. Everything asked for later fails.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+
+    /// Whether the database answers and takes commits.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn check(&self) -> Result<()> {
+        self.0.store.check().await
+    }
+}

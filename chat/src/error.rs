@@ -1,0 +1,85 @@
+//! What can go wrong: rich inside, few outside.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::{Code, Fault};
+
+/// The domain's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The person who asked can mend it; the fault says how.
+    #[error("refused: {0}")]
+    Refused(#[from] Fault),
+    /// Too much at once.
+    #[error("throttled for {0:?}")]
+    Throttled(Duration),
+    /// Nothing is wrong with the request; the server cannot take it just now.
+    #[error("unavailable: {0}")]
+    Unavailable(&'static str),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// Hashing a password failed.
+    #[error("hashing a password failed: {0}")]
+    Password(String),
+}
+
+impl Error {
+    /// What the client is told. Failures of the server are logged here, once, and leave as a bare code.
+    #[must_use]
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Error::Refused(fault) => fault,
+            Error::Throttled(_) => Fault::of(Code::TooMany),
+            Error::Unavailable(why) => {
+                tracing::warn!(why, "not available");
+                Fault::of(Code::Unavailable)
+            }
+            Error::Database(_) | Error::Password(_) => {
+                tracing::error!(error = &self as &dyn std::error::Error, "request failed");
+                Fault::of(Code::Internal)
+            }
+        }
+    }
+
+    /// A refusal with the code's standard sentence.
+    pub(crate) fn refused(code: Code) -> Self {
+        Error::Refused(Fault::of(code))
+    }
+}
+
+/// Why a chat could not be opened: sentences for the person who runs the server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder cannot be made or written.
+    #[error(
+        "The data folder {0} cannot be used: {1}. Name another one with --data, or mend its permissions."
+    )]
+    Folder(PathBuf, std::io::Error),
+    /// A second process.
+    #[error(
+        "Another Natter is using the data folder {0}. Stop it first, or name another folder with --data."
+    )]
+    InUse(PathBuf),
+    /// Another program holds the database.
+    #[error("The database {0} is locked by another program. Close it there and start again.")]
+    Locked(PathBuf),
+    /// Not a database, or a damaged one.
+    #[error("The database {0} is damaged ({1}). Put a backup in its place, or move it away to start empty.")]
+    Damaged(PathBuf, String),
+    /// Made by a newer Natter.
+    #[error(
+        "The database {0} was made by another version of Natter ({1}). Start that version or a newer one."
+    )]
+    Version(PathBuf, String),
+    /// The SQLite in this program is too old to be safe.
+    #[error("This program was built with SQLite {0}, which can lose commits; {min} or newer is needed.", min = crate::MIN_SQLITE)]
+    OldSqlite(String),
+    /// Anything else.
+    #[error("The database {0} cannot be opened: {1}")]
+    Database(PathBuf, sqlx::Error),
+}

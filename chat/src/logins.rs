@@ -1,0 +1,78 @@
+//! Logins: one signed-in browser or program each. The transport makes the token; only its hash comes here.
+
+use std::fmt;
+
+use protocol::{TimeStamp, UserId};
+use sha2::{Digest, Sha256};
+
+use crate::{Chat, Result};
+
+/// Names a login: the SHA-256 of its token. Who steals the database cannot sign in with what it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoginId(pub(crate) [u8; 32]);
+
+impl LoginId {
+    /// The login that this token belongs to.
+    #[must_use]
+    pub fn of_token(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl fmt::Debug for LoginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoginId({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// A login as it is kept.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Who is signed in.
+    pub user_id: UserId,
+    /// The browser's or program's own name.
+    pub user_agent: String,
+    /// Where it signed in from.
+    pub ip: String,
+    /// When it ends unless used again.
+    pub expires_at: TimeStamp,
+    /// What the transport keeps with it.
+    pub data: String,
+}
+
+impl Chat {
+    /// Keeps a new login. Returns false, and keeps nothing, when there is one of this name already.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn create_login(&self, id: LoginId, login: Login) -> Result<bool> {
+        self.0.store.create_login(id, login).await
+    }
+
+    /// Changes a login that exists. One that was revoked stays revoked: a request that was under way during
+    /// the logout must not bring it back.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn save_login(&self, id: LoginId, data: String, expires_at: TimeStamp) -> Result<()> {
+        self.0.store.save_login(id, data, expires_at).await
+    }
+
+    /// A login that has not expired.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn load_login(&self, id: LoginId) -> Result<Option<Login>> {
+        self.0.store.load_login(id).await
+    }
+
+    /// Ends a login for good and closes its sockets.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn revoke_login(&self, id: LoginId) -> Result<()> {
+        self.0.store.revoke_login(id).await?;
+        self.0.live.revoke(id);
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Saying something, changing it, reading it.
+
+use protocol::{Code, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
+
+use crate::live::Ticket;
+use crate::store::{Changes, Post};
+use crate::{Actor, Chat, Connection, Error, Result, SessionHistory};
+
+/// Most messages in a `Page` or a part of the history.
+const PAGE_ROWS: i64 = 100;
+const HISTORY_ROWS: i64 = 50;
+
+/// Most bytes of text in a `Page`: escaped, and with its fields, it stays below the frame limit.
+const PAGE_BYTES: usize = 24 * 1024;
+
+impl Chat {
+    /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a
+    /// `Refused` when it may not be, a close with `TRY_LATER` when the server cannot store it now. Waits while
+    /// the user is over their limit. `ticket` is dropped when the message has been dealt with.
+    ///
+    /// # Errors
+    /// The text or the sender is refused; the database is closed.
+    pub async fn post(&self, conn: &Connection, message: SendMessage, ticket: Ticket) -> Result<()> {
+        let sender = conn.actor().user_id();
+        text::check_message(&message.data)?;
+        if message.sender.is_some_and(|named| named != sender) {
+            return Err(Fault::new(Code::Invalid, "Sender must be yourself; leave it out.").into());
+        }
+        self.0.live.may_send(sender).await;
+        self.0.store.post(Post { sender, conn: conn.id(), message, _ticket: ticket }).await
+    }
+
+    /// Replaces the text of one's own message. Everybody, this socket too, gets the message as it is now.
+    ///
+    /// # Errors
+    /// The text is refused; [`Code::NotFound`] when it is not one's own, or deleted; the database failed.
+    pub async fn edit(
+        &self,
+        conn: &Connection,
+        session: SessionId,
+        id: MessageId,
+        data: String,
+    ) -> Result<()> {
+        text::check_message(&data)?;
+        self.0.store.change(conn.actor().user_id(), conn.id(), session, id, Some(data)).await
+    }
+
+    /// Deletes one's own message: its text is gone for good, its place stays.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] when it is not one's own; the database failed.
+    pub async fn delete(&self, conn: &Connection, session: SessionId, id: MessageId) -> Result<()> {
+        self.0.store.change(conn.actor().user_id(), conn.id(), session, id, None).await
+    }
+
+    /// Notes that everything up to `seq` was seen, and tells the user's other sockets.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn read(&self, conn: &Connection, session_id: SessionId, seq: Seq) -> Result<()> {
+        let user = conn.actor().user_id();
+        if let Some(seq) = self.0.store.mark_read(user, session_id, seq).await? {
+            let frame = ServerFrame::Read { session_id, seq }.encode().into();
+            self.0.live.hub().send_to_user(user, &frame, Some(conn.id()));
+        }
+        Ok(())
+    }
+
+    /// Messages before a place, or the newest: at most 50, oldest first.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] when the session is not the actor's; the database failed.
+    pub async fn history(
+        &self,
+        actor: &Actor,
+        session: SessionId,
+        before: Option<Seq>,
+    ) -> Result<SessionHistory> {
+        let found = self.0.store.history(actor.user_id(), session, before, HISTORY_ROWS).await?;
+        found.ok_or(Error::refused(Code::NotFound))
+    }
+
+    /// What changed in a session after `rev`: a `Page`, or a `Reset` when the client is ahead of it.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] when the session is not the actor's; the database failed.
+    pub async fn page(&self, actor: &Actor, session: SessionId, rev: Rev) -> Result<ServerFrame> {
+        let found = self.0.store.changes(actor.user_id(), session, rev, PAGE_ROWS).await?;
+        let changes = found.ok_or(Error::refused(Code::NotFound))?;
+        if rev > changes.rev || rev < Rev(0) {
+            return Ok(ServerFrame::Reset { session_id: session, epoch: changes.epoch, rev: changes.rev });
+        }
+        Ok(page(session, rev, changes))
+    }
+}
+
+/// As much of the changes as fits into one frame.
+fn page(session_id: SessionId, from: Rev, changes: Changes) -> ServerFrame {
+    let Changes { epoch, rev, mut messages } = changes;
+    let found = messages.len();
+    let mut bytes = 0;
+    let fits = messages.iter().take(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX)).take_while(|message| {
+        bytes += message.data.len();
+        bytes <= PAGE_BYTES
+    });
+    let fits = fits.count().max(1);
+    messages.truncate(fits);
+    let more = found > messages.len();
+    let to = if more { messages.last().map_or(rev, |last: &Message| last.rev) } else { rev };
+    ServerFrame::Page { session_id, epoch, from, to, more, messages }
+}

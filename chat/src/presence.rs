@@ -1,0 +1,102 @@
+//! Who is here: a lease in memory. Pure: the caller brings the time and the edges go out elsewhere.
+//!
+//! A user is Online from signing in or the first connection until some time after the last connection ended.
+//! Nothing of it is kept over a restart, so no crash leaves anybody Online.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use protocol::{Presence, UserId};
+
+/// The users who are Online, and why.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    users: HashMap<UserId, Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    connections: usize,
+    /// Without a connection: when the user goes Offline.
+    until: Instant,
+}
+
+impl Leases {
+    pub(crate) fn of(&self, user: UserId) -> Presence {
+        if self.users.contains_key(&user) { Presence::Online } else { Presence::Offline }
+    }
+
+    /// Somebody signed in. Returns whether they came Online by it.
+    pub(crate) fn signed_in(&mut self, user: UserId, now: Instant, lease: Duration) -> bool {
+        let until = now + lease;
+        let came = !self.users.contains_key(&user);
+        let entry = self.users.entry(user).or_insert(Lease { connections: 0, until });
+        entry.until = entry.until.max(until);
+        came
+    }
+
+    /// A connection began. Returns whether the user came Online by it.
+    pub(crate) fn connected(&mut self, user: UserId, now: Instant) -> bool {
+        let came = !self.users.contains_key(&user);
+        self.users.entry(user).or_insert(Lease { connections: 0, until: now }).connections += 1;
+        came
+    }
+
+    /// A connection ended; the user stays Online for `grace` unless another begins.
+    pub(crate) fn disconnected(&mut self, user: UserId, now: Instant, grace: Duration) {
+        if let Some(lease) = self.users.get_mut(&user) {
+            lease.connections = lease.connections.saturating_sub(1);
+            lease.until = now + grace;
+        }
+    }
+
+    /// Takes out everybody whose time is up.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<UserId> {
+        let gone = |lease: &Lease| lease.connections == 0 && lease.until <= now;
+        self.users.extract_if(|_, lease| gone(lease)).map(|(user, _)| user).collect()
+    }
+
+    /// When to call [`Leases::expire`] next.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.users.values().filter(|lease| lease.connections == 0).map(|lease| lease.until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_last_connection_ends_the_lease_after_its_grace() {
+        let (mut leases, user, start) = (Leases::default(), UserId::new(), Instant::now());
+        assert!(leases.connected(user, start));
+        assert!(!leases.connected(user, start), "already here");
+        leases.disconnected(user, start, 5 * SECOND);
+        assert_eq!(leases.next_expiry(), None, "one connection is left");
+        leases.disconnected(user, start + SECOND, 5 * SECOND);
+        assert_eq!(leases.next_expiry(), Some(start + 6 * SECOND));
+        assert!(leases.expire(start + 5 * SECOND).is_empty());
+        assert_eq!(leases.of(user), Presence::Online);
+        assert_eq!(leases.expire(start + 6 * SECOND), [user]);
+        assert_eq!(leases.of(user), Presence::Offline);
+    }
+
+    #[test]
+    fn a_connection_within_the_grace_keeps_the_user_online() {
+        let (mut leases, user, start) = (Leases::default(), UserId::new(), Instant::now());
+        assert!(leases.connected(user, start));
+        leases.disconnected(user, start, 5 * SECOND);
+        assert!(!leases.connected(user, start + 4 * SECOND), "no new edge");
+        assert!(leases.expire(start + 60 * SECOND).is_empty());
+    }
+
+    #[test]
+    fn signing_in_counts_until_the_socket_takes_over_or_its_lease_ends() {
+        let (mut leases, user, start) = (Leases::default(), UserId::new(), Instant::now());
+        assert!(leases.signed_in(user, start, 30 * SECOND));
+        assert!(leases.expire(start + 29 * SECOND).is_empty());
+        assert_eq!(leases.expire(start + 30 * SECOND), [user]);
+    }
+}

@@ -1,0 +1,127 @@
+//! First pictures: what a page renders, what `load` answers, what a socket is welcomed with.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use protocol::api::{Loaded, LoadedSession};
+use protocol::{
+    Head, Me, Message, Position, SearchNotice, ServerFrame, SessionHead, SessionId, Snapshot,
+    SnapshotSession, User, UserId,
+};
+
+use crate::live::{encode, presence_of};
+use crate::store::SessionRow;
+use crate::{Actor, Chat, Connection, Result};
+
+/// Newest messages of each session in a `load`.
+const LOAD_ROWS: i64 = 30;
+
+/// Newest messages of the session that a page shows.
+const OPEN_ROWS: i64 = 50;
+
+impl Chat {
+    /// Every session of a user, who is in it, and its newest messages: the answer of `GET /api/load`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn load(&self, actor: &Actor) -> Result<Loaded> {
+        let user = actor.user_id();
+        let mut loaded = Loaded::new();
+        for (session, id, name) in self.0.store.users_around(user).await? {
+            let empty = || LoadedSession { user_ids: BTreeMap::new(), messages: BTreeMap::new() };
+            loaded.entry(session).or_insert_with(empty).user_ids.insert(id, name);
+        }
+        for (session, message) in self.0.store.newest(user, LOAD_ROWS).await? {
+            if let Some(session) = loaded.get_mut(&session) {
+                session.messages.extend([message.into()]);
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// What a page renders first: every session with its newest message, the one it opens with some more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn snapshot(&self, actor: &Actor, open: Option<SessionId>) -> Result<Snapshot> {
+        let user = actor.user_id();
+        let rows = self.0.store.sessions_of(user).await?;
+        let mut newest: HashMap<SessionId, Vec<Message>> = HashMap::new();
+        for (session, message) in self.0.store.newest(user, 1).await? {
+            newest.entry(session).or_default().push(message);
+        }
+        if let Some(open) = open.filter(|open| rows.iter().any(|row| row.session_id == *open)) {
+            let history = self.0.store.history(user, open, None, OPEN_ROWS).await?;
+            newest.insert(open, history.map(|history| history.messages).unwrap_or_default());
+        }
+        let mut heads = self.heads(user, &rows).await?;
+        let sessions = rows.iter().filter_map(|row| {
+            let messages = newest.remove(&row.session_id).unwrap_or_default();
+            let oldest = messages.first().map_or(row.last_seq, |message| message.seq);
+            let more = oldest.0 > row.joined_seq.0 + 1;
+            let head = heads.remove(&row.session_id)?;
+            Some((row.session_id, SnapshotSession { head, messages, more }))
+        });
+        Ok(Snapshot {
+            me: Me { user_id: user, username: actor.username().to_owned() },
+            sessions: sessions.collect(),
+            invited: self.0.store.invited(user).await?,
+            asked: self.0.store.asked(user).await?,
+        })
+    }
+
+    /// Answers a `Hello`: the frames to write before anything else, in order. They are the `Welcome`, the first
+    /// `Page` (or a `Reset`) of each session that the client named and is behind in, and the open invitations.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn hello(
+        &self,
+        conn: &Connection,
+        positions: BTreeMap<SessionId, Position>,
+    ) -> Result<Vec<Bytes>> {
+        let (actor, user) = (conn.actor(), conn.actor().user_id());
+        let head = |row: &SessionRow| (row.session_id, Head { epoch: row.epoch, rev: row.rev });
+        conn.follow(self.0.store.sessions_of(user).await?.iter().map(head));
+        // Read again: what was committed before the socket followed shows here, what comes later is queued.
+        let rows = self.0.store.sessions_of(user).await?;
+        let welcome = ServerFrame::Welcome { user_id: user, sessions: self.heads(user, &rows).await? };
+        let mut frames = vec![encode(&welcome)];
+        for row in &rows {
+            let Some(position) = positions.get(&row.session_id) else { continue };
+            let other_history = position.epoch.is_some_and(|epoch| epoch != row.epoch);
+            if other_history || position.rev > row.rev {
+                let (session_id, epoch, rev) = (row.session_id, row.epoch, row.rev);
+                frames.push(encode(&ServerFrame::Reset { session_id, epoch, rev }));
+            } else if position.rev < row.rev {
+                frames.push(encode(&self.page(actor, row.session_id, position.rev).await?));
+            }
+        }
+        for invited in self.0.store.invited(user).await? {
+            let notice = SearchNotice::Invited { invite_id: invited.invite_id, username: invited.username };
+            frames.push(encode(&ServerFrame::Search(notice)));
+        }
+        let asked = self.0.store.asked(user).await?;
+        frames.extend(asked.into_iter().map(|notice| encode(&ServerFrame::Search(notice))));
+        Ok(frames)
+    }
+
+    /// Where each session stands for a user, and who is in it.
+    async fn heads(&self, user: UserId, rows: &[SessionRow]) -> Result<BTreeMap<SessionId, SessionHead>> {
+        let around = self.0.store.users_around(user).await?;
+        let presence = presence_of(&self.0.live, around.iter().map(|(_, id, _)| id));
+        let mut users: HashMap<SessionId, BTreeMap<UserId, User>> = HashMap::new();
+        for (session, id, username) in around {
+            let status = presence.get(&id).copied().unwrap_or_default();
+            users.entry(session).or_default().insert(id, User { username, status });
+        }
+        let mut head = |row: &SessionRow| SessionHead {
+            epoch: row.epoch,
+            rev: row.rev,
+            last_seq: row.last_seq,
+            read_seq: row.read_seq,
+            users: users.remove(&row.session_id).unwrap_or_default(),
+        };
+        Ok(rows.iter().map(|row| (row.session_id, head(row))).collect())
+    }
+}

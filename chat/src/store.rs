@@ -1,0 +1,64 @@
+//! What is stored: SQLite in WAL mode, one connection that writes, a few that read.
+//!
+//! Every method is one unit of work and at most one transaction. Units that write are queued for the one writer
+//! (`writer`), which commits whatever has queued together, and only then answers; what the units announce goes
+//! out as [`Event`]s in the order of the commits. A caller that goes away cancels nothing.
+//!
+//! Called by the rest of `chat` only; it knows no sockets.
+
+mod event;
+mod invites;
+mod logins;
+mod messages;
+mod open;
+mod posting;
+mod sessions;
+mod users;
+mod writer;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+
+pub(crate) use event::Event;
+pub(crate) use invites::{AskResult, NewInvite};
+pub(crate) use messages::Changes;
+pub use messages::SessionHistory;
+pub use open::MIN_SQLITE;
+pub(crate) use posting::Post;
+pub(crate) use sessions::SessionRow;
+
+use crate::Result;
+use writer::Writer;
+
+/// The database. Clones are handles to the same one.
+#[derive(Clone)]
+pub(crate) struct Store {
+    read: SqlitePool,
+    writer: Writer,
+    /// Held as long as the database is open, so that a second process finds it taken.
+    lock: Option<Arc<File>>,
+}
+
+impl Store {
+    /// Finishes what is queued and closes the files.
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+        self.read.close().await;
+        if let Some(lock) = &self.lock {
+            open::mark_clean(lock);
+        }
+    }
+
+    /// Hands in a message. Its answer is an [`Event`].
+    pub(crate) async fn post(&self, post: Post) -> Result<()> {
+        self.writer.post(post).await
+    }
+
+    /// Whether the database answers and takes commits.
+    pub(crate) async fn check(&self) -> Result<()> {
+        sqlx::query("select 1").execute(&self.read).await?;
+        self.writer.run(|_tx| Box::pin(async { Ok(()) })).await
+    }
+}

@@ -1,0 +1,29 @@
+//! What a committed unit of work announces. `live` carries it to the sockets.
+
+use std::collections::BTreeMap;
+
+use protocol::{Epoch, LiveMessage, Rev, ServerFrame, SessionId, UserId};
+
+use crate::hub::ConnId;
+
+/// Something that happened and is on disk.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A message is new, edited or deleted. When `origin` is the socket that sent it, that one gets an
+    /// acknowledgement instead of the message.
+    Changed { live: LiveMessage, origin: Option<ConnId> },
+    /// A session began, or gained the users in `joined`.
+    Opened {
+        session_id: SessionId,
+        epoch: Epoch,
+        rev: Rev,
+        users: BTreeMap<UserId, String>,
+        joined: Vec<UserId>,
+    },
+    /// A frame for every socket of a user, except one.
+    ToUser { user_id: UserId, frame: ServerFrame, except: Option<ConnId> },
+    /// A frame for one socket.
+    ToConn { conn: ConnId, frame: ServerFrame },
+    /// The commit failed: what this socket sent is not stored, and it must come back and send it again.
+    Failed { conn: ConnId },
+}

@@ -1,0 +1,232 @@
+//! Rows and SQL for invitations. The rules of who may meet whom live here, inside the transactions, because only
+//! there two people acting at once are one after the other.
+
+use protocol::{Answer, Code, InviteId, Invited, Outcome, SearchNotice, ServerFrame, SessionId, UserId};
+use sqlx::SqliteConnection;
+
+use super::writer::Tx;
+use super::{Event, Store, sessions};
+use crate::{Error, Result, clock};
+
+/// An invitation to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewInvite {
+    pub(crate) from: UserId,
+    pub(crate) from_name: String,
+    pub(crate) to: UserId,
+    pub(crate) to_name: String,
+    /// Into this session, or one of their own.
+    pub(crate) session: Option<SessionId>,
+    /// Whether it may wait: the person is here, or it is to be left for their return.
+    pub(crate) may_wait: bool,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskResult {
+    /// The invitation waits for an answer. Its sender's sockets were told.
+    Pending,
+    /// They had asked us: the session exists now. Everybody was told.
+    Accepted,
+    /// They are in a session with us already.
+    AlreadyConnected(SessionId),
+    /// They are offline, and nothing was left.
+    Offline,
+}
+
+#[derive(sqlx::FromRow)]
+struct InviteRow {
+    invite_id: InviteId,
+    from_user: UserId,
+    from_name: String,
+    to_user: UserId,
+    to_name: String,
+    session_id: Option<SessionId>,
+    status: String,
+}
+
+macro_rules! invite {
+    ($rest:literal) => {
+        concat!(
+            "select i.invite_id, i.from_user, f.username as from_name, i.to_user, t.username as to_name,
+                    i.session_id, i.status
+             from invites i join users f on f.user_id = i.from_user join users t on t.user_id = i.to_user ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Asks one user for a session with another, or into one.
+    pub(crate) async fn ask(&self, new: NewInvite) -> Result<AskResult> {
+        self.writer.run(move |tx| Box::pin(ask(tx, new))).await
+    }
+
+    /// Answers an invitation, or takes it back. Everybody concerned is told.
+    pub(crate) async fn answer(&self, user: UserId, invite: InviteId, answer: Answer) -> Result<()> {
+        self.writer
+            .run(move |mut tx| {
+                Box::pin(async move {
+                    let row = by_id(tx.db, invite).await?;
+                    let may = |row: &InviteRow| match answer {
+                        Answer::Accepted | Answer::Rejected => row.to_user == user,
+                        Answer::Cancelled => row.from_user == user,
+                    };
+                    // Somebody else's invitation and one that never was: the same answer.
+                    let row = row.filter(may).ok_or(Error::refused(Code::NotFound))?;
+                    if row.status != "Pending" {
+                        return Err(Error::refused(Code::Gone));
+                    }
+                    settle(&mut tx, row, answer).await
+                })
+            })
+            .await
+    }
+
+    /// The invitations that wait for this user's answer, oldest first.
+    pub(crate) async fn invited(&self, user: UserId) -> Result<Vec<Invited>> {
+        let rows: Vec<InviteRow> =
+            sqlx::query_as(invite!("where i.to_user = $1 and i.status = 'Pending' order by i.invite_id"))
+                .bind(user)
+                .fetch_all(&self.read)
+                .await?;
+        let invited = |row: InviteRow| Invited { invite_id: row.invite_id, username: row.from_name };
+        Ok(rows.into_iter().map(invited).collect())
+    }
+
+    /// This user's own invitations that wait for an answer, oldest first.
+    pub(crate) async fn asked(&self, user: UserId) -> Result<Vec<SearchNotice>> {
+        let rows: Vec<InviteRow> =
+            sqlx::query_as(invite!("where i.from_user = $1 and i.status = 'Pending' order by i.invite_id"))
+                .bind(user)
+                .fetch_all(&self.read)
+                .await?;
+        Ok(rows.into_iter().map(|row| row.outcome(Outcome::Pending, row.session_id)).collect())
+    }
+}
+
+async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
+    if new.from == new.to {
+        return Err(Error::refused(Code::Yourself));
+    }
+    match new.session {
+        Some(session) => {
+            if !sessions::has_user(tx.db, session, new.from).await? {
+                return Err(Error::refused(Code::NotFound));
+            }
+            if sessions::has_user(tx.db, session, new.to).await? {
+                return Ok(AskResult::AlreadyConnected(session));
+            }
+        }
+        None => {
+            if let Some(session) = sessions::of_pair(tx.db, new.from, new.to).await? {
+                return Ok(AskResult::AlreadyConnected(session));
+            }
+            // Two people who invite one another at once want the same thing.
+            if let Some(theirs) = open_between(tx.db, new.to, new.from).await? {
+                settle(&mut tx, theirs, Answer::Accepted).await?;
+                return Ok(AskResult::Accepted);
+            }
+        }
+    }
+    let waiting = match new.session {
+        Some(session) => open_into(tx.db, session, new.to).await?,
+        None => open_between(tx.db, new.from, new.to).await?,
+    };
+    let row = match waiting {
+        Some(row) => row,
+        None if new.may_wait => insert(&mut tx, new.clone()).await?,
+        None => return Ok(AskResult::Offline),
+    };
+    let frame = ServerFrame::Search(row.outcome(Outcome::Pending, new.session));
+    tx.announce(Event::ToUser { user_id: new.from, frame, except: None });
+    Ok(AskResult::Pending)
+}
+
+async fn insert(tx: &mut Tx<'_>, new: NewInvite) -> Result<InviteRow> {
+    let row = InviteRow {
+        invite_id: InviteId::new(),
+        from_user: new.from,
+        from_name: new.from_name,
+        to_user: new.to,
+        to_name: new.to_name,
+        session_id: new.session,
+        status: "Pending".into(),
+    };
+    sqlx::query(
+        "insert into invites (invite_id, from_user, to_user, session_id, status, created_at, answered_at)
+         values ($1, $2, $3, $4, $5, $6, null)",
+    )
+    .bind(row.invite_id)
+    .bind(row.from_user)
+    .bind(row.to_user)
+    .bind(row.session_id)
+    .bind(&row.status)
+    .bind(clock::now())
+    .execute(&mut *tx.db)
+    .await?;
+    let notice = SearchNotice::Invited { invite_id: row.invite_id, username: row.from_name.clone() };
+    tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(notice), except: None });
+    Ok(row)
+}
+
+/// Ends an open invitation and tells both sides. The session comes first, so that it is there when the searcher
+/// hears of it.
+async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<()> {
+    sqlx::query("update invites set status = $2, answered_at = $3 where invite_id = $1")
+        .bind(row.invite_id)
+        .bind(answer_name(answer))
+        .bind(clock::now())
+        .execute(&mut *tx.db)
+        .await?;
+    let session = match (answer, row.session_id) {
+        (Answer::Accepted, None) => Some(sessions::begin(tx, row.from_user, row.to_user).await?),
+        (Answer::Accepted, Some(session)) => {
+            sessions::join(tx, session, row.to_user).await?;
+            Some(session)
+        }
+        (Answer::Rejected | Answer::Cancelled, _) => None,
+    };
+    let closed = SearchNotice::Closed { invite_id: row.invite_id, status: answer };
+    tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(closed), except: None });
+    let outcome = ServerFrame::Search(row.outcome(answer.into(), session));
+    tx.announce(Event::ToUser { user_id: row.from_user, frame: outcome, except: None });
+    Ok(())
+}
+
+async fn by_id(db: &mut SqliteConnection, invite: InviteId) -> Result<Option<InviteRow>> {
+    Ok(sqlx::query_as(invite!("where i.invite_id = $1")).bind(invite).fetch_optional(db).await?)
+}
+
+async fn open_between(db: &mut SqliteConnection, from: UserId, to: UserId) -> Result<Option<InviteRow>> {
+    let row = sqlx::query_as(invite!(
+        "where i.from_user = $1 and i.to_user = $2 and i.session_id is null and i.status = 'Pending'"
+    ));
+    Ok(row.bind(from).bind(to).fetch_optional(db).await?)
+}
+
+async fn open_into(db: &mut SqliteConnection, session: SessionId, to: UserId) -> Result<Option<InviteRow>> {
+    let row = sqlx::query_as(invite!("where i.session_id = $1 and i.to_user = $2 and i.status = 'Pending'"));
+    Ok(row.bind(session).bind(to).fetch_optional(db).await?)
+}
+
+impl InviteRow {
+    /// What its sender is told.
+    fn outcome(&self, status: Outcome, session_id: Option<SessionId>) -> SearchNotice {
+        SearchNotice::Outcome {
+            username: self.to_name.clone(),
+            status,
+            reason: crate::invites::sentence(status, &self.to_name),
+            invite_id: Some(self.invite_id),
+            session_id,
+        }
+    }
+}
+
+fn answer_name(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Accepted => "Accepted",
+        Answer::Rejected => "Rejected",
+        Answer::Cancelled => "Cancelled",
+    }
+}

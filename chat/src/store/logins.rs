@@ -1,0 +1,115 @@
+//! Rows and SQL for logins.
+
+use std::collections::HashSet;
+
+use protocol::{TimeStamp, UserId};
+
+use super::Store;
+use crate::{Login, LoginId, Result, clock};
+
+impl Store {
+    /// Keeps a login. False when there is one of this name.
+    pub(crate) async fn create_login(&self, id: LoginId, login: Login) -> Result<bool> {
+        let now = clock::now();
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    let Login { user_id, user_agent, ip, expires_at, data } = login;
+                    let made = sqlx::query(
+                        "insert into logins (token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data)
+                         values ($1, $2, $3, $4, $5, $5, $6, $7) on conflict (token_hash) do nothing",
+                    )
+                    .bind(id.0.as_slice())
+                    .bind(user_id)
+                    .bind(user_agent)
+                    .bind(ip)
+                    .bind(now)
+                    .bind(expires_at)
+                    .bind(data)
+                    .execute(&mut *tx.db)
+                    .await?;
+                    // A sign-in is rare enough to carry the sweeping.
+                    sqlx::query("delete from logins where expires_at <= $1").bind(now).execute(tx.db).await?;
+                    Ok(made.rows_affected() == 1)
+                })
+            })
+            .await
+    }
+
+    /// Changes a login; does nothing when it was revoked.
+    pub(crate) async fn save_login(&self, id: LoginId, data: String, expires_at: TimeStamp) -> Result<()> {
+        let now = clock::now();
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "update logins set data = $2, expires_at = $3, last_used_at = $4 where token_hash = $1",
+                    )
+                    .bind(id.0.as_slice())
+                    .bind(data)
+                    .bind(expires_at)
+                    .bind(now)
+                    .execute(tx.db)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// A login that has not expired.
+    pub(crate) async fn load_login(&self, id: LoginId) -> Result<Option<Login>> {
+        let found: Option<(UserId, String, String, TimeStamp, String)> = sqlx::query_as(
+            "select user_id, user_agent, ip, expires_at, data from logins where token_hash = $1 and expires_at > $2",
+        )
+        .bind(id.0.as_slice())
+        .bind(clock::now())
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(found.map(|(user_id, user_agent, ip, expires_at, data)| Login {
+            user_id,
+            user_agent,
+            ip,
+            expires_at,
+            data,
+        }))
+    }
+
+    /// Whose login this is, and their name.
+    pub(crate) async fn login_user(&self, id: LoginId) -> Result<Option<(UserId, String)>> {
+        let found = sqlx::query_as(
+            "select u.user_id, u.username from logins l join users u on u.user_id = l.user_id
+             where l.token_hash = $1 and l.expires_at > $2",
+        );
+        Ok(found.bind(id.0.as_slice()).bind(clock::now()).fetch_optional(&self.read).await?)
+    }
+
+    /// Ends a login for good.
+    pub(crate) async fn revoke_login(&self, id: LoginId) -> Result<()> {
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    sqlx::query("delete from logins where token_hash = $1")
+                        .bind(id.0.as_slice())
+                        .execute(tx.db)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Those of the given logins that are over.
+    pub(crate) async fn ended_logins(&self, mut logins: HashSet<LoginId>) -> Result<HashSet<LoginId>> {
+        let live: Vec<Vec<u8>> = sqlx::query_scalar("select token_hash from logins where expires_at > $1")
+            .bind(clock::now())
+            .fetch_all(&self.read)
+            .await?;
+        for hash in live {
+            if let Ok(hash) = hash.try_into() {
+                logins.remove(&LoginId(hash));
+            }
+        }
+        Ok(logins)
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening the database: one process at a time, a SQLite that is safe, a file that is whole.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+use tokio::sync::mpsc;
+
+use super::{Event, Store, Writer};
+use crate::OpenError;
+
+/// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint at once
+/// (sqlite.org/wal.html, "the WAL-reset bug").
+pub const MIN_SQLITE: &str = "3.51.3";
+
+const READERS: u32 = 4;
+
+type Result<T> = std::result::Result<T, OpenError>;
+
+impl Store {
+    /// Opens the database in this folder for serving: nobody else may have it.
+    pub(crate) async fn open(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
+        let folder = |error| OpenError::Folder(data.to_owned(), error);
+        fs::create_dir_all(data).map_err(folder)?;
+        let lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(data.join("natter.lock"));
+        let mut lock = lock.map_err(folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(data.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(folder(error)),
+        }
+        let was_running = mark_running(&mut lock).map_err(folder)?;
+        let (mut store, events) = Self::connect(data, was_running).await?;
+        store.lock = Some(Arc::new(lock));
+        store
+            .everybody_offline()
+            .await
+            .map_err(|error| OpenError::Database(data.join("natter.sqlite"), error))?;
+        Ok((store, events))
+    }
+
+    /// Opens the database beside a server that may have it, for one piece of work.
+    pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
+        Self::connect(data, false).await
+    }
+
+    async fn connect(data: &Path, check: bool) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
+        let path = data.join("natter.sqlite");
+        let explain = |error| explain(&path, error);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            .foreign_keys(true);
+        let mut db = options.connect().await.map_err(explain)?;
+        let version: String =
+            sqlx::query_scalar("select sqlite_version()").fetch_one(&mut db).await.map_err(explain)?;
+        if older(&version, MIN_SQLITE) {
+            return Err(OpenError::OldSqlite(version));
+        }
+        if check {
+            quick_check(&mut db, &path).await?;
+        }
+        sqlx::migrate!("migrations/sqlite").run(&mut db).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => explain(error),
+            sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
+            other => OpenError::Version(path.clone(), other.to_string()),
+        })?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
+        let read = readers.connect_with(options.pragma("query_only", "on")).await.map_err(explain)?;
+        let (writer, events) = Writer::start(db);
+        Ok((Self { read, writer, lock: None }, events))
+    }
+}
+
+/// A file that was in use when its process ended may be torn where the disk lied about a sync.
+async fn quick_check(db: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let found: String = sqlx::query_scalar("pragma quick_check(1)")
+        .fetch_one(db)
+        .await
+        .map_err(|error| explain(path, error))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged(path.to_owned(), found)) }
+}
+
+/// Notes in the lock file that a process runs. Returns whether the last one ended without [`mark_clean`].
+fn mark_running(lock: &mut File) -> std::io::Result<bool> {
+    let mut before = String::new();
+    lock.read_to_string(&mut before)?;
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(b"running\n")?;
+    lock.sync_data()?;
+    Ok(!before.is_empty())
+}
+
+/// Notes in the lock file that the database was closed properly.
+pub(super) fn mark_clean(lock: &File) {
+    if let Err(error) = lock.set_len(0).and_then(|()| lock.sync_data()) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the lock file could not be cleared");
+    }
+}
+
+/// SQLite's result codes (sqlite.org/rescode.html) as sentences.
+fn explain(path: &Path, error: sqlx::Error) -> OpenError {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    let message = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+    match code.map(|code| code & 0xff) {
+        Some(5 | 6) => OpenError::Locked(path.to_owned()), // BUSY, LOCKED
+        Some(11 | 26) => OpenError::Damaged(path.to_owned(), message), // CORRUPT, NOTADB
+        _ => OpenError::Database(path.to_owned(), error),
+    }
+}
+
+fn older(version: &str, than: &str) -> bool {
+    let parts = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    parts(version) < parts(than)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(older("3.51.1", MIN_SQLITE));
+        assert!(older("3.9.0", MIN_SQLITE));
+        assert!(!older("3.51.3", MIN_SQLITE));
+        assert!(!older("3.100.0", MIN_SQLITE));
+    }
+}

@@ -1,0 +1,176 @@
+//! Rows and SQL for sessions and who is in them.
+
+use std::collections::BTreeMap;
+
+use protocol::{Epoch, Message, Rev, Seq, SessionId, UserId};
+use sqlx::SqliteConnection;
+
+use super::messages::MESSAGE;
+use super::writer::Tx;
+use super::{Event, Store};
+use crate::{Result, clock};
+
+/// A session as one of its users sees it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct SessionRow {
+    pub(crate) session_id: SessionId,
+    pub(crate) epoch: Epoch,
+    pub(crate) rev: Rev,
+    pub(crate) last_seq: Seq,
+    pub(crate) joined_seq: Seq,
+    pub(crate) read_seq: Seq,
+}
+
+/// The columns of a [`SessionRow`], for a query over `sessions s join session_users own`.
+macro_rules! session_columns {
+    () => {
+        "s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, own.read_seq"
+    };
+}
+pub(super) use session_columns;
+
+impl Store {
+    /// Every session of a user.
+    pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRow>> {
+        let rows = sqlx::query_as(concat!(
+            "select ",
+            session_columns!(),
+            " from session_users own join sessions s on s.session_id = own.session_id
+             where own.user_id = $1 and own.left_at is null order by s.session_id",
+        ));
+        Ok(rows.bind(user).fetch_all(&self.read).await?)
+    }
+
+    /// Everybody in the sessions of a user, with their names.
+    pub(crate) async fn users_around(&self, user: UserId) -> Result<Vec<(SessionId, UserId, String)>> {
+        let rows = sqlx::query_as(
+            "select other.session_id, u.user_id, u.username from session_users own
+             join session_users other on other.session_id = own.session_id and other.left_at is null
+             join users u on u.user_id = other.user_id
+             where own.user_id = $1 and own.left_at is null",
+        );
+        Ok(rows.bind(user).fetch_all(&self.read).await?)
+    }
+
+    /// The newest messages of every session of a user, by place: at most `each` of each. Places have no holes,
+    /// so "the newest" is a range of them.
+    pub(crate) async fn newest(&self, user: UserId, each: i64) -> Result<Vec<(SessionId, Message)>> {
+        let rows: Vec<super::messages::Keyed> = sqlx::query_as(concat!(
+            "select m.session_id, ",
+            MESSAGE!(),
+            " from session_users own join sessions s on s.session_id = own.session_id
+             join messages m on m.session_id = s.session_id
+                  and m.seq > own.joined_seq and m.seq > s.last_seq - $2
+             where own.user_id = $1 and own.left_at is null order by m.session_id, m.seq",
+        ))
+        .bind(user)
+        .bind(each)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.into_iter().map(super::messages::Keyed::split).collect())
+    }
+
+    /// Moves a user's read marker forward, never back and never beyond the last message.
+    /// Returns the marker when it moved.
+    pub(crate) async fn mark_read(&self, user: UserId, session: SessionId, seq: Seq) -> Result<Option<Seq>> {
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    let marker = sqlx::query_scalar(
+                        "update session_users set read_seq = min($3, s.last_seq) from sessions s
+                         where s.session_id = session_users.session_id
+                           and session_users.session_id = $1 and user_id = $2 and left_at is null
+                           and read_seq < min($3, s.last_seq)
+                         returning read_seq",
+                    );
+                    Ok(marker.bind(session).bind(user).bind(seq).fetch_optional(tx.db).await?)
+                })
+            })
+            .await
+    }
+}
+
+/// The session of a pair, if they have one.
+pub(super) async fn of_pair(db: &mut SqliteConnection, a: UserId, b: UserId) -> Result<Option<SessionId>> {
+    let found = sqlx::query_scalar("select session_id from sessions where pair_key = $1");
+    Ok(found.bind(pair_key(a, b)).fetch_optional(db).await?)
+}
+
+/// Whether the user is in the session.
+pub(super) async fn has_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "select 1 from session_users where session_id = $1 and user_id = $2 and left_at is null",
+    )
+    .bind(session)
+    .bind(user)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Begins the session of a pair and announces it.
+pub(super) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
+    let (session_id, epoch) = (SessionId::new(), Epoch::new());
+    sqlx::query(
+        "insert into sessions (session_id, pair_key, title, last_seq, rev, epoch, created_at)
+         values ($1, $2, null, 0, 0, $3, $4)",
+    )
+    .bind(session_id)
+    .bind(pair_key(a, b))
+    .bind(epoch)
+    .bind(clock::now())
+    .execute(&mut *tx.db)
+    .await?;
+    for user in [a, b] {
+        add_user(tx.db, session_id, user).await?;
+    }
+    announce(tx, session_id, vec![a, b]).await?;
+    Ok(session_id)
+}
+
+/// Takes a further user into a session and announces it. From then on it is no pair's session any more, so the
+/// pair may begin one of their own again.
+pub(super) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
+    add_user(tx.db, session, user).await?;
+    sqlx::query("update sessions set pair_key = null where session_id = $1")
+        .bind(session)
+        .execute(&mut *tx.db)
+        .await?;
+    announce(tx, session, vec![user]).await
+}
+
+/// What was said before somebody came is not theirs to see.
+async fn add_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -> Result<()> {
+    sqlx::query(
+        "insert into session_users (session_id, user_id, joined_seq, read_seq, left_at)
+         select session_id, $2, last_seq, last_seq, null from sessions where session_id = $1",
+    )
+    .bind(session)
+    .bind(user)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -> Result<()> {
+    let (epoch, rev): (Epoch, Rev) = sqlx::query_as("select epoch, rev from sessions where session_id = $1")
+        .bind(session_id)
+        .fetch_one(&mut *tx.db)
+        .await?;
+    let users: Vec<(UserId, String)> = sqlx::query_as(
+        "select u.user_id, u.username from session_users su join users u on u.user_id = su.user_id
+         where su.session_id = $1 and su.left_at is null",
+    )
+    .bind(session_id)
+    .fetch_all(&mut *tx.db)
+    .await?;
+    let users: BTreeMap<_, _> = users.into_iter().collect();
+    tx.announce(Event::Opened { session_id, epoch, rev, users, joined });
+    Ok(())
+}
+
+/// One text for a pair, whichever of them asks.
+fn pair_key(a: UserId, b: UserId) -> String {
+    let (first, second) = if a < b { (a, b) } else { (b, a) };
+    format!("{first} {second}")
+}

@@ -1,0 +1,116 @@
+//! Rows and SQL for users.
+
+use protocol::{Presence, UserId};
+
+use super::Store;
+use crate::{Result, Username, clock};
+
+/// A user as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct UserRow {
+    pub(crate) user_id: UserId,
+    pub(crate) username: String,
+    pub(crate) password_hash: String,
+}
+
+impl Store {
+    /// Makes a user, Offline. `None` when the name is taken.
+    pub(crate) async fn create_user(&self, name: &Username, password_hash: String) -> Result<Option<UserId>> {
+        let (user_id, now) = (UserId::new(), clock::now());
+        let (shown, key) = (name.as_str().to_owned(), name.key().to_owned());
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    let made = sqlx::query(
+                        "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
+                         values ($1, $2, $3, $4, 'Offline', $5, $5) on conflict (username_key) do nothing",
+                    )
+                    .bind(user_id)
+                    .bind(shown)
+                    .bind(key)
+                    .bind(password_hash)
+                    .bind(now)
+                    .execute(tx.db)
+                    .await?;
+                    Ok((made.rows_affected() == 1).then_some(user_id))
+                })
+            })
+            .await
+    }
+
+    /// The user whose name has this key.
+    pub(crate) async fn user_by_key(&self, key: &str) -> Result<Option<UserRow>> {
+        let user =
+            sqlx::query_as("select user_id, username, password_hash from users where username_key = $1");
+        Ok(user.bind(key).fetch_optional(&self.read).await?)
+    }
+
+    /// Sets a password and ends every login of the user.
+    pub(crate) async fn set_password(&self, user: UserId, password_hash: String) -> Result<()> {
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    sqlx::query("update users set password_hash = $2 where user_id = $1")
+                        .bind(user)
+                        .bind(password_hash)
+                        .execute(&mut *tx.db)
+                        .await?;
+                    sqlx::query("delete from logins where user_id = $1").bind(user).execute(tx.db).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Records an edge of presence.
+    pub(crate) async fn set_status(&self, user: UserId, status: Presence) -> Result<()> {
+        let now = clock::now();
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    sqlx::query("update users set status = $2, last_seen = $3 where user_id = $1")
+                        .bind(user)
+                        .bind(status_name(status))
+                        .bind(now)
+                        .execute(tx.db)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// After a start nobody is here: what a crash left behind must not show as Online.
+    pub(super) async fn everybody_offline(&self) -> sqlx::Result<()> {
+        let done = self.writer.run(|tx| {
+            Box::pin(async move {
+                sqlx::query("update users set status = 'Offline' where status <> 'Offline'")
+                    .execute(tx.db)
+                    .await?;
+                Ok(())
+            })
+        });
+        match done.await {
+            Err(crate::Error::Database(error)) => Err(error),
+            Err(_) => Err(sqlx::Error::WorkerCrashed),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Everybody who shares a session with the user.
+    pub(crate) async fn acquaintances(&self, user: UserId) -> Result<Vec<UserId>> {
+        let users = sqlx::query_scalar(
+            "select distinct other.user_id from session_users own
+             join session_users other on other.session_id = own.session_id
+             where own.user_id = $1 and own.left_at is null and other.left_at is null and other.user_id <> $1",
+        );
+        Ok(users.bind(user).fetch_all(&self.read).await?)
+    }
+}
+
+fn status_name(status: Presence) -> &'static str {
+    match status {
+        Presence::Online => "Online",
+        Presence::Offline => "Offline",
+    }
+}
