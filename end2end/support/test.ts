@@ -45,10 +45,10 @@ export const test = base.extend<Fixtures>({
     expect(surprises, 'errors on the pages of this test').toEqual([]);
   },
 
-  visitor: async ({ browser, natter, provokes: _watched }, use) => {
+  visitor: async ({ browser, natter, provokes: _watching }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (options) => {
-      const context = await newContext(browser, { baseURL: natter.url, ...options });
+      const context = await watched(browser, { baseURL: natter.url, ...options });
       contexts.push(context);
       return context.newPage();
     });
@@ -76,7 +76,8 @@ export const test = base.extend<Fixtures>({
 // A worker runs one test at a time, so one list is enough.
 const errors: string[] = [];
 
-async function newContext(browser: Browser, options: BrowserContextOptions): Promise<BrowserContext> {
+/** A browser whose errors count for this test. */
+export async function watched(browser: Browser, options: BrowserContextOptions): Promise<BrowserContext> {
   const context = await browser.newContext(options);
   context.on('console', (message) => {
     // A violation of the content security policy is among the errors.
