@@ -104,3 +104,63 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    fn written(count: usize) -> (Outbox, Vec<MessageId>) {
+        let mut outbox = Outbox::default();
+        let ids: Vec<_> = (0..count).map(|_| MessageId::new()).collect();
+        for id in &ids {
+            outbox.push(Pending {
+                message_id: *id,
+                session_id: SessionId::new(),
+                data: "hello".into(),
+                written: TimeStamp(0),
+                state: PendingState::Waiting,
+            });
+        }
+        (outbox, ids)
+    }
+
+    fn sent(frames: &[ClientFrame]) -> Vec<MessageId> {
+        let id = |frame: &ClientFrame| match frame {
+            ClientFrame::Message(message) => message.message_id,
+            other => panic!("{other:?}"),
+        };
+        frames.iter().map(id).collect()
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_the_server_reads() {
+        let (mut outbox, ids) = written(MAX_UNACKED + 2);
+        assert_eq!(sent(&outbox.take_ready()), ids[..MAX_UNACKED]);
+        assert_eq!(outbox.take_ready(), []);
+        outbox.settle(ids[0]);
+        outbox.fail(ids[1], Fault::of(Code::TooLong));
+        assert_eq!(sent(&outbox.take_ready()), ids[MAX_UNACKED..], "an answer of either kind makes room");
+    }
+
+    #[test]
+    fn after_a_loss_what_was_under_way_goes_out_again_in_order_and_what_was_refused_does_not() {
+        let (mut outbox, ids) = written(4);
+        let _ = outbox.take_ready();
+        outbox.settle(ids[1]);
+        outbox.fail(ids[2], Fault::of(Code::TooLong));
+        outbox.disconnected();
+        assert_eq!(sent(&outbox.take_ready()), [ids[0], ids[3]]);
+    }
+
+    #[test]
+    fn only_what_was_refused_is_retried_or_taken_out() {
+        let (mut outbox, ids) = written(2);
+        let _ = outbox.take_ready();
+        assert_eq!(outbox.retry(ids[0]), None);
+        assert_eq!(outbox.take_failed(ids[0]), None);
+        outbox.fail(ids[0], Fault::of(Code::TooLong));
+        assert!(outbox.retry(ids[0]).is_some());
+        assert_eq!(outbox.pending().iter().map(|p| p.message_id).collect::<Vec<_>>(), [ids[1], ids[0]]);
+    }
+}

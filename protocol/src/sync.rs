@@ -4,6 +4,9 @@
 //! [`Sync::connected`], [`Sync::receive`] for every frame and [`Sync::disconnected`], sends what a [`Step`] holds
 //! and redraws what it names.
 
+mod change;
+mod row;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 
@@ -12,43 +15,8 @@ use crate::{
     Outbox, Outcome, Pending, PendingState, Position, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame,
     SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
 };
-
-/// What the driver has to do after an event.
-#[derive(Debug, Default, PartialEq)]
-#[must_use]
-pub struct Step {
-    /// Frames to send, in order.
-    pub send: Vec<ClientFrame>,
-    /// What changed, in order.
-    pub changes: Vec<Change>,
-}
-
-/// Something a person may see changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The socket is in step: sending works.
-    Ready,
-    /// Sessions were added or taken away.
-    Sessions,
-    /// Rows of a session were added, taken away, or changed.
-    Rows(SessionId),
-    /// The users of a session, or whether they are here, changed.
-    Users(SessionId),
-    /// How much of a session is unread changed.
-    Unread(SessionId),
-    /// Somebody is writing; good for 5 s.
-    Typing(SessionId, UserId),
-    /// A message from somebody else arrived just now, or while the client was away.
-    Arrived(SessionId, MessageId),
-    /// The invitations that wait for an answer, one's own or the other side's, changed.
-    Invitations,
-    /// What came of a search.
-    Found(SearchNotice),
-    /// Something other than a message was refused.
-    Refused(Refused),
-    /// The server will close; reconnect after this many milliseconds.
-    Drain(u64),
-}
+pub use change::{Change, Step};
+pub use row::{Row, RowState};
 
 /// One session as the client holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,38 +47,6 @@ impl Conversation {
     pub fn last_seq(&self) -> Seq {
         self.last_seq
     }
-}
-
-/// How a message stands, as its row shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowState {
-    /// Stored.
-    Sent,
-    /// On its way.
-    Pending,
-    /// Refused, and why.
-    Failed(Fault),
-}
-
-/// One message as a row: the same from the moment it is written to the moment it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The row's key, from pending to sent.
-    pub message_id: MessageId,
-    /// Who wrote it.
-    pub sender: UserId,
-    /// The text.
-    pub data: String,
-    /// When it was stored; until then, when it was written.
-    pub time_stamp: TimeStamp,
-    /// Its place, once stored.
-    pub seq: Option<Seq>,
-    /// How it stands.
-    pub state: RowState,
-    /// Its text was changed.
-    pub edited: bool,
-    /// It was deleted.
-    pub deleted: bool,
 }
 
 /// Everything a client knows.
@@ -577,36 +513,5 @@ impl Sync {
             .flat_map(|session| session.users.keys().copied())
             .filter(|id| Some(*id) != self.me)
             .collect()
-    }
-}
-
-impl Row {
-    fn stored(message: &Message) -> Self {
-        Self {
-            message_id: message.message_id,
-            sender: message.sender,
-            data: message.data.clone(),
-            time_stamp: message.time_stamp,
-            seq: Some(message.seq),
-            state: RowState::Sent,
-            edited: message.edited_at.is_some(),
-            deleted: message.deleted_at.is_some(),
-        }
-    }
-
-    fn pending(pending: &Pending, me: UserId) -> Self {
-        Self {
-            message_id: pending.message_id,
-            sender: me,
-            data: pending.data.clone(),
-            time_stamp: pending.written,
-            seq: None,
-            state: match &pending.state {
-                PendingState::Waiting | PendingState::Sent => RowState::Pending,
-                PendingState::Failed(fault) => RowState::Failed(fault.clone()),
-            },
-            edited: false,
-            deleted: false,
-        }
     }
 }

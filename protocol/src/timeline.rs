@@ -195,3 +195,110 @@ impl Timeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MessageId, TimeStamp, UserId};
+
+    fn message(seq: i64, rev: i64, data: &str) -> Message {
+        Message {
+            message_id: MessageId::new(),
+            data: data.into(),
+            time_stamp: TimeStamp(0),
+            sender: UserId::new(),
+            seq: Seq(seq),
+            rev: Rev(rev),
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn texts(timeline: &Timeline) -> Vec<&str> {
+        timeline.messages().map(|m| m.data.as_str()).collect()
+    }
+
+    /// Holds the messages 3 and 4 of four, and knows that there are older ones.
+    fn newest(epoch: Epoch) -> Timeline {
+        Timeline::from_newest(
+            Head { epoch, rev: Rev(4) },
+            vec![message(3, 3, "three"), message(4, 4, "four")],
+            true,
+        )
+    }
+
+    #[test]
+    fn only_the_next_change_is_applied() {
+        let mut timeline = newest(Epoch::new());
+        assert_eq!(timeline.apply(message(4, 4, "again")), Applied::Repeat);
+        assert_eq!(timeline.apply(message(6, 6, "six")), Applied::Gap);
+        assert_eq!(texts(&timeline), ["three", "four"]);
+        assert_eq!(timeline.take_fetch(), Some(Rev(4)));
+        assert_eq!(timeline.take_fetch(), None, "it is on its way");
+        assert_eq!(timeline.apply(message(5, 5, "five")), Applied::Next);
+        assert_eq!(texts(&timeline), ["three", "four", "five"]);
+    }
+
+    #[test]
+    fn a_page_that_does_not_join_on_changes_nothing() {
+        let epoch = Epoch::new();
+        let mut timeline = newest(epoch);
+        assert!(!timeline.apply_page(Epoch::new(), Rev(4), Rev(5), false, vec![message(5, 5, "five")]));
+        assert!(!timeline.apply_page(epoch, Rev(5), Rev(6), false, vec![message(6, 6, "six")]));
+        assert_eq!((texts(&timeline), timeline.rev()), (vec!["three", "four"], Rev(4)));
+    }
+
+    #[test]
+    fn an_old_page_does_not_answer_the_question_that_was_asked_since() {
+        let epoch = Epoch::new();
+        let mut timeline = newest(epoch);
+        timeline.observe(Head { epoch, rev: Rev(6) });
+        assert_eq!(timeline.take_fetch(), Some(Rev(4)));
+        assert!(timeline.apply_page(epoch, Rev(2), Rev(4), true, vec![message(4, 4, "four")]));
+        assert!(timeline.is_fetching());
+        assert!(timeline.apply_page(
+            epoch,
+            Rev(4),
+            Rev(6),
+            false,
+            vec![message(5, 5, "five"), message(6, 6, "six")]
+        ));
+        assert!(!timeline.is_fetching() && !timeline.is_behind());
+    }
+
+    #[test]
+    fn a_change_of_a_message_not_loaded_yet_outlives_an_older_answer_of_the_history() {
+        let mut timeline = newest(Epoch::new());
+        let history = vec![message(1, 1, "one"), message(2, 2, "two")];
+        assert_eq!(timeline.apply(message(2, 5, "two, edited")), Applied::Next);
+        assert_eq!(texts(&timeline), ["three", "four"], "what is not loaded is not shown");
+        timeline.prepend(history, false);
+        assert_eq!(texts(&timeline), ["one", "two, edited", "three", "four"]);
+        assert!(!timeline.has_older());
+    }
+
+    #[test]
+    fn history_that_does_not_join_on_is_ignored() {
+        let epoch = Epoch::new();
+        let mut timeline = newest(epoch);
+        timeline.prepend(vec![message(1, 1, "one")], false);
+        assert_eq!(texts(&timeline), ["three", "four"], "two is missing");
+        timeline.prepend(vec![message(3, 3, "three"), message(4, 4, "four")], true);
+        assert_eq!(texts(&timeline), ["three", "four"], "nothing is older");
+        timeline.reset(Head { epoch: Epoch::new(), rev: Rev(2) });
+        timeline.prepend(vec![message(1, 1, "one"), message(2, 2, "two")], false);
+        assert!(texts(&timeline).is_empty(), "an answer from before the reset");
+    }
+
+    #[test]
+    fn when_the_connection_is_lost_so_is_every_answer() {
+        let epoch = Epoch::new();
+        let mut timeline = newest(epoch);
+        timeline.observe(Head { epoch, rev: Rev(9) });
+        assert_eq!(timeline.take_fetch(), Some(Rev(4)));
+        timeline.disconnected();
+        assert_eq!(timeline.take_fetch(), None, "where it stands is told at the next Welcome");
+        timeline.observe(Head { epoch, rev: Rev(9) });
+        assert_eq!(timeline.take_fetch(), Some(Rev(4)));
+    }
+}

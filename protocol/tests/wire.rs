@@ -7,6 +7,8 @@
 //! NATTER_UPDATE_GOLDEN=1 cargo test -p protocol --test wire
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 #[path = "wire/samples.rs"]
 mod samples;
 

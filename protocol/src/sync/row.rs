@@ -1,0 +1,66 @@
+//! A message as a row on the screen: the same row from the moment it is written.
+
+use crate::{Fault, Message, MessageId, Pending, PendingState, Seq, TimeStamp, UserId};
+
+/// How a message stands, as its row shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowState {
+    /// Stored.
+    Sent,
+    /// On its way.
+    Pending,
+    /// Refused, and why.
+    Failed(Fault),
+}
+
+/// One message as a row: the same from the moment it is written to the moment it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The row's key, from pending to sent.
+    pub message_id: MessageId,
+    /// Who wrote it.
+    pub sender: UserId,
+    /// The text.
+    pub data: String,
+    /// When it was stored; until then, when it was written.
+    pub time_stamp: TimeStamp,
+    /// Its place, once stored.
+    pub seq: Option<Seq>,
+    /// How it stands.
+    pub state: RowState,
+    /// Its text was changed.
+    pub edited: bool,
+    /// It was deleted.
+    pub deleted: bool,
+}
+
+impl Row {
+    pub(super) fn stored(message: &Message) -> Self {
+        Self {
+            message_id: message.message_id,
+            sender: message.sender,
+            data: message.data.clone(),
+            time_stamp: message.time_stamp,
+            seq: Some(message.seq),
+            state: RowState::Sent,
+            edited: message.edited_at.is_some(),
+            deleted: message.deleted_at.is_some(),
+        }
+    }
+
+    pub(super) fn pending(pending: &Pending, me: UserId) -> Self {
+        Self {
+            message_id: pending.message_id,
+            sender: me,
+            data: pending.data.clone(),
+            time_stamp: pending.written,
+            seq: None,
+            state: match &pending.state {
+                PendingState::Waiting | PendingState::Sent => RowState::Pending,
+                PendingState::Failed(fault) => RowState::Failed(fault.clone()),
+            },
+            edited: false,
+            deleted: false,
+        }
+    }
+}
