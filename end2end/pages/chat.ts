@@ -17,7 +17,8 @@ export class Chat {
 
   /** The line of one conversation in the list, by the other person's name. */
   entry(name: string): Locator {
-    return this.list.locator('a[data-session]').filter({ hasText: name });
+    const written = this.page.locator('bdi').getByText(name, { exact: true });
+    return this.list.locator('a[data-session]').filter({ has: written });
   }
 
   /** The count of unread messages at a conversation in the list. */
