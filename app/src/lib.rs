@@ -1,0 +1,76 @@
+//! The page: what people see, and the server functions behind it.
+//!
+//! Built twice. With `ssr` it is a part of the server, which draws every page with it; with `hydrate` it is the WASM
+//! that brings the drawn page to life. Both draw the same first picture from the same [`boot::Boot`].
+//!
+//! * [`pages`](self) are what the routes show, [`components`](self) what pages are made of;
+//! * `live` is everything that changes while a page is open: one `protocol::Sync`, its signals, its socket;
+//! * [`api`] holds the server functions; [`shell`] the document around [`App`].
+
+pub mod api;
+pub mod boot;
+mod clock;
+mod components;
+pub mod error;
+mod live;
+#[cfg(feature = "ssr")]
+pub mod login;
+mod pages;
+#[cfg(feature = "ssr")]
+mod shell;
+
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::components::{ParentRoute, Route, Router, Routes};
+use leptos_router::{SsrMode, path};
+
+use boot::Boot;
+use clock::Clock;
+use live::Live;
+use pages::{Conversation, Home, NoConversation, NotFound, Register, SignIn};
+#[cfg(feature = "ssr")]
+pub use shell::{Assets, shell};
+
+/// The whole page, below `<body>`.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let clock = Clock::new();
+    provide_context(clock);
+    // Here and not in a route: the live state outlasts every page.
+    let live = Boot::shared().snapshot.map(|snapshot| Live::new(&snapshot, clock));
+    if let Some(live) = live {
+        provide_context(live);
+        Effect::new(move |_| live.start());
+    }
+    let title = move || match live.map_or(0, Live::unread) {
+        0 => "Natter".to_owned(),
+        unread => format!("({unread}) Natter"),
+    };
+    // Every page is drawn in one piece: right status, right redirect, and readable without a script.
+    view! {
+        <Title text=title />
+        <Router>
+            <Routes fallback=NotFound>
+                <ParentRoute path=path!("") view=Home ssr=SsrMode::Async>
+                    <Route path=path!("") view=NoConversation ssr=SsrMode::Async />
+                    <Route path=path!("chat/:session") view=Conversation ssr=SsrMode::Async />
+                </ParentRoute>
+                <Route path=path!("login") view=SignIn ssr=SsrMode::Async />
+                <Route path=path!("register") view=Register ssr=SsrMode::Async />
+            </Routes>
+        </Router>
+        <Announcements />
+    }
+}
+
+/// The page's one live region. Present from the start, as screen readers want it.
+#[component]
+fn Announcements() -> impl IntoView {
+    let live = use_context::<Live>();
+    view! {
+        <div id="announcer" class="visually-hidden" aria-live="polite">
+            {move || live.map(|live| live.announcer.text())}
+        </div>
+    }
+}

@@ -1,0 +1,70 @@
+//! The server functions: who is asking, one method of the chat, map the error. Any program may call them as plain
+//! JSON endpoints; `docs/PROTOCOL.md` documents them. The forms that work without WASM have routes of their own.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::{GetUrl, Json};
+use protocol::api::{Credentials, Loaded, Registered};
+use protocol::{Me, Seq, SessionId};
+
+use crate::error::ApiError;
+
+#[cfg(feature = "ssr")]
+use crate::login::Visitor;
+
+/// `POST /api/register`: makes an account.
+///
+/// # Errors
+/// 409 taken; 422 unusable name or password; 403 closed; 429.
+#[server(endpoint = "register", input = Json)]
+pub async fn register(#[server(flatten)] credentials: Credentials) -> Result<Registered, ApiError> {
+    let chat = expect_context::<chat::Chat>();
+    let user_id = chat.register(&credentials.username, credentials.password).await?;
+    Ok(Registered { user_id })
+}
+
+/// `POST /api/login`: signs in; the answer carries the cookie.
+///
+/// # Errors
+/// 400 no such user; 401 wrong password; 422 malformed; 429.
+#[server(endpoint = "login", input = Json)]
+pub async fn login(#[server(flatten)] credentials: Credentials) -> Result<Me, ApiError> {
+    let chat = expect_context::<chat::Chat>();
+    let me = chat.login(&credentials.username, credentials.password).await?;
+    Visitor::asking()?.sign_in(me.user_id).await?;
+    Ok(me)
+}
+
+/// `POST /api/logout`: ends the login and closes its sockets.
+///
+/// # Errors
+/// 500 when the database failed.
+#[server(endpoint = "logout", input = Json)]
+pub async fn logout() -> Result<(), ApiError> {
+    let chat = expect_context::<chat::Chat>();
+    Ok(Visitor::asking()?.sign_out(&chat).await?)
+}
+
+/// `GET /api/load`: every session, who is in it, and its newest messages.
+///
+/// # Errors
+/// 401.
+#[server(endpoint = "load", input = GetUrl)]
+pub async fn load() -> Result<Loaded, ApiError> {
+    let chat = expect_context::<chat::Chat>();
+    let actor = Visitor::asking()?.actor(&chat).await?;
+    Ok(chat.load(&actor).await?)
+}
+
+/// `GET /api/history`: at most 50 messages before a place, or the newest.
+///
+/// # Errors
+/// 401; 404 when the session is not one's own.
+#[server(endpoint = "history", input = GetUrl)]
+pub async fn history(
+    #[server(rename = "SessionID")] session_id: SessionId,
+    #[server(rename = "Before")] before: Option<Seq>,
+) -> Result<protocol::api::History, ApiError> {
+    let chat = expect_context::<chat::Chat>();
+    let actor = Visitor::asking()?.actor(&chat).await?;
+    Ok(chat.history(&actor, session_id, before).await?)
+}

@@ -1,0 +1,31 @@
+//! What the first picture is drawn from, on the server and in the browser alike.
+
+use leptos::server::SharedValue;
+use protocol::Snapshot;
+use serde::{Deserialize, Serialize};
+
+/// The state at the moment of the request. The server's middleware puts it into the request's extensions once it
+/// knows who is asking; the page's HTML carries it to the browser, which therefore fetches nothing twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Everything of the person who is signed in, if somebody is.
+    pub snapshot: Option<Snapshot>,
+}
+
+impl Boot {
+    /// The same value on both sides: taken from the request on the server, from the HTML in the browser.
+    pub(crate) fn shared() -> Self {
+        SharedValue::new(Self::of_request).into_inner()
+    }
+
+    #[cfg(feature = "ssr")]
+    fn of_request() -> Self {
+        let request = leptos::prelude::use_context::<http::request::Parts>();
+        request.and_then(|parts| parts.extensions.get::<Self>().cloned()).unwrap_or_default()
+    }
+
+    #[cfg(not(feature = "ssr"))]
+    fn of_request() -> Self {
+        Self::default()
+    }
+}

@@ -1,0 +1,27 @@
+//! A round initial in a colour of its own.
+
+use leptos::prelude::*;
+
+use super::PresenceDot;
+use crate::live::Thread;
+
+/// The style sheet knows this many.
+const TINTS: u8 = 8;
+
+/// The other person's initial, and whether they are here. The name stands beside it, so it is silent.
+#[component]
+pub(crate) fn Avatar(thread: Thread) -> impl IntoView {
+    let tint = move || {
+        let others = thread.others.read();
+        // The end of a UUIDv7 is random: colours spread evenly, and are the same everywhere.
+        let last = others.keys().next().map_or(0, |user| user.0.as_bytes()[15]);
+        format!("avatar tint-{}", last % TINTS)
+    };
+    let initial = move || thread.title().chars().next().map(String::from);
+    view! {
+        <span class=tint>
+            <span aria-hidden="true">{initial}</span>
+            <PresenceDot thread />
+        </span>
+    }
+}

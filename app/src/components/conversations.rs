@@ -1,0 +1,86 @@
+//! The list of conversations, the newest first.
+
+use leptos::prelude::*;
+use protocol::{Row, SessionId};
+
+use super::Avatar;
+use crate::clock::{Clock, utc};
+use crate::live::{Live, Thread};
+
+/// No more of a message is shown than fits.
+const PREVIEW_CHARS: usize = 120;
+
+/// Each line is a link, so it opens in a new tab too, and before the page lives.
+#[component]
+pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl IntoView {
+    view! {
+        <nav class="conversations" aria-label="Conversations">
+            <ul>
+                <For
+                    each=move || live.sessions.get().into_iter().filter_map(move |id| untrack(|| live.thread(id)))
+                    key=|thread| thread.id
+                    let(thread)
+                >
+                    <li>
+                        <Line thread open />
+                    </li>
+                </For>
+            </ul>
+            {move || {
+                live.sessions
+                    .read()
+                    .is_empty()
+                    .then(|| view! { <p class="empty">"Your conversations will stand here."</p> })
+            }}
+        </nav>
+    }
+}
+
+#[component]
+fn Line(thread: Thread, open: Memo<Option<SessionId>>) -> impl IntoView {
+    let clock = expect_context::<Clock>();
+    let is_open = move || open.get() == Some(thread.id);
+    let unread = move || thread.unread.get();
+    let moment = move || {
+        thread.last.read().as_ref().map(|row| {
+            let at = row.time_stamp;
+            view! { <time datetime=utc(at)>{move || clock.short(at)}</time> }
+        })
+    };
+    view! {
+        <a
+            class="line"
+            href=format!("/chat/{}", thread.id)
+            data-session=thread.id.to_string()
+            aria-current=move || is_open().then_some("page")
+            class:has-unread=move || { unread() > 0 }
+        >
+            <Avatar thread />
+            <span class="line-name">
+                <bdi>{move || thread.title()}</bdi>
+            </span>
+            {moment}
+            <span class="line-text" dir="auto">
+                {move || thread.last.read().as_ref().map_or_else(|| "Say hello".to_owned(), |row| preview(thread, row))}
+            </span>
+            {move || {
+                (unread() > 0)
+                    .then(|| {
+                        view! {
+                            <span class="unread">
+                                {unread} <span class="visually-hidden">" unread"</span>
+                            </span>
+                        }
+                    })
+            }}
+        </a>
+    }
+}
+
+fn preview(thread: Thread, row: &Row) -> String {
+    if row.deleted {
+        return "Message deleted".to_owned();
+    }
+    let text: String = row.data.chars().take(PREVIEW_CHARS).collect();
+    if thread.is_own(row) { format!("You: {text}") } else { text }
+}

@@ -1,0 +1,101 @@
+//! The form of both doors: a name and a password.
+
+use leptos::either::Either;
+use leptos::ev::SubmitEvent;
+use leptos::html;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use protocol::api::Credentials;
+use protocol::{Code, Fault};
+
+use super::Logo;
+
+/// A plain form that posts to `action`, and comes back to this page with what was wrong. Once hydrated it calls
+/// `submit` instead and shows the refusal in place. The fields are the browser's own: what is typed before the page
+/// lives stays.
+#[component]
+pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
+    heading: &'static str,
+    action: &'static str,
+    button: &'static str,
+    submit: Action<Credentials, Result<T, Fault>>,
+    /// The password is a new one.
+    new: bool,
+    children: Children,
+) -> impl IntoView {
+    let query = use_query_map();
+    let (name, password) = (NodeRef::<html::Input>::new(), NodeRef::<html::Input>::new());
+    let send = move |event: SubmitEvent| {
+        let (Some(name), Some(password)) = (name.get_untracked(), password.get_untracked()) else { return };
+        event.prevent_default();
+        if !submit.pending().get_untracked() {
+            submit.dispatch(Credentials { username: name.value(), password: password.value() });
+        }
+    };
+    let brought = move || {
+        let code = query.read().get("Error")?;
+        Code::ALL.iter().find(|known| known.name() == code).map(|code| code.reason().to_owned())
+    };
+    let refusal = move || match &*submit.value().read() {
+        Some(Err(fault)) => Some(fault.reason.clone()),
+        Some(Ok(_)) => None,
+        None => brought(),
+    };
+    Effect::new(move |_| {
+        if let Some(Err(fault)) = &*submit.value().read() {
+            let about_password = matches!(fault.error, Code::WrongPassword | Code::UnusablePassword);
+            if let Some(password) = password.get_untracked().filter(|_| about_password) {
+                password.set_value("");
+            }
+            let field = if about_password { password } else { name };
+            _ = field.get_untracked().map(|field| field.focus());
+        }
+    });
+    let busy = move || submit.pending().get() || matches!(&*submit.value().read(), Some(Ok(_)));
+    view! {
+        <main class="door">
+            <a class="brand" href="/">
+                <Logo />
+                "Natter"
+            </a>
+            <h1>{heading}</h1>
+            {children()}
+            <form method="post" action=action on:submit=send>
+                <label>
+                    <span>"Name"</span>
+                    <input
+                        node_ref=name
+                        name="Username"
+                        type="text"
+                        required
+                        maxlength="64"
+                        autocomplete="username"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        value=query.read_untracked().get("Username").unwrap_or_default()
+                        autofocus
+                    />
+                </label>
+                <label>
+                    <span>"Password"</span>
+                    <input
+                        node_ref=password
+                        name="Password"
+                        type="password"
+                        required
+                        autocomplete=if new { "new-password" } else { "current-password" }
+                        aria-describedby=new.then_some("password-rule")
+                    />
+                </label>
+                {new.then(|| view! { <p class="rule" id="password-rule">"At least 8 characters."</p> })}
+                {move || refusal().map(|reason| view! { <p class="note bad" role="alert">{reason}</p> })}
+                <button class:busy=busy>{button}</button>
+            </form>
+            {if new {
+                Either::Left(view! { <p class="elsewhere">"You have an account? " <a href="/login">"Sign in"</a></p> })
+            } else {
+                Either::Right(view! { <p class="elsewhere">"New here? " <a href="/register">"Create an account"</a></p> })
+            }}
+        </main>
+    }
+}

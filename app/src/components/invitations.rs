@@ -1,0 +1,53 @@
+//! The cards of people who want to talk.
+
+use leptos::prelude::*;
+use protocol::{Answer, Invited};
+
+use crate::live::Live;
+
+/// Comes and goes without a reload. A card leaves when the server says so, not when it is clicked.
+#[component]
+pub(crate) fn Invitations(live: Live) -> impl IntoView {
+    let any = move || !live.invited.read().is_empty();
+    view! {
+        <section class="invitations" aria-label="Invitations" hidden=move || !any()>
+            <For each=move || live.invited.get() key=|card| card.invite_id let(card)>
+                <Card live card />
+            </For>
+        </section>
+        <div class="too-late" role="status">
+            {move || live.too_late.get().map(|note| view! { <p class="note">{note}</p> })}
+        </div>
+    }
+}
+
+#[component]
+fn Card(live: Live, card: Invited) -> impl IntoView {
+    let Invited { invite_id, username } = card;
+    let answered = move || live.answering.read().contains_key(&invite_id);
+    view! {
+        <article class="card">
+            <p>
+                <bdi>{username}</bdi>
+                " wants to talk to you"
+            </p>
+            <div class="card-ways">
+                <button
+                    type="button"
+                    disabled=answered
+                    on:click=move |_| live.respond(invite_id, Answer::Accepted)
+                >
+                    "Accept"
+                </button>
+                <button
+                    type="button"
+                    class="quiet"
+                    disabled=answered
+                    on:click=move |_| live.respond(invite_id, Answer::Rejected)
+                >
+                    "Reject"
+                </button>
+            </div>
+        </article>
+    }
+}

@@ -1,0 +1,71 @@
+//! One message: on its way, stored, or refused. The same element from the one to the other.
+
+use leptos::prelude::*;
+use protocol::{MessageId, RowState};
+
+use super::{DayHeading, Moment};
+use crate::live::{Live, RowView, Thread};
+
+/// A row, and the marks above it when it is the first of its day or of what is unread.
+#[component]
+pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl IntoView {
+    let view: Option<RwSignal<RowView>> = thread.view(id).map(RwSignal::from);
+    view.map(|view| {
+        let own = thread.is_own(&view.read_untracked().row);
+        let opens_day = Memo::new(move |_| view.read().opens_day.then(|| view.read().row.time_stamp));
+        let opens_unread = Memo::new(move |_| view.read().opens_unread);
+        let name = Memo::new(move |_| view.read().name.clone());
+        let state = move || match view.read().row.state {
+            RowState::Pending => "pending",
+            RowState::Sent => "sent",
+            RowState::Failed(_) => "failed",
+        };
+        view! {
+            {move || opens_day.get().map(|at| view! { <DayHeading at /> })}
+            {move || opens_unread.get().then(|| view! { <li class="unread-mark">"New messages"</li> })}
+            <li
+                class="row"
+                class:opens=move || name.read().is_some()
+                data-mid=id.to_string()
+                data-state=state
+                data-own=own.then_some("")
+            >
+                {move || name.get().map(|name| view! { <bdi class="name">{name}</bdi> })}
+                <Moment at=Signal::derive(move || view.read().row.time_stamp) />
+                <Words view />
+                {move || match &view.read().row.state {
+                    RowState::Failed(fault) => Some(view! { <Refusal live id reason=fault.reason.clone() /> }),
+                    _ => None,
+                }}
+            </li>
+        }
+    })
+}
+
+#[component]
+fn Words(view: RwSignal<RowView>) -> impl IntoView {
+    let gone = move || view.read().row.deleted;
+    let words = move || if gone() { "Message deleted".to_owned() } else { view.read().row.data.clone() };
+    view! {
+        <div class="text" class:gone=gone dir="auto">
+            {words}
+        </div>
+        {move || (view.read().row.edited && !gone()).then(|| view! { <span class="edited">"edited"</span> })}
+    }
+}
+
+/// Why it was refused, and what its writer can do.
+#[component]
+fn Refusal(live: Live, id: MessageId, reason: String) -> impl IntoView {
+    view! {
+        <div class="refusal">
+            <p>{reason}</p>
+            <button type="button" class="small" on:click=move |_| live.retry(id)>
+                "Retry"
+            </button>
+            <button type="button" class="quiet small" on:click=move |_| live.discard(id)>
+                "Delete"
+            </button>
+        </div>
+    }
+}

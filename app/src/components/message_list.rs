@@ -1,0 +1,83 @@
+//! The messages of the opened conversation.
+
+use leptos::html;
+use leptos::prelude::*;
+
+use super::MessageRow;
+use super::scroll::Scroll;
+use crate::live::{Live, Older, Thread};
+
+/// Draws identifiers; each row looks at its own signal. [`Scroll`] keeps the reader's place.
+#[component]
+pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
+    let (view, content) = (NodeRef::<html::Div>::new(), NodeRef::<html::Div>::new());
+    let list = NodeRef::<html::Ol>::new();
+    let scroll = Scroll::new(live, thread, view, content, list);
+    view! {
+        <div class="messages-frame">
+            <div
+                class="messages"
+                node_ref=view
+                tabindex="0"
+                role="group"
+                aria-label="Message history"
+                on:scroll=move |_| scroll.moved()
+            >
+                <div class="messages-content" node_ref=content>
+                    <Beginning live thread />
+                    <ol aria-label="Messages" node_ref=list>
+                        <For each=move || thread.rows.get() key=|id| *id let(id)>
+                            <MessageRow live thread id />
+                        </For>
+                    </ol>
+                    {move || {
+                        thread.behind.get().then(|| view! { <p class="loading">"Catching up…"</p> })
+                    }}
+                </div>
+            </div>
+            <Jump live thread />
+        </div>
+    }
+}
+
+/// What stands above the oldest row: older ones on their way, or the beginning.
+#[component]
+fn Beginning(live: Live, thread: Thread) -> impl IntoView {
+    move || match (thread.has_older.get(), thread.older.get()) {
+        (false, _) => view! {
+            <p class="beginning">
+                "This is the beginning of your conversation with " <bdi>{move || thread.title()}</bdi> "."
+            </p>
+        }
+        .into_any(),
+        (true, Older::Failed) => view! {
+            <p class="loading failed">
+                "Earlier messages could not be loaded. "
+                <button type="button" class="small" on:click=move |_| live.older(thread)>
+                    "Try again"
+                </button>
+            </p>
+        }
+        .into_any(),
+        (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.into_any(),
+    }
+}
+
+/// The way back to the end, with how much is new there.
+#[component]
+fn Jump(live: Live, thread: Thread) -> impl IntoView {
+    let words = move || match thread.unread.get() {
+        0 => "Jump to latest".to_owned(),
+        1 => "1 new message".to_owned(),
+        n => format!("{n} new messages"),
+    };
+    move || {
+        (!thread.following.get()).then(|| {
+            view! {
+                <button type="button" class="jump" on:click=move |_| live.to_end(thread)>
+                    {words}
+                </button>
+            }
+        })
+    }
+}

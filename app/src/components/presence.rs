@@ -1,0 +1,29 @@
+//! Whether somebody is here.
+
+use leptos::prelude::*;
+use protocol::Presence;
+
+use crate::live::Thread;
+
+/// As a dot on the picture.
+#[component]
+pub(crate) fn PresenceDot(thread: Thread) -> impl IntoView {
+    view! {
+        <span class="presence" data-status=move || in_words(thread)>
+            <span class="visually-hidden">{move || in_words(thread)}</span>
+        </span>
+    }
+}
+
+/// In words, below the name.
+#[component]
+pub(crate) fn PresenceInWords(thread: Thread) -> impl IntoView {
+    view! { <p class="presence-words">{move || in_words(thread)}</p> }
+}
+
+fn in_words(thread: Thread) -> &'static str {
+    match thread.presence() {
+        Presence::Online => "Online",
+        Presence::Offline => "Offline",
+    }
+}

@@ -1,0 +1,118 @@
+//! Finding people: the search, its answer in words, and one's own invitations that wait.
+
+use leptos::ev::SubmitEvent;
+use leptos::html;
+use leptos::prelude::*;
+use protocol::Answer;
+
+use crate::live::{Finding, Live, Next};
+
+/// `Search:_______________ [Invite]`
+#[component]
+pub(crate) fn Search(live: Live) -> impl IntoView {
+    let field = NodeRef::<html::Input>::new();
+    let ask = move |event: SubmitEvent| {
+        event.prevent_default();
+        let Some(field) = field.get_untracked() else { return };
+        let name = field.value().trim().to_owned();
+        if name.is_empty() {
+            _ = field.focus();
+        } else if !live.asking.get_untracked() {
+            live.ask(name, false);
+        }
+    };
+    // A name that led somewhere has done its work; any other can be corrected.
+    Effect::new(move |_| {
+        let done = live.finding.read().as_ref().is_some_and(Finding::is_settled);
+        if let Some(field) = field.get_untracked().filter(|_| done) {
+            field.set_value("");
+        }
+    });
+    // `dialog` outside of a dialog submits nothing: before the page lives, Enter keeps what was typed.
+    view! {
+        <section class="people" aria-label="People">
+            <form class="search" role="search" method="dialog" on:submit=ask>
+                <label for="search">"Search:"</label>
+                <input
+                    node_ref=field
+                    id="search"
+                    type="text"
+                    aria-label="Search"
+                    maxlength="64"
+                    autocomplete="off"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    enterkeyhint="search"
+                />
+                <button class:busy=move || live.asking.get()>"Invite"</button>
+            </form>
+            <div class="answer" data-search-answer="" role="status">
+                {move || live.finding.get().map(|finding| view! { <AnswerInWords live finding /> })}
+            </div>
+            <Waiting live />
+        </section>
+    }
+}
+
+#[component]
+fn AnswerInWords(live: Live, finding: Finding) -> impl IntoView {
+    let Finding { text, next, .. } = finding;
+    let way = match next {
+        Next::Nothing => ().into_any(),
+        Next::Leave(name) => {
+            let leave = move |_| live.ask(name.clone(), true);
+            view! {
+                <button type="button" class="small" on:click=leave>
+                    "Leave an invitation"
+                </button>
+            }
+            .into_any()
+        }
+        Next::Open(id) => view! {
+            <a class="button small" href=format!("/chat/{id}")>
+                "Open the conversation"
+            </a>
+        }
+        .into_any(),
+    };
+    view! {
+        <div class="note">
+            <p>{text}</p>
+            {way}
+            <button
+                type="button"
+                class="dismiss"
+                aria-label="Dismiss"
+                on:click=move |_| live.finding.set(None)
+            >
+                "×"
+            </button>
+        </div>
+    }
+}
+
+/// One's own invitations, until somebody answers.
+#[component]
+fn Waiting(live: Live) -> impl IntoView {
+    let any = move || !live.asked.read().is_empty();
+    view! {
+        <div class="waiting" hidden=move || !any()>
+            <h2 id="waiting">"Waiting for an answer"</h2>
+            <ul aria-labelledby="waiting">
+                <For each=move || live.asked.get() key=|(id, _)| *id let((id, name))>
+                    <li>
+                        <bdi>{name}</bdi>
+                        <button
+                            type="button"
+                            class="quiet small"
+                            disabled=move || live.answering.read().contains_key(&id)
+                            on:click=move |_| live.respond(id, Answer::Cancelled)
+                        >
+                            "Cancel"
+                        </button>
+                    </li>
+                </For>
+            </ul>
+        </div>
+    }
+}

@@ -1,0 +1,37 @@
+//! Who is writing just now.
+
+use leptos::prelude::*;
+
+use crate::live::Thread;
+
+/// Has its place whether somebody writes or not, so that nothing moves.
+#[component]
+pub(crate) fn Typing(thread: Thread) -> impl IntoView {
+    let words = move || match thread.writers().as_slice() {
+        [] => None,
+        [one] => Some((one.clone(), " is typing…")),
+        many => Some((many.join(" and "), " are typing…")),
+    };
+    view! {
+        <div class="typing">
+            {move || {
+                words()
+                    .map(|(who, what)| {
+                        view! {
+                            <p data-typing="">
+                                <span class="writing" aria-hidden="true">
+                                    <i></i>
+                                    <i></i>
+                                    <i></i>
+                                </span>
+                                <span class="typing-words">
+                                    <bdi>{who}</bdi>
+                                    {what}
+                                </span>
+                            </p>
+                        }
+                    })
+            }}
+        </div>
+    }
+}

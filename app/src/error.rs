@@ -1,0 +1,51 @@
+//! The one error of every server function.
+
+use leptos::server_fn::{codec::JsonEncoding, error::FromServerFnError, error::ServerFnErrorErr};
+use protocol::{Code, Fault};
+use serde::{Deserialize, Serialize};
+
+/// A [`Fault`] as the server functions carry it: `{"Error", "Reason"}`, at the status of its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiError(pub Fault);
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    /// On the server: a request that could not be read. In the browser: a server that could not be reached, or
+    /// whose answer could not be read.
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        #[cfg(feature = "ssr")]
+        return Fault::new(Code::Malformed, format!("The request could not be read: {error}")).into();
+        #[cfg(not(feature = "ssr"))]
+        {
+            let _ = error;
+            Self(Fault::new(Code::Unavailable, "The server cannot be reached. Please try again."))
+        }
+    }
+}
+
+/// The answer gets the fault's status: leptos would send 500.
+#[cfg(feature = "ssr")]
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        if let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>() {
+            let status = http::StatusCode::from_u16(fault.error.status());
+            response.set_status(status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR));
+        }
+        Self(fault)
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl From<chat::Error> for ApiError {
+    fn from(error: chat::Error) -> Self {
+        if let chat::Error::Throttled(after) = &error
+            && let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
+        {
+            let seconds = after.as_secs() + 1;
+            response.insert_header(http::header::RETRY_AFTER, http::HeaderValue::from(seconds));
+        }
+        error.into_fault().into()
+    }
+}

@@ -1,0 +1,272 @@
+//! What the open page knows and does: one [`Sync`] and the signals that show it.
+//!
+//! Belongs to the root of the page, never to a route, so that a socket's late answer always finds it. Components
+//! read the signals and call the methods here; only [`socket`] talks to the server, and only [`keep`] to the
+//! browser's storage. The first values come from [`Boot`](crate::boot::Boot) on both sides, so what is drawn on the
+//! server is what the browser hydrates.
+
+mod announce;
+mod apply;
+mod invitations;
+pub(crate) mod keep;
+#[cfg(feature = "hydrate")]
+mod socket;
+mod thread;
+mod window;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use protocol::{
+    ClientFrame, InviteId, Invited, Me, MessageId, Pending, PendingState, SessionId, Snapshot, Step, Sync,
+};
+
+use crate::api;
+use crate::clock::{self, Clock};
+pub(crate) use announce::Announcer;
+pub(crate) use invitations::{Finding, Next};
+pub(crate) use thread::{Older, RowView, Thread};
+
+/// One's own frames of this kind are at most this frequent.
+const TYPING_EVERY: i64 = 2_000;
+
+/// The live state. A handle: copies share one state.
+#[derive(Clone, Copy)]
+pub struct Live {
+    inner: StoredValue<Inner>,
+    clock: Clock,
+    /// Every session, the one with the newest message first.
+    pub(crate) sessions: RwSignal<Vec<SessionId>>,
+    /// Invitations that wait for one's own answer, oldest first.
+    pub(crate) invited: RwSignal<Vec<Invited>>,
+    /// One's own invitations that wait for an answer, oldest first.
+    pub(crate) asked: RwSignal<Vec<(InviteId, String)>>,
+    /// Invitations that one has answered or taken back, until the server agrees.
+    pub(crate) answering: RwSignal<BTreeMap<InviteId, protocol::Answer>>,
+    /// What came of an answer that came too late.
+    pub(crate) too_late: RwSignal<Option<String>>,
+    /// What came of the search.
+    pub(crate) finding: RwSignal<Option<Finding>>,
+    /// A search is under way.
+    pub(crate) asking: RwSignal<bool>,
+    /// A session to be shown as soon as possible.
+    pub(crate) summons: RwSignal<Option<SessionId>>,
+    /// A session in which the next word is one's own: its composer takes the focus, whatever the device.
+    pub(crate) greeted: StoredValue<Option<SessionId>>,
+    /// Without a connection for longer than a moment.
+    pub(crate) lost: RwSignal<bool>,
+    /// What the live region says.
+    pub(crate) announcer: Announcer,
+}
+
+/// What no component looks at directly.
+struct Inner {
+    me: Me,
+    sync: Sync,
+    threads: BTreeMap<SessionId, Thread>,
+    /// New signals live as long as the page, whoever's turn it is when they are made.
+    owner: Owner,
+    /// Messages kept in the browser's storage until they are acknowledged.
+    kept: Vec<MessageId>,
+    /// The person whose invitation was just accepted: their session is to be opened.
+    awaited: Option<String>,
+    typed: i64,
+    #[cfg(feature = "hydrate")]
+    wire: Option<socket::Wire>,
+}
+
+impl Live {
+    /// The state at the first picture.
+    pub(crate) fn new(snapshot: &Snapshot, clock: Clock) -> Self {
+        let sync = Sync::from_snapshot(snapshot);
+        let owner = Owner::current().expect("made inside the root component");
+        let live = Self {
+            clock,
+            sessions: RwSignal::default(),
+            invited: RwSignal::default(),
+            asked: RwSignal::default(),
+            answering: RwSignal::default(),
+            too_late: RwSignal::default(),
+            finding: RwSignal::default(),
+            asking: RwSignal::default(),
+            summons: RwSignal::default(),
+            greeted: StoredValue::default(),
+            lost: RwSignal::default(),
+            announcer: Announcer::new(),
+            inner: StoredValue::new(Inner {
+                me: snapshot.me.clone(),
+                sync,
+                threads: BTreeMap::new(),
+                owner,
+                kept: Vec::new(),
+                awaited: None,
+                typed: 0,
+                #[cfg(feature = "hydrate")]
+                wire: None,
+            }),
+        };
+        live.refresh_sessions();
+        live.refresh_invitations();
+        live
+    }
+
+    /// Comes to life, after hydration: what an earlier run left unsent, then the socket.
+    pub(crate) fn start(self) {
+        self.clock.tick();
+        self.refresh_days();
+        set_interval(move || self.clock.tick(), Duration::from_secs(30));
+        let unsent: Vec<Pending> = keep::unsent(self.me().user_id);
+        let _ = self.inner.try_update_value(|inner| inner.kept = unsent.iter().map(|p| p.message_id).collect());
+        self.act(|sync| ((), sync.restore(unsent)));
+        #[cfg(feature = "hydrate")]
+        socket::start(self);
+    }
+
+    /// Oneself.
+    pub(crate) fn me(self) -> Me {
+        self.inner.with_value(|inner| inner.me.clone())
+    }
+
+    /// A session, once it is known. Notices when it comes or goes.
+    pub(crate) fn thread(self, id: SessionId) -> Option<Thread> {
+        self.sessions.track();
+        self.thread_now(id)
+    }
+
+    fn thread_now(self, id: SessionId) -> Option<Thread> {
+        self.inner.try_with_value(|inner| inner.threads.get(&id).copied()).flatten()
+    }
+
+    /// How much is unread in all sessions together.
+    pub(crate) fn unread(self) -> i64 {
+        self.sessions.read().iter().filter_map(|id| self.thread_now(*id)).map(|thread| thread.unread.get()).sum()
+    }
+
+    /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
+    pub(crate) fn send(self, to: SessionId, text: String) {
+        self.act(|sync| sync.send(to, text, clock::now()));
+        if let Some(thread) = self.thread_now(to) {
+            self.to_end(thread);
+        }
+    }
+
+    /// Sends a refused message once more.
+    pub(crate) fn retry(self, id: MessageId) {
+        self.act(|sync| ((), sync.retry(id)));
+    }
+
+    /// Lets go of a refused message.
+    pub(crate) fn discard(self, id: MessageId) {
+        self.act(|sync| sync.discard(id));
+    }
+
+    /// Messages that the server has not acknowledged.
+    pub(crate) fn unsent(self) -> usize {
+        self.inner.try_with_value(|inner| inner.sync.outbox().len()).unwrap_or_default()
+    }
+
+    /// Everything in the session has been in front of the reader's eyes.
+    pub(crate) fn seen(self, thread: Thread) {
+        if thread.window().is_at_end() {
+            self.act(|sync| {
+                let newest = sync.sessions().get(&thread.id).map(protocol::Conversation::last_seq);
+                ((), newest.map(|seq| sync.read(thread.id, seq)).unwrap_or_default())
+            });
+        }
+    }
+
+    /// Somebody writes here: the others are told, now and then.
+    pub(crate) fn typing(self, session_id: SessionId) {
+        let now = clock::now().0;
+        let due = self.inner.try_update_value(|inner| {
+            let due = inner.sync.is_ready() && now - inner.typed >= TYPING_EVERY;
+            if due {
+                inner.typed = now;
+            }
+            due
+        });
+        if due == Some(true) {
+            self.transmit(ClientFrame::Typing { session_id });
+        }
+    }
+
+    /// The session is on the screen from now on: draws its newest rows, and marks where the unread ones begin.
+    pub(crate) fn open(self, thread: Thread) {
+        self.inner.with_value(|inner| thread.open(&inner.sync, self.clock));
+    }
+
+    /// It is not any more.
+    pub(crate) fn close(self, thread: Thread) {
+        thread.close();
+    }
+
+    /// Goes to the newest rows and stays with them.
+    pub(crate) fn to_end(self, thread: Thread) {
+        let _ = self.inner.try_with_value(|inner| thread.to_end(&inner.sync, self.clock));
+    }
+
+    /// Draws newer rows, when the newest are not drawn.
+    pub(crate) fn newer(self, thread: Thread) {
+        let _ = self.inner.try_with_value(|inner| thread.newer(&inner.sync, self.clock));
+    }
+
+    /// Draws older rows: those at hand, or the server's.
+    pub(crate) fn older(self, thread: Thread) {
+        let before = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
+        let Some(before) = before else { return };
+        spawn_local(async move {
+            match api::history(thread.id, Some(before)).await {
+                Ok(page) => {
+                    thread.older.try_set(Older::None);
+                    self.act(|sync| ((), sync.prepend(thread.id, page.messages, page.more)));
+                }
+                Err(_) => {
+                    thread.older.try_set(Older::Failed);
+                }
+            }
+        });
+    }
+
+    /// Does something with the state machine, and shows and sends what follows from it.
+    fn act<R>(self, act: impl FnOnce(&mut Sync) -> (R, Step)) {
+        // None when the page is being taken down: nobody is left to show it to.
+        if let Some((_, step)) = self.inner.try_update_value(|inner| act(&mut inner.sync)) {
+            self.apply(step);
+        }
+    }
+
+    /// Hands a frame to the socket. What has to arrive is in the outbox; a frame without a connection is let go.
+    #[cfg_attr(not(feature = "hydrate"), expect(unused_variables, reason = "the server's page has no socket"))]
+    fn transmit(self, frame: ClientFrame) {
+        #[cfg(feature = "hydrate")]
+        let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(|wire| wire.send(frame)));
+    }
+
+    /// Tries to connect without waiting any longer.
+    pub(crate) fn try_now(self) {
+        #[cfg(feature = "hydrate")]
+        let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(socket::Wire::now));
+    }
+
+    /// Keeps in the browser's storage exactly what the server has not acknowledged.
+    fn keep_unsent(self) {
+        let _ = self.inner.try_update_value(|inner| {
+            let me = inner.me.user_id;
+            let unsent = inner.sync.outbox();
+            for gone in inner.kept.iter().filter(|id| unsent.iter().all(|p| p.message_id != **id)) {
+                keep::forget_unsent(me, *gone);
+            }
+            for new in unsent.iter().filter(|p| !inner.kept.contains(&p.message_id)) {
+                keep::keep_unsent(me, new);
+            }
+            inner.kept = unsent.iter().map(|p| p.message_id).collect();
+        });
+    }
+}
+
+/// A message taken back from storage: whether it was sent is not known, so it goes out again.
+fn waiting(message_id: MessageId, session_id: SessionId, data: String, written: protocol::TimeStamp) -> Pending {
+    Pending { message_id, session_id, data, written, state: PendingState::Waiting }
+}

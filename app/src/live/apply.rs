@@ -1,0 +1,129 @@
+//! From a [`Step`] of the state machine to what people see, what is sent, and what is kept.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use leptos::prelude::*;
+use protocol::{Change, MessageId, SessionId, Step, UserId};
+
+use super::thread::{SetIfChanged, Thread};
+use super::{Live, clock};
+
+/// A sign of writing is good for this long.
+const TYPING_FOR: Duration = Duration::from_secs(5);
+
+impl Live {
+    /// Keeps, then sends, then shows. Each signal is set once, however often the step names it.
+    pub(super) fn apply(self, step: Step) {
+        let Step { send, changes } = step;
+        if changes.iter().any(|change| matches!(change, Change::Rows(_) | Change::Ready)) {
+            self.keep_unsent();
+        }
+        for frame in send {
+            self.transmit(frame);
+        }
+        let mut stale = BTreeSet::new();
+        let mut sessions = false;
+        let mut notes = Vec::new();
+        for change in changes {
+            match change {
+                Change::Rows(id) | Change::Users(id) | Change::Unread(id) => {
+                    stale.insert(id);
+                }
+                Change::Sessions => sessions = true,
+                other => notes.push(other),
+            }
+        }
+        for id in &stale {
+            self.refresh(*id);
+        }
+        if sessions {
+            self.refresh_sessions();
+        } else if !stale.is_empty() {
+            self.sort_sessions();
+        }
+        self.note(notes);
+        if sessions {
+            self.open_awaited();
+        }
+    }
+
+    fn note(self, changes: Vec<Change>) {
+        let ready = changes.contains(&Change::Ready);
+        for change in changes {
+            match change {
+                Change::Ready => self.joined(),
+                Change::Typing(id, user) => self.wrote(id, user),
+                Change::Arrived(id, message) => self.arrived(id, message),
+                Change::Found(notice) => self.found(notice),
+                Change::Refused(refused) => self.refused(refused),
+                Change::Invitations if !ready => self.refresh_invitations(),
+                // The rest is shown already, or is the socket's business.
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything about one session.
+    fn refresh(self, id: SessionId) {
+        let Some(thread) = self.thread_now(id) else { return };
+        let _ = self.inner.try_with_value(|inner| {
+            thread.refresh_users(&inner.sync);
+            thread.refresh_unread(&inner.sync);
+            thread.refresh_rows(&inner.sync, self.clock);
+        });
+    }
+
+    /// The clock has gone over to the reader's zone: days begin elsewhere.
+    pub(super) fn refresh_days(self) {
+        for id in self.sessions.get_untracked() {
+            self.refresh(id);
+        }
+    }
+
+    /// Makes and drops threads until they are the sessions of the state machine.
+    pub(super) fn refresh_sessions(self) {
+        let fresh = self.inner.try_update_value(|inner| {
+            let held = std::mem::take(&mut inner.threads);
+            let (me, owner) = (inner.me.user_id, inner.owner.clone());
+            let mut fresh = Vec::new();
+            for id in inner.sync.sessions().keys() {
+                let thread = held.get(id).copied().unwrap_or_else(|| {
+                    fresh.push(*id);
+                    owner.with(|| Thread::new(*id, me))
+                });
+                inner.threads.insert(*id, thread);
+            }
+            fresh
+        });
+        for id in fresh.unwrap_or_default() {
+            self.refresh(id);
+        }
+        self.sort_sessions();
+    }
+
+    fn sort_sessions(self) {
+        let threads = self.inner.try_with_value(|inner| inner.threads.values().copied().collect::<Vec<_>>());
+        let mut threads = threads.unwrap_or_default();
+        threads.sort_by_key(|thread| std::cmp::Reverse((thread.newest(), thread.id)));
+        self.sessions.set_if_changed(threads.iter().map(|thread| thread.id).collect());
+    }
+
+    fn wrote(self, id: SessionId, user: UserId) {
+        let Some(thread) = self.thread_now(id) else { return };
+        let now = clock::now().0;
+        #[expect(clippy::cast_possible_truncation, reason = "five seconds")]
+        thread.wrote(user, now + TYPING_FOR.as_millis() as i64);
+        thread.refresh_typing(now);
+        set_timeout(move || thread.refresh_typing(clock::now().0), TYPING_FOR + Duration::from_millis(50));
+    }
+
+    fn arrived(self, id: SessionId, message: MessageId) {
+        let Some(thread) = self.thread_now(id) else { return };
+        let Some(row) = thread.last.get_untracked().filter(|row| row.message_id == message) else { return };
+        let now = clock::now().0;
+        thread.wrote(row.sender, now - 1); // what was being written is here
+        thread.refresh_typing(now);
+        self.announcer.arrived(&thread.name_of(row.sender).unwrap_or_default(), &row.data);
+    }
+}

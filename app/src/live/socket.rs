@@ -1,0 +1,192 @@
+//! The connection: one WebSocket at a time, for as long as the page is open.
+//!
+//! Knows sockets, timers and backoff, and nothing of messages: frames go to the state machine and come from it.
+//! The browser's `send` succeeds on a dead socket, so nothing here counts as delivered.
+
+use std::pin::pin;
+
+use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use futures::future::{self, Either};
+use futures::{SinkExt, StreamExt, stream};
+use gloo_net::websocket::futures::WebSocket;
+use gloo_net::websocket::{Message, WebSocketError};
+use gloo_timers::callback::Timeout;
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use protocol::{ClientFrame, Code, ServerFrame, SessionId, close};
+
+use super::{Live, api, clock};
+
+/// The server speaks every 15 s; two silences and a bit mean that nobody is there.
+const SILENCE_MS: i64 = 35_000;
+/// To be open and welcomed.
+const WELCOME_MS: i64 = 10_000;
+/// After waking up, a socket that has been silent for longer is not trusted.
+const STALE_MS: i64 = 20_000;
+/// A loss shorter than this is nobody's concern.
+const GRACE_MS: u32 = 5_000;
+
+/// The way to the socket. Frames given while there is none are let go.
+pub(super) struct Wire(UnboundedSender<Command>);
+
+enum Event {
+    Frame(Result<Message, WebSocketError>),
+    Command(Command),
+}
+
+enum Command {
+    Send(ClientFrame),
+    /// Connect without waiting, if there is doubt.
+    Now,
+}
+
+impl Wire {
+    pub(super) fn send(&self, frame: ClientFrame) {
+        let _ = self.0.unbounded_send(Command::Send(frame));
+    }
+
+    pub(super) fn now(&self) {
+        let _ = self.0.unbounded_send(Command::Now);
+    }
+}
+
+/// Why a connection ended.
+enum End {
+    /// It broke, or was never there.
+    Lost,
+    /// It is better to begin again at once.
+    Stale,
+    /// The server asked to come back after this many milliseconds.
+    Drained(u32),
+    /// The login is no longer good.
+    Revoked,
+}
+
+/// Connects, and stays connected.
+pub(super) fn start(live: Live) {
+    let (sender, commands) = mpsc::unbounded();
+    let wake = sender.clone();
+    live.inner.update_value(|inner| inner.wire = Some(Wire(sender)));
+    let now = move || _ = wake.unbounded_send(Command::Now);
+    let seen = now.clone();
+    _ = window_event_listener_untyped("online", move |_| now());
+    _ = window_event_listener_untyped("visibilitychange", move |_| {
+        if !document().hidden() {
+            seen();
+        }
+    });
+    spawn_local(run(live, commands));
+}
+
+/// What lasts from one connection to the next.
+struct Course {
+    /// Connections since the last one that was welcomed.
+    failures: u32,
+    /// Will say that the connection is lost, unless a welcome comes first.
+    notice: Option<Timeout>,
+}
+
+async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
+    let mut course = Course { failures: 0, notice: None };
+    loop {
+        course.notice.get_or_insert_with(|| Timeout::new(GRACE_MS, move || _ = live.lost.try_set(true)));
+        let end = connection(live, &mut commands, &mut course).await;
+        live.act(|sync| ((), sync.disconnected()));
+        live.search_lost();
+        let wait = match end {
+            End::Revoked => return sign_in_again(),
+            End::Stale => 0,
+            End::Drained(after) => after,
+            End::Lost => backoff(course.failures),
+        };
+        course.failures += 1;
+        if course.failures == 3 && is_signed_out(live).await {
+            return sign_in_again(); // a refused upgrade looks like any other failure
+        }
+        pause(wait, &mut commands).await;
+    }
+}
+
+/// One connection, from the first try to the end.
+async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
+    let Ok(socket) = WebSocket::open(&address()) else { return End::Lost };
+    let (mut sink, frames) = socket.split();
+    let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else { return End::Revoked };
+    let opening = sink.send(Message::Text(hello.encode()));
+    if let Either::Right(_) = future::select(opening, TimeoutFuture::new(WELCOME_MS as u32)).await {
+        return End::Lost;
+    }
+    let mut events = stream::select(frames.map(Event::Frame), commands.map(Event::Command));
+    let mut heard = clock::now().0;
+    let mut deadline = heard + WELCOME_MS;
+    let mut end = End::Lost;
+    loop {
+        let patience = u32::try_from(deadline - clock::now().0).unwrap_or_default();
+        let Either::Left((Some(event), _)) =
+            future::select(events.next(), TimeoutFuture::new(patience)).await
+        else {
+            return end; // silence
+        };
+        match event {
+            Event::Frame(Ok(Message::Text(text))) => {
+                heard = clock::now().0;
+                deadline = heard + SILENCE_MS;
+                match ServerFrame::decode(&text) {
+                    Ok(ServerFrame::Drain { after_ms }) => {
+                        end = End::Drained(after_ms.try_into().unwrap_or_default());
+                    }
+                    Ok(frame) => {
+                        if matches!(frame, ServerFrame::Welcome { .. }) {
+                            course.failures = 0;
+                            course.notice = None;
+                        }
+                        live.act(|sync| ((), sync.receive(frame)));
+                    }
+                    // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
+                    Err(_) => {}
+                }
+            }
+            Event::Frame(Err(WebSocketError::ConnectionClose(event))) => {
+                return if event.code == close::LOGIN_REVOKED { End::Revoked } else { end };
+            }
+            // The close event, which says more, follows.
+            Event::Frame(_) => {}
+            Event::Command(Command::Send(frame)) => _ = sink.send(Message::Text(frame.encode())).await,
+            Event::Command(Command::Now) if clock::now().0 - heard > STALE_MS => return End::Stale,
+            Event::Command(Command::Now) => {}
+        }
+    }
+}
+
+/// Waits before the next try, unless somebody cannot.
+async fn pause(wait: u32, commands: &mut UnboundedReceiver<Command>) {
+    let woken = commands.any(async |command| matches!(command, Command::Now));
+    future::select(pin!(woken), TimeoutFuture::new(wait)).await;
+}
+
+/// Full jitter: anything up to a bound that doubles with each failure, so that clients do not come back together.
+fn backoff(failures: u32) -> u32 {
+    let most = (500 << failures.min(6)).min(20_000);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the bound")]
+    let wait = (js_sys::Math::random() * f64::from(most)) as u32;
+    wait
+}
+
+fn address() -> String {
+    let location = window().location();
+    let scheme = if location.protocol().is_ok_and(|scheme| scheme == "https:") { "wss" } else { "ws" };
+    format!("{scheme}://{}/ws", location.host().unwrap_or_default())
+}
+
+/// Asks for something that only somebody signed in gets.
+async fn is_signed_out(live: Live) -> bool {
+    let some = live.sessions.with_untracked(|sessions| sessions.first().copied());
+    let answer = api::history(some.unwrap_or_else(SessionId::new), None).await;
+    answer.is_err_and(|error| error.0.error == Code::Unauthenticated)
+}
+
+/// What was written stays in this browser, and goes out after signing in.
+fn sign_in_again() {
+    let _ = window().location().assign("/login");
+}

@@ -1,0 +1,311 @@
+//! One session as signals: what its line in the list and, while it is open, its rows show.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use protocol::{MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId};
+
+use super::window::Window;
+use crate::clock::Clock;
+
+/// Messages of one sender within this time stand under one name.
+const GROUP_MS: i64 = 5 * 60_000;
+
+/// With more unread than this, the end is of more use than the beginning.
+const MOST_MARKED: i64 = 300;
+
+/// One session. A handle: copies share one state.
+#[derive(Clone, Copy)]
+pub(crate) struct Thread {
+    pub(crate) id: SessionId,
+    me: UserId,
+    /// Everybody else in it.
+    pub(crate) others: RwSignal<BTreeMap<UserId, User>>,
+    /// Its newest row.
+    pub(crate) last: RwSignal<Option<Row>>,
+    /// How many messages are unread.
+    pub(crate) unread: RwSignal<i64>,
+    /// Who is writing.
+    pub(crate) typing: RwSignal<Vec<UserId>>,
+    /// The rows drawn, in order. Empty unless it is open.
+    pub(crate) rows: RwSignal<Vec<MessageId>>,
+    /// What is known of the time before them.
+    pub(crate) older: RwSignal<Older>,
+    /// There are older rows than those drawn.
+    pub(crate) has_older: RwSignal<bool>,
+    /// Newer rows are missing, and on their way.
+    pub(crate) behind: RwSignal<bool>,
+    /// The reader is at the end and stays there.
+    pub(crate) following: RwSignal<bool>,
+    /// Rises when the end is to be shown, wherever the reader is.
+    pub(crate) called_to_end: RwSignal<u32>,
+    inner: StoredValue<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    open: bool,
+    views: BTreeMap<MessageId, ArcRwSignal<RowView>>,
+    window: Option<Window>,
+    /// The last message seen before it was opened: the mark for unread ones stands after it, and stays.
+    unread_after: Option<Seq>,
+    typed: BTreeMap<UserId, i64>,
+}
+
+/// The state of loading older rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Older {
+    /// Nothing is under way.
+    #[default]
+    None,
+    /// A page is on its way.
+    Loading,
+    /// It did not come.
+    Failed,
+}
+
+/// A row and its place among its neighbours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowView {
+    pub(crate) row: Row,
+    /// The sender's name, when the row is the first of a group.
+    pub(crate) name: Option<String>,
+    /// The row is the first of its day.
+    pub(crate) opens_day: bool,
+    /// The row is the first one unread.
+    pub(crate) opens_unread: bool,
+}
+
+impl Thread {
+    pub(super) fn new(id: SessionId, me: UserId) -> Self {
+        Self {
+            id,
+            me,
+            others: RwSignal::default(),
+            last: RwSignal::default(),
+            unread: RwSignal::default(),
+            typing: RwSignal::default(),
+            rows: RwSignal::default(),
+            older: RwSignal::default(),
+            has_older: RwSignal::default(),
+            behind: RwSignal::default(),
+            following: RwSignal::new(true),
+            called_to_end: RwSignal::default(),
+            inner: StoredValue::default(),
+        }
+    }
+
+    /// The names of the others.
+    pub(crate) fn title(self) -> String {
+        let others = self.others.read();
+        let names: Vec<&str> = others.values().map(|user| user.username.as_str()).collect();
+        if names.is_empty() { "Only you".to_owned() } else { names.join(", ") }
+    }
+
+    /// Whether somebody else is here.
+    pub(crate) fn presence(self) -> Presence {
+        let online = self.others.read().values().any(|user| user.status == Presence::Online);
+        if online { Presence::Online } else { Presence::Offline }
+    }
+
+    /// The name of somebody else in it.
+    pub(crate) fn name_of(self, user: UserId) -> Option<String> {
+        self.others.try_with_untracked(|others| others.get(&user).map(|user| user.username.clone())).flatten()
+    }
+
+    /// The names of those who write.
+    pub(crate) fn writers(self) -> Vec<String> {
+        self.typing.read().iter().filter_map(|user| self.name_of(*user)).collect()
+    }
+
+    /// Whether one wrote it oneself.
+    pub(crate) fn is_own(self, row: &Row) -> bool {
+        row.sender == self.me
+    }
+
+    /// Whether the newest rows are among those drawn.
+    pub(crate) fn window_is_at_end(self) -> bool {
+        self.window().is_at_end()
+    }
+
+    /// A row's own signal, while it is drawn.
+    pub(crate) fn view(self, id: MessageId) -> Option<ArcRwSignal<RowView>> {
+        self.inner.try_with_value(|inner| inner.views.get(&id).cloned()).flatten()
+    }
+
+    /// Whether everything unread is drawn, down to the mark where it begins.
+    pub(crate) fn draws_unread(self) -> bool {
+        let begins = self.inner.try_with_value(|inner| inner.unread_after).flatten();
+        let oldest = self.rows.with_untracked(|rows| rows.first().copied()).and_then(|id| self.view(id));
+        let oldest = oldest.and_then(|view| view.with_untracked(|view| view.row.seq));
+        begins.zip(oldest).is_none_or(|(begins, oldest)| oldest <= Seq(begins.0 + 1))
+    }
+
+    pub(super) fn window(self) -> Window {
+        self.inner.try_with_value(|inner| inner.window).flatten().unwrap_or_else(|| Window::at_end(Seq(0)))
+    }
+
+    /// When its newest message was written; for a session without any, when it began.
+    pub(super) fn newest(self) -> TimeStamp {
+        let began = i64::try_from(self.id.0.as_u128() >> 80).unwrap_or_default(); // UUIDv7 begins with milliseconds
+        self.last.with_untracked(|last| last.as_ref().map_or(TimeStamp(began), |row| row.time_stamp))
+    }
+
+    pub(super) fn open(self, sync: &Sync, clock: Clock) {
+        let Some(session) = sync.sessions().get(&self.id) else { return };
+        self.inner.update_value(|inner| {
+            inner.open = true;
+            inner.views.clear();
+            inner.window = Some(Window::at_end(session.last_seq()));
+            inner.unread_after = (1..=MOST_MARKED).contains(&session.unread()).then_some(session.read_seq());
+        });
+        self.following.set(true);
+        self.older.set(Older::None);
+        self.refresh_rows(sync, clock);
+    }
+
+    pub(super) fn close(self) {
+        let _ = self.inner.try_update_value(|inner| inner.open = false);
+    }
+
+    pub(super) fn to_end(self, sync: &Sync, clock: Clock) {
+        let Some(session) = sync.sessions().get(&self.id) else { return };
+        let newest = session.last_seq();
+        self.following.set(true);
+        if !self.window().is_at_end() {
+            self.set_window(Window::at_end(newest));
+            self.refresh_rows(sync, clock);
+        }
+        self.called_to_end.update(|times| *times += 1);
+    }
+
+    pub(super) fn newer(self, sync: &Sync, clock: Clock) {
+        let window = self.window();
+        if let Some(session) = sync.sessions().get(&self.id).filter(|_| !window.is_at_end()) {
+            self.set_window(window.newer(session.last_seq()));
+            self.refresh_rows(sync, clock);
+        }
+    }
+
+    /// Draws older rows at hand. Gives the place before which to ask the server, when there are none.
+    pub(super) fn older(self, sync: &Sync, clock: Clock) -> Option<Seq> {
+        let session = sync.sessions().get(&self.id)?;
+        let window = self.window();
+        let oldest = session.timeline.messages().next().map_or(session.last_seq(), |message| message.seq);
+        if !self.has_older.get_untracked() || self.older.get_untracked() == Older::Loading {
+            return None;
+        }
+        self.set_window(window.older(oldest, session.last_seq()));
+        if window.first() > oldest {
+            self.refresh_rows(sync, clock);
+            return None;
+        }
+        self.older.set(Older::Loading);
+        Some(oldest)
+    }
+
+    fn set_window(self, window: Window) {
+        self.inner.update_value(|inner| inner.window = Some(window));
+    }
+
+    /// Shows again what the state machine holds of its rows.
+    pub(super) fn refresh_rows(self, sync: &Sync, clock: Clock) {
+        self.last.set_if_changed(sync.last_row(self.id));
+        let Some(session) = sync.sessions().get(&self.id) else { return };
+        if !self.inner.with_value(|inner| inner.open) {
+            return;
+        }
+        let window = self.window().grown(session.last_seq(), self.following.get_untracked());
+        self.set_window(window);
+        let views = self.arrange(sync.rows_in(self.id, window), clock);
+        let oldest = session.timeline.messages().next().map(|message| message.seq);
+        self.has_older.set_if_changed(session.timeline.has_older() || oldest.is_some_and(|seq| seq < window.first()));
+        self.behind.set_if_changed(session.timeline.is_behind());
+        self.show(views);
+    }
+
+    /// Finds for each row its place among its neighbours.
+    fn arrange(self, rows: Vec<Row>, clock: Clock) -> Vec<RowView> {
+        let unread_after = self.inner.with_value(|inner| inner.unread_after);
+        let mut previous: Option<(UserId, TimeStamp, i64)> = None;
+        let mut marked = false;
+        rows.into_iter()
+            .map(|row| {
+                let day = clock.day(row.time_stamp);
+                let opens_day = previous.is_none_or(|(.., before)| before != day);
+                let opens_unread = !marked
+                    && row.sender != self.me
+                    && row.seq.zip(unread_after).is_some_and(|(seq, seen)| seq > seen);
+                marked |= opens_unread;
+                let grouped = previous.is_some_and(|(sender, at, _)| {
+                    sender == row.sender && row.time_stamp.0 - at.0 < GROUP_MS
+                });
+                previous = Some((row.sender, row.time_stamp, day));
+                let opens_group = opens_day || opens_unread || !grouped;
+                let name = opens_group.then(|| self.name_of(row.sender).unwrap_or_else(|| "You".to_owned()));
+                RowView { row, name, opens_day, opens_unread }
+            })
+            .collect()
+    }
+
+    /// Each row that changed is told so; the list only when rows came, went or moved.
+    fn show(self, views: Vec<RowView>) {
+        let ids: Vec<MessageId> = views.iter().map(|view| view.row.message_id).collect();
+        let mut changed = Vec::new();
+        self.inner.update_value(|inner| {
+            let mut held = std::mem::take(&mut inner.views);
+            for view in views {
+                let id = view.row.message_id;
+                let signal = held.remove(&id).unwrap_or_else(|| ArcRwSignal::new(view.clone()));
+                if signal.with_untracked(|shown| *shown != view) {
+                    changed.push((signal.clone(), view));
+                }
+                inner.views.insert(id, signal);
+            }
+        });
+        // Outside of the lock: whoever listens may look at this thread again.
+        for (signal, view) in changed {
+            signal.set(view);
+        }
+        self.rows.set_if_changed(ids);
+    }
+
+    pub(super) fn refresh_users(self, sync: &Sync) {
+        let Some(session) = sync.sessions().get(&self.id) else { return };
+        let others = session.users.iter().filter(|(id, _)| **id != self.me);
+        self.others.set_if_changed(others.map(|(id, user)| (*id, user.clone())).collect());
+    }
+
+    pub(super) fn refresh_unread(self, sync: &Sync) {
+        if let Some(session) = sync.sessions().get(&self.id) {
+            self.unread.set_if_changed(session.unread());
+        }
+    }
+
+    /// Somebody writes, or (with a moment in the past) has stopped.
+    pub(super) fn wrote(self, user: UserId, until: i64) {
+        let _ = self.inner.try_update_value(|inner| inner.typed.insert(user, until));
+    }
+
+    /// Forgets who has stopped writing.
+    pub(super) fn refresh_typing(self, now: i64) {
+        let typing = self.inner.try_update_value(|inner| {
+            inner.typed.retain(|_, until| *until > now);
+            inner.typed.keys().copied().collect::<Vec<_>>()
+        });
+        self.typing.set_if_changed(typing.unwrap_or_default());
+    }
+}
+
+/// Telling nobody when nothing changed.
+pub(super) trait SetIfChanged<T> {
+    fn set_if_changed(&self, value: T);
+}
+
+impl<T: PartialEq + Send + std::marker::Sync + 'static> SetIfChanged<T> for RwSignal<T> {
+    fn set_if_changed(&self, value: T) {
+        if self.try_with_untracked(|held| *held != value) == Some(true) {
+            self.try_set(value);
+        }
+    }
+}

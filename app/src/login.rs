@@ -1,0 +1,139 @@
+//! Who is asking. The only file that knows tower-sessions' `Session`, which keeps the login's cookie.
+//!
+//! The cookie holds a token; the table of logins holds its SHA-256 (see `server::logins`). What a session holds
+//! beside the user is for the list of logins: where and with what somebody signed in.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::FromRequestParts;
+use chat::{Actor, Chat, Error, LoginId};
+use http::request::Parts;
+use http::{StatusCode, header};
+use protocol::{Code, Fault, UserId};
+use tower_sessions::Session;
+
+/// Names of what a session holds.
+pub mod key {
+    /// Who is signed in.
+    pub const USER: &str = "UserID";
+    /// The browser's or program's own name.
+    pub const AGENT: &str = "UserAgent";
+    /// Where it signed in from.
+    pub const ADDRESS: &str = "Address";
+    /// When the cookie was last sent, in milliseconds since 1970.
+    pub const SEEN: &str = "Seen";
+}
+
+/// A login lasts this long from its last use.
+pub const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// The cookie is sent anew, and the login's end moved, at most this often.
+const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The address a request came from, as far as the trusted proxies tell. Put into the request's extensions by the
+/// server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Somebody who sent a request, signed in or not.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    session: Session,
+    agent: String,
+    address: String,
+}
+
+impl Visitor {
+    /// Who sent the request of the server function that is running.
+    ///
+    /// # Errors
+    /// When called outside of one.
+    pub fn asking() -> Result<Self, Fault> {
+        let parts = leptos::prelude::use_context::<Parts>();
+        parts.and_then(|parts| Self::of(&parts)).ok_or_else(|| Fault::of(Code::Internal))
+    }
+
+    fn of(parts: &Parts) -> Option<Self> {
+        let session = parts.extensions.get::<Session>()?.clone();
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let address = parts.extensions.get::<ClientAddress>();
+        Some(Self {
+            session,
+            agent: agent.unwrap_or_default().chars().take(256).collect(),
+            address: address.map(|address| address.0.to_string()).unwrap_or_default(),
+        })
+    }
+
+    /// The proof that they are signed in.
+    ///
+    /// # Errors
+    /// [`Code::Unauthenticated`]; the database failed.
+    pub async fn actor(&self, chat: &Chat) -> chat::Result<Actor> {
+        self.known(chat).await?.ok_or_else(|| Fault::of(Code::Unauthenticated).into())
+    }
+
+    /// The proof that they are signed in, if they are.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn known(&self, chat: &Chat) -> chat::Result<Option<Actor>> {
+        let seen: Option<u64> = self.session.get(key::SEEN).await.map_err(failed)?;
+        let Some(login) = self.login() else { return Ok(None) };
+        let Some(seen) = seen else { return Ok(None) };
+        let actor = chat.actor(login).await?;
+        if actor.is_some() && seen + millis(RENEW) < now() {
+            self.session.insert(key::SEEN, now()).await.map_err(failed)?;
+        }
+        Ok(actor)
+    }
+
+    /// Signs them in under a new token: one planted before is worth nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn sign_in(&self, user: UserId) -> chat::Result<()> {
+        self.session.cycle_id().await.map_err(failed)?;
+        self.session.insert(key::USER, user).await.map_err(failed)?;
+        self.session.insert(key::AGENT, &self.agent).await.map_err(failed)?;
+        self.session.insert(key::ADDRESS, &self.address).await.map_err(failed)?;
+        self.session.insert(key::SEEN, now()).await.map_err(failed)
+    }
+
+    /// Ends their login for good and closes its sockets.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn sign_out(&self, chat: &Chat) -> chat::Result<()> {
+        if let Some(login) = self.login() {
+            chat.revoke_login(login).await?;
+        }
+        self.session.flush().await.map_err(failed)
+    }
+
+    fn login(&self) -> Option<LoginId> {
+        self.session.id().map(|id| LoginId::of_token(&id.0.to_le_bytes()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Self::of(parts).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// tower-sessions gives its store's failures as text only; the store has logged them.
+fn failed(error: tower_sessions::session::Error) -> Error {
+    tracing::error!(error = &error as &dyn std::error::Error, "the login could not be read or written");
+    Error::Unavailable("the logins")
+}
+
+fn now() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
