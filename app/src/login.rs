@@ -125,9 +125,8 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 }
 
 /// tower-sessions gives its store's failures as text only; the store has logged them.
-fn failed(error: tower_sessions::session::Error) -> Error {
-    tracing::error!(error = &error as &dyn std::error::Error, "the login could not be read or written");
-    Error::Unavailable("the logins")
+fn failed(_: tower_sessions::session::Error) -> Error {
+    Error::Unavailable("the login could not be read or written")
 }
 
 fn now() -> u64 {

@@ -32,7 +32,7 @@ pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
 pub use logins::{Login, LoginId};
 pub use name::Username;
-pub use store::{MIN_SQLITE, SessionHistory};
+pub use store::MIN_SQLITE;
 
 use live::Live;
 use password::Passwords;
@@ -104,13 +104,5 @@ impl Chat {
     /// Finishes what has been handed in, and closes the database. Everything asked for later fails.
     pub async fn close(&self) {
         self.0.store.close().await;
-    }
-
-    /// Whether the database answers and takes commits.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn check(&self) -> Result<()> {
-        self.0.store.check().await
     }
 }

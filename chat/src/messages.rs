@@ -1,10 +1,11 @@
 //! Saying something, changing it, reading it.
 
+use protocol::api::History;
 use protocol::{Code, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
 
 use crate::live::Ticket;
 use crate::store::{Changes, Post};
-use crate::{Actor, Chat, Connection, Error, Result, SessionHistory};
+use crate::{Actor, Chat, Connection, Error, Result};
 
 /// Most messages in a `Page` or a part of the history.
 const PAGE_ROWS: i64 = 100;
@@ -70,12 +71,7 @@ impl Chat {
     ///
     /// # Errors
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
-    pub async fn history(
-        &self,
-        actor: &Actor,
-        session: SessionId,
-        before: Option<Seq>,
-    ) -> Result<SessionHistory> {
+    pub async fn history(&self, actor: &Actor, session: SessionId, before: Option<Seq>) -> Result<History> {
         let found = self.0.store.history(actor.user_id(), session, before, HISTORY_ROWS).await?;
         found.ok_or(Error::refused(Code::NotFound))
     }

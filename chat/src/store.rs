@@ -24,7 +24,6 @@ use sqlx::SqlitePool;
 pub(crate) use event::Event;
 pub(crate) use invites::{AskResult, NewInvite};
 pub(crate) use messages::Changes;
-pub use messages::SessionHistory;
 pub use open::MIN_SQLITE;
 pub(crate) use posting::Post;
 pub(crate) use sessions::SessionRow;
@@ -54,11 +53,5 @@ impl Store {
     /// Hands in a message. Its answer is an [`Event`].
     pub(crate) async fn post(&self, post: Post) -> Result<()> {
         self.writer.post(post).await
-    }
-
-    /// Whether the database answers and takes commits.
-    pub(crate) async fn check(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&self.read).await?;
-        self.writer.run(|_tx| Box::pin(async { Ok(()) })).await
     }
 }

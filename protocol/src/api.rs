@@ -6,14 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
-/// The body of `POST /api/register` and `POST /api/login`.
+/// The body of `POST /api/register` and `POST /api/login`. Read from a map, because that is how a server
+/// function's flattened argument can still refuse fields it does not know.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase", try_from = "BTreeMap<String, String>")]
 pub struct Credentials {
     /// The name, as typed.
     pub username: String,
     /// The password, taken byte for byte.
     pub password: String,
+}
+
+impl TryFrom<BTreeMap<String, String>> for Credentials {
+    type Error = String;
+
+    fn try_from(mut fields: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        let mut take = |name: &str| fields.remove(name).ok_or_else(|| format!("missing field `{name}`"));
+        let (username, password) = (take("Username")?, take("Password")?);
+        match fields.keys().next() {
+            Some(name) => Err(format!("unknown field `{name}`, expected `Username` and `Password`")),
+            None => Ok(Self { username, password }),
+        }
+    }
 }
 
 /// Written by hand so that no log line can ever show a password.

@@ -1,0 +1,157 @@
+//! The server as a function: [`serve`] takes the settings, a listener and the moment to stop, so tests run the
+//! very server that `natter` runs.
+//!
+//! `router` shows every route and layer on one screen. Each file beside it is one of them: `ws` the socket,
+//! `forms` the plain forms, `page` the drawn pages, `assets` the files; `origin`, `limits`, `headers` and `client`
+//! are asked on the way. None of them holds a rule of the chat: those live in `chat`.
+
+mod accept;
+mod assets;
+pub mod cli;
+mod client;
+pub mod config;
+mod forms;
+mod headers;
+mod limits;
+mod logins;
+mod origin;
+mod page;
+mod router;
+mod state;
+pub mod telemetry;
+mod ws;
+
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use chat::{Chat, Options};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::{Config, Limits, PublicOrigin};
+use state::AppState;
+
+/// Connections that have not ended by themselves this long after the stop are cut.
+const LAST_CALL: Duration = Duration::from_secs(10);
+
+/// Why the server could not be started, or the work not done: sentences for the person who runs it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data folder or its database.
+    #[error(transparent)]
+    Open(#[from] chat::OpenError),
+    /// The address is taken, or not this machine's.
+    #[error("{0} cannot be listened on: {1}. Name another address with --listen.")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    /// The new password or its user was refused.
+    #[error("{0}")]
+    Refused(String),
+    /// Standard input or output.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Serves until told to stop, by SIGTERM or Ctrl-C. Prints one line on standard output when it listens.
+///
+/// # Errors
+/// A sentence for the person who runs it.
+pub async fn run(serve: cli::Serve) -> Result<(), Error> {
+    let address = serve.listen;
+    let config = Config::from(serve);
+    if config.limits.is_none() {
+        tracing::warn!("limits are off: anybody can flood this server; this is for load tests only");
+    }
+    let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?;
+    serve_until(config, listener, told_to_stop(), |bound| println!("Natter is listening on http://{bound}"))
+        .await
+}
+
+/// Serves on a listener until `shutdown` is ready, then lets every connection end: within 15 s.
+///
+/// # Errors
+/// The data folder cannot be used.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    serve_until(config, listener, shutdown, |_| {}).await
+}
+
+async fn serve_until(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    listening: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), Error> {
+    let chat = Chat::open(&config.data, options(&config)).await?;
+    let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+    let (patience, window) = (config.patience, config.drain_window);
+    let router = router::router(AppState::new(chat.clone(), config, connections.clone()));
+    let bound = listener.local_addr()?;
+    tracing::info!(%bound, "listening");
+    listening(bound);
+    tokio::select! {
+        () = accept::accept(listener, router, patience, stop.clone(), connections.clone()) => {}
+        () = shutdown => tracing::info!("stopping"),
+    }
+    stop.cancel();
+    chat.drain(window);
+    connections.close();
+    if tokio::time::timeout(LAST_CALL, connections.wait()).await.is_err() {
+        tracing::warn!(left = connections.len(), "cutting the connections that are left");
+    }
+    chat.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Sets a new password, read from the first line of standard input, and ends the user's logins.
+///
+/// # Errors
+/// A sentence for the person who runs it.
+pub async fn set_password(data: &Path, name: &str) -> Result<(), Error> {
+    use std::io::IsTerminal;
+    if !data.join("natter.sqlite").exists() {
+        let reason = format!("There is no Natter in the folder {}. Name it with --data.", data.display());
+        return Err(Error::Refused(reason));
+    }
+    if std::io::stdin().is_terminal() {
+        print!("New password for {name}: ");
+        std::io::stdout().flush()?;
+    }
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password)?;
+    let password = password.strip_suffix('\n').unwrap_or(&password);
+    let password = password.strip_suffix('\r').unwrap_or(password).to_owned();
+    let chat = Chat::open_beside(data).await?;
+    let done = chat.set_password(name, password).await;
+    chat.close().await;
+    done.map_err(|error| Error::Refused(error.into_fault().reason))?;
+    println!("{name} has a new password and is signed out everywhere.");
+    Ok(())
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        open_registration: config.open_registration,
+        messages_per_second: config.limits.map(|limits| limits.messages_per_second),
+        message_burst: config.limits.unwrap_or_default().message_burst,
+        ..Options::default()
+    }
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(interrupt.await),
+    }
+}

@@ -1,5 +1,6 @@
 //! Rows and SQL for reading, editing and deleting messages. Storing new ones is in `posting`.
 
+use protocol::api::History;
 use protocol::{Code, Epoch, LiveMessage, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
 use super::sessions::{SessionRow, session_columns};
@@ -49,15 +50,6 @@ impl From<Row> for Message {
     }
 }
 
-/// Part of a session's history, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionHistory {
-    /// The messages.
-    pub messages: Vec<Message>,
-    /// Whether there are older ones.
-    pub more: bool,
-}
-
 /// What changed in a session after some `Rev`.
 pub(crate) struct Changes {
     pub(crate) epoch: Epoch,
@@ -104,7 +96,7 @@ impl Store {
         session: SessionId,
         before: Option<Seq>,
         limit: i64,
-    ) -> Result<Option<SessionHistory>> {
+    ) -> Result<Option<History>> {
         let mut tx = self.read.begin().await?;
         let Some(SessionRow { joined_seq, .. }) = session_row(&mut tx, user, session).await? else {
             return Ok(None);
@@ -122,7 +114,7 @@ impl Store {
         .await?;
         let more = i64::try_from(rows.len()).is_ok_and(|found| found > limit);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Some(SessionHistory { messages: rows.into_iter().rev().map(Message::from).collect(), more }))
+        Ok(Some(History { messages: rows.into_iter().rev().map(Message::from).collect(), more }))
     }
 
     /// Replaces the text of one's own message, or deletes it (`None`). Doing the same twice changes nothing more

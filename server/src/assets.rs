@@ -1,0 +1,95 @@
+//! The page's files: inside the release binary, on disk during development.
+
+use std::sync::Arc;
+
+use app::Assets;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use leptos::config::{LeptosOptions, get_configuration};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::router::body;
+
+/// What cargo-leptos has built. With `--precompress` every file also stands there as `.br` and `.gz`.
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../target/site"]
+#[allow_missing = true]
+struct Site;
+
+/// What the page asks for with `?v=`, so that a browser may keep it for ever.
+const VERSIONED: [&str; 3] = ["pkg/natter.css", "pkg/natter.js", "pkg/natter.wasm"];
+
+/// The files, and the version they are asked for by.
+#[derive(Clone)]
+pub(crate) struct Files {
+    version: Arc<str>,
+    /// How the page learns of changes, under `cargo leptos watch`.
+    reload: Option<LeptosOptions>,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let hashes =
+            VERSIONED.iter().filter_map(|path| Site::get(path)).map(|file| file.metadata.sha256_hash());
+        // Any mix of the hashes will do: it changes when a file does.
+        let mixed = hashes
+            .fold([0u8; 8], |mixed, hash| std::array::from_fn(|at| mixed[at].rotate_left(3) ^ hash[at]));
+        let watched = std::env::var_os("LEPTOS_WATCH").is_some();
+        let options = get_configuration(None).ok().map(|config| config.leptos_options);
+        Self { version: hex(&mixed).into(), reload: options.filter(|_| watched) }
+    }
+
+    /// What the page's document needs to name its files.
+    pub(crate) fn assets(&self) -> Assets {
+        Assets { version: self.version.to_string(), reload: self.reload.clone() }
+    }
+
+    /// The answer when this path is a file's.
+    pub(crate) fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+        let path = uri.path().trim_start_matches('/');
+        let plain = Site::get(path)?;
+        let (file, encoding) = smallest(path, headers).unwrap_or((plain, None));
+        let etag = format!("\"{}{}\"", hex(&file.metadata.sha256_hash()[..12]), encoding.unwrap_or_default());
+        let is_current = uri.query() == Some(&format!("v={}", self.version)) && !cfg!(debug_assertions);
+        let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let mime = mime_guess::from_path(path).first_or_octet_stream();
+        let mime = if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
+        let unchanged = headers.get(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag));
+        let mut response = match unchanged {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => Response::new(body(file.data.into_owned())),
+        };
+        let answer = response.headers_mut();
+        answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+        answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        answer.extend(etag.parse().ok().map(|value: HeaderValue| (header::ETAG, value)));
+        answer.extend(mime.parse().ok().map(|value: HeaderValue| (header::CONTENT_TYPE, value)));
+        answer.extend(encoding.map(|name| (header::CONTENT_ENCODING, HeaderValue::from_static(name))));
+        Some(response)
+    }
+}
+
+/// The file in the best encoding that the browser takes.
+fn smallest(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&'static str>)> {
+    let takes = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    let takes = |name: &str| {
+        takes.split(',').map(str::trim).any(|item| {
+            let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+            coding.trim() == name && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+        })
+    };
+    [("br", "br"), ("gzip", "gz")]
+        .into_iter()
+        .filter(|(name, _)| takes(name))
+        .find_map(|(name, ending)| Some((Site::get(&format!("{path}.{ending}"))?, Some(name))))
+}
+
+/// Whether an `If-None-Match` names this tag (RFC 9110 13.1.2).
+fn names(known: &HeaderValue, etag: &str) -> bool {
+    let known = known.to_str().unwrap_or_default();
+    known == "*" || known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,118 @@
+//! The settings, as flags and environment variables.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::config::{Config, Limits, PublicOrigin};
+
+/// A private chat that anyone can host.
+///
+/// Started without arguments it serves http://127.0.0.1:3000 and keeps everything in ./data.
+#[derive(Debug, Parser)]
+#[command(name = "natter", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; without a command, serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+    /// How log lines look on standard error; RUST_LOG chooses what is logged.
+    #[arg(long, env = "NATTER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set a new password for somebody who lost theirs, and end all their logins. Reads it from standard input.
+    Password {
+        /// The user's name.
+        name: String,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on.
+    #[arg(long, env = "NATTER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// Folder that holds everything; made when missing.
+    #[arg(long, env = "NATTER_DATA", value_name = "DIR", default_value = "data", global = true)]
+    pub data: PathBuf,
+    /// Where people reach this server, such as https://chat.example.org. With https, cookies are Secure.
+    /// Without it, pages may talk to the server under the very name they came from.
+    #[arg(long, env = "NATTER_PUBLIC_ORIGIN", value_name = "URL")]
+    pub public_origin: Option<PublicOrigin>,
+    /// Network of a proxy in front of this server, such as 127.0.0.1/32: its X-Forwarded-For is believed.
+    /// May be given several times, or as a list with commas.
+    #[arg(long = "trusted-proxy", env = "NATTER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether people may register themselves.
+    #[arg(long, env = "NATTER_REGISTRATION", value_enum, default_value = "open")]
+    pub registration: Registration,
+    /// Whether floods are held back. Off is for load tests only.
+    #[arg(long, env = "NATTER_LIMITS", value_enum, default_value = "on")]
+    pub limits: Switch,
+    /// Logins a minute from one address.
+    #[arg(long, env = "NATTER_LOGINS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().logins_per_minute)]
+    pub logins_per_minute: u32,
+    /// Registrations a minute from one address.
+    #[arg(long, env = "NATTER_REGISTRATIONS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().registrations_per_minute)]
+    pub registrations_per_minute: u32,
+    /// Messages a second from one user, once a burst is used up.
+    #[arg(long, env = "NATTER_MESSAGES_PER_SECOND", value_name = "N", default_value_t = Limits::default().messages_per_second)]
+    pub messages_per_second: u32,
+    /// Messages that one user may send at once.
+    #[arg(long, env = "NATTER_MESSAGE_BURST", value_name = "N", default_value_t = Limits::default().message_burst)]
+    pub message_burst: u32,
+}
+
+/// Whether people may register themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Registration {
+    /// Everybody may.
+    Open,
+    /// Nobody may.
+    Closed,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl From<Serve> for Config {
+    fn from(serve: Serve) -> Self {
+        let limits = Limits {
+            logins_per_minute: serve.logins_per_minute,
+            registrations_per_minute: serve.registrations_per_minute,
+            messages_per_second: serve.messages_per_second,
+            message_burst: serve.message_burst,
+        };
+        Config {
+            public_origin: serve.public_origin,
+            trusted_proxies: serve.trusted_proxies,
+            open_registration: serve.registration == Registration::Open,
+            limits: (serve.limits == Switch::On).then_some(limits),
+            ..Config::new(serve.data)
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What [`crate::serve`] needs to know.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Authority;
+use ipnet::IpNet;
+
+/// How to serve. [`Config::new`] gives the defaults.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder that holds everything.
+    pub data: PathBuf,
+    /// Where people reach this server, if it is known.
+    pub public_origin: Option<PublicOrigin>,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether people may register themselves.
+    pub open_registration: bool,
+    /// What holds floods back; `None` is for load tests.
+    pub limits: Option<Limits>,
+    /// A connection that has not sent a whole request head by then is closed; so is a socket without a `Hello`.
+    pub patience: Duration,
+    /// How often a socket is told where its sessions stand; it ends when it answers twice in a row not.
+    pub heartbeat: Duration,
+    /// Over how long sockets are asked to come back when the server stops.
+    pub drain_window: Duration,
+}
+
+impl Config {
+    /// The defaults, on this data folder.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            public_origin: None,
+            trusted_proxies: Vec::new(),
+            open_registration: true,
+            limits: Some(Limits::default()),
+            patience: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(15),
+            drain_window: Duration::from_secs(4),
+        }
+    }
+}
+
+/// How much is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From one address.
+    pub logins_per_minute: u32,
+    /// From one address.
+    pub registrations_per_minute: u32,
+    /// From one user, once the burst is used up.
+    pub messages_per_second: u32,
+    /// From one user.
+    pub message_burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            logins_per_minute: 60,
+            registrations_per_minute: 20,
+            messages_per_second: 30,
+            message_burst: 300,
+        }
+    }
+}
+
+/// Where people reach the server: a scheme and an authority, and nothing more (RFC 6454 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicOrigin {
+    secure: bool,
+    authority: Authority,
+}
+
+impl PublicOrigin {
+    /// Whether it is https.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Whether an `Origin` header names this origin. Browsers write hosts in lower case and leave out the
+    /// scheme's own port.
+    #[must_use]
+    pub fn is(&self, origin: &str) -> bool {
+        origin.parse::<Self>().is_ok_and(|origin| origin == *self)
+    }
+}
+
+impl FromStr for PublicOrigin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "write it as https://chat.example.org, with nothing after the host and port";
+        let parts = text.trim_end_matches('/').parse::<Uri>().map_err(|_| WRONG)?.into_parts();
+        let secure = match parts.scheme.as_ref().map(http::uri::Scheme::as_str) {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(WRONG),
+        };
+        let authority = parts.authority.ok_or(WRONG)?;
+        let rest = parts.path_and_query.is_some_and(|rest| rest != "/");
+        if rest || authority.as_str().contains('@') {
+            return Err(WRONG);
+        }
+        let own_port = if secure { ":443" } else { ":80" };
+        let authority = authority.as_str().to_ascii_lowercase();
+        let authority = authority.strip_suffix(own_port).unwrap_or(&authority).parse().map_err(|_| WRONG)?;
+        Ok(Self { secure, authority })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_an_authority() {
+        let origin: PublicOrigin = "https://Chat.example.org/".parse().unwrap();
+        assert!(origin.is("https://chat.example.org"));
+        assert!(origin.is("https://chat.example.org:443"));
+        for other in [
+            "http://chat.example.org",
+            "https://chat.example.org:8443",
+            "https://chat.example.org.evil.test",
+            "https://evil.test/chat.example.org",
+            "https://chat.example.org@evil.test",
+            "https://sub.chat.example.org",
+            "null",
+            "",
+        ] {
+            assert!(!origin.is(other), "{other}");
+        }
+        for wrong in ["chat.example.org", "ftp://chat.example.org", "https://a.test/path", "https://u@a.test"]
+        {
+            assert!(wrong.parse::<PublicOrigin>().is_err(), "{wrong}");
+        }
+    }
+}

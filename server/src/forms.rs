@@ -1,0 +1,78 @@
+//! The plain forms: what the page posts before its WASM has arrived, and without JavaScript. Each calls the same
+//! method of the chat as its server function and answers 303 (RFC 9110 15.4.4).
+
+use app::login::Visitor;
+use axum::Form;
+use axum::extract::State;
+use axum::extract::rejection::FormRejection;
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use http::header;
+use protocol::api::Credentials;
+use protocol::{Code, Fault};
+
+use crate::config::PublicOrigin;
+use crate::logins;
+use crate::state::AppState;
+
+type Posted = Result<Form<Credentials>, FormRejection>;
+
+/// `POST /register`: on to the login.
+pub(crate) async fn register(State(state): State<AppState>, form: Posted) -> Response {
+    let Credentials { username, password } = match read(form, "/register") {
+        Ok(credentials) => credentials,
+        Err(back) => return back.into_response(),
+    };
+    match state.chat.register(&username, password).await {
+        Ok(_) => Redirect::to(&format!("/login?{}", query(&[("Registered", "1"), ("Username", &username)]))),
+        Err(error) => back("/register", &error.into_fault(), &username),
+    }
+    .into_response()
+}
+
+/// `POST /login`: on to the chat.
+pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form: Posted) -> Response {
+    let Credentials { username, password } = match read(form, "/login") {
+        Ok(credentials) => credentials,
+        Err(back) => return back.into_response(),
+    };
+    let signed_in = async {
+        let me = state.chat.login(&username, password).await?;
+        visitor.sign_in(me.user_id).await
+    };
+    match signed_in.await {
+        Ok(()) => Redirect::to("/"),
+        Err(error) => back("/login", &error.into_fault(), &username),
+    }
+    .into_response()
+}
+
+/// `POST /logout`: on to the welcome.
+pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> Response {
+    match visitor.sign_out(&state.chat).await {
+        Ok(()) => (removal(state.config.public_origin.as_ref()), Redirect::to("/")).into_response(),
+        Err(error) => crate::router::refusal(error.into_fault()).into_response(),
+    }
+}
+
+/// Takes the cookie away. tower-sessions does too, but without `Secure`, which browsers ignore for `__Host-`.
+fn removal(public: Option<&PublicOrigin>) -> AppendHeaders<[(header::HeaderName, String); 1]> {
+    let secure = if public.is_some_and(PublicOrigin::is_secure) { "; Secure" } else { "" };
+    let name = logins::cookie_name(public);
+    AppendHeaders([(
+        header::SET_COOKIE,
+        format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"),
+    )])
+}
+
+/// Back to the form, which says why and keeps the name.
+pub(crate) fn back(path: &str, fault: &Fault, username: &str) -> Redirect {
+    Redirect::to(&format!("{path}?{}", query(&[("Error", fault.error.name()), ("Username", username)])))
+}
+
+fn read(form: Posted, path: &str) -> Result<Credentials, Redirect> {
+    form.map(|Form(credentials)| credentials).map_err(|_| back(path, &Fault::of(Code::Malformed), ""))
+}
+
+fn query(fields: &[(&str, &str)]) -> String {
+    serde_urlencoded::to_string(fields).expect("pairs of texts")
+}

@@ -1,0 +1,75 @@
+//! Headers that every answer carries, and the nonce that lets a page's own scripts run.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use leptos::nonce::Nonce;
+
+use crate::state::AppState;
+
+/// For every answer. OWASP, HTTP Headers; ASVS 5.0, 3.4.
+const ALWAYS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()",
+    ),
+];
+
+/// Two years, as the preload lists ask for (RFC 6797).
+const HSTS: &str = "max-age=63072000";
+
+/// Mints the nonce, and adds the headers.
+pub(crate) async fn add(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let nonce = Nonce::new();
+    let public = state.config.public_origin.as_ref();
+    let policy = policy(nonce.as_inner(), public.map(|o| o.authority().clone()).or(host(request.headers())));
+    request.extensions_mut().insert(nonce);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    headers.extend(policy.parse().ok().map(|value: HeaderValue| (header::CONTENT_SECURITY_POLICY, value)));
+    if public.is_some_and(crate::PublicOrigin::is_secure) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
+    // Pages and answers show what only one person may see.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Content Security Policy, level 3. `'self'` covers our own sockets in today's browsers; the host is named for
+/// those that take it for the page's scheme only.
+fn policy(nonce: &str, host: Option<Authority>) -> String {
+    let sockets = host.map(|host| format!(" ws://{host} wss://{host}")).unwrap_or_default();
+    let reload = reload_socket();
+    format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; \
+         img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self'{sockets}{reload}; \
+         base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
+
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    headers
+        .get(header::HOST)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|host: &Authority| !host.as_str().contains('@'))
+}
+
+/// Under `cargo leptos watch` the page also listens for what changed.
+fn reload_socket() -> String {
+    match (std::env::var("LEPTOS_WATCH"), std::env::var("LEPTOS_RELOAD_PORT")) {
+        (Ok(_), Ok(port)) if port.parse::<u16>().is_ok() => {
+            format!(" ws://127.0.0.1:{port} ws://localhost:{port}")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,68 @@
+//! Everything that is looked at: files, and pages drawn on the server from the state of who asks.
+
+use std::str::FromStr;
+
+use app::boot::Boot;
+use app::login::Visitor;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{Method, StatusCode};
+use leptos::nonce::Nonce;
+use leptos::prelude::provide_context;
+use protocol::{Code, Fault, SessionId};
+
+use crate::router::refusal;
+use crate::state::AppState;
+
+/// Answers a path that is no endpoint: with a file, a page, or the page for what is not there.
+pub(crate) async fn page(State(state): State<AppState>, visitor: Visitor, request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    if let Some(file) = state.files.answer(request.uri(), request.headers()) {
+        return file;
+    }
+    match draw(&state, &visitor, request).await {
+        Ok(response) => response,
+        Err(error) => refusal(error.into_fault()).into_response(),
+    }
+}
+
+async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat::Result<Response> {
+    let path = request.uri().path().to_owned();
+    let actor = visitor.known(&state.chat).await?;
+    let open = path.strip_prefix("/chat/");
+    match (&actor, path.as_str()) {
+        (Some(_), "/login" | "/register") => return Ok(Redirect::to("/").into_response()),
+        (None, _) if open.is_some() => return Ok(Redirect::to("/login").into_response()),
+        _ => {}
+    }
+    let open = open.map(SessionId::from_str).and_then(Result::ok);
+    let snapshot = match &actor {
+        Some(actor) => Some(state.chat.snapshot(actor, open).await?),
+        None => None,
+    };
+    let known = match path.as_str() {
+        "/" | "/login" | "/register" => true,
+        _ => open.is_some_and(|id| snapshot.as_ref().is_some_and(|all| all.sessions.contains_key(&id))),
+    };
+    request.extensions_mut().insert(Boot { snapshot });
+    let mut response = render(state, request).await;
+    if !known && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    Ok(response)
+}
+
+async fn render(state: &AppState, request: Request) -> Response {
+    let Some(nonce) = request.extensions().get::<Nonce>().cloned() else {
+        return refusal(Fault::of(Code::Internal)).into_response();
+    };
+    let (chat, assets) = (state.chat.clone(), state.files.assets());
+    let context = move || {
+        // Ours, which the header names, in place of the one that leptos makes.
+        provide_context(nonce.clone());
+        provide_context(chat.clone());
+    };
+    leptos_axum::render_app_async_with_context(context, move || app::shell(assets.clone()))(request).await
+}

@@ -1,0 +1,87 @@
+//! Every route and layer on one screen.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use http::{HeaderValue, Method, StatusCode, header};
+use leptos::prelude::provide_context;
+use protocol::{Code, Fault};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::state::AppState;
+use crate::{client, forms, headers, limits, logins, origin, page, ws};
+
+/// Most bytes in a request's body.
+const BODY: usize = 16 * 1024;
+
+/// A body has to be here within this time.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The whole server. Layers further down are asked first.
+pub(crate) fn router(state: AppState) -> Router {
+    let layer = logins::layer(state.chat.clone(), state.config.public_origin.as_ref());
+    Router::new()
+        .route("/ws", get(ws::upgrade))
+        .route("/api/{*function}", any(server_function))
+        .route("/register", get(page::page).post(forms::register))
+        .route("/login", get(page::page).post(forms::login))
+        .route("/logout", post(forms::logout))
+        .fallback(page::page)
+        .layer(layer)
+        .layer(middleware::from_fn(bound_body))
+        .layer(DefaultBodyLimit::disable()) // bounded just above
+        .layer(middleware::from_fn_with_state(state.clone(), limits::hold_back))
+        .layer(middleware::from_fn_with_state(state.clone(), origin::guard))
+        .layer(middleware::from_fn_with_state(state.clone(), client::find))
+        .layer(middleware::from_fn_with_state(state.clone(), headers::add))
+        .layer(CatchPanicLayer::new())
+        .with_state(state)
+}
+
+/// Runs the server function of this path. Answers are JSON whatever the caller says it takes: for `text/html`
+/// leptos would redirect to the `Referer`, with the error in its address.
+async fn server_function(State(state): State<AppState>, mut request: Request) -> Response {
+    let exists = server_fn_exists(request.method(), request.uri().path());
+    if !exists {
+        return refusal(Fault::of(Code::NotFound)).into_response();
+    }
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let context = move || provide_context(state.chat.clone());
+    leptos_axum::handle_server_fns_with_context(context, request).await.into_response()
+}
+
+fn server_fn_exists(method: &Method, path: &str) -> bool {
+    leptos::server_fn::axum::server_fn_paths().any(|(known, takes)| known == path && takes == *method)
+}
+
+/// Takes in the whole body, up to the limit and in time, before anything is made of it.
+async fn bound_body(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, BODY)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => {
+            let reason = format!("The server takes at most {} KiB at once.", BODY / 1024);
+            refusal(Fault::new(Code::TooLarge, reason)).into_response()
+        }
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}
+
+/// A refusal as every endpoint answers it.
+pub(crate) fn refusal(fault: Fault) -> (StatusCode, Json<Fault>) {
+    let status = StatusCode::from_u16(fault.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(fault))
+}
+
+/// Bytes as they go out, for the files.
+pub(crate) fn body(bytes: impl Into<Bytes>) -> Body {
+    Body::from(bytes.into())
+}

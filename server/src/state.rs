@@ -1,0 +1,35 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use chat::Chat;
+use tokio_util::task::TaskTracker;
+
+use crate::assets::Files;
+use crate::config::Config;
+use crate::limits::Doors;
+
+/// Handles to everything; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) chat: Chat,
+    pub(crate) config: Arc<Config>,
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) files: Files,
+    /// Sockets under way, which the server waits for when it stops.
+    pub(crate) sockets: TaskTracker,
+}
+
+impl AppState {
+    pub(crate) fn new(chat: Chat, config: Config, sockets: TaskTracker) -> Self {
+        let doors = Arc::new(Doors::new(config.limits));
+        Self { chat, config: Arc::new(config), doors, files: Files::new(), sockets }
+    }
+}
+
+impl FromRef<AppState> for Chat {
+    fn from_ref(state: &AppState) -> Self {
+        state.chat.clone()
+    }
+}

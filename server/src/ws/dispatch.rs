@@ -1,0 +1,150 @@
+//! One frame from a client, one method of the chat.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Message;
+use chat::{Chat, Connection, Error};
+use protocol::{
+    ClientFrame, Code, Fault, InviteId, MAX_UNACKED, MessageId, Refused, Search, ServerFrame, SessionId,
+    close,
+};
+use tokio::sync::Semaphore;
+
+/// The malformed frame that ends a socket.
+const MALFORMED: u8 = 5;
+
+/// How a socket ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) code: u16,
+    pub(super) reason: &'static str,
+}
+
+impl End {
+    /// The client is gone already: there is nobody to say it to.
+    pub(super) const GONE: End = End { code: 0, reason: "" };
+
+    /// The server failed: the client comes back and sends again what was not acknowledged. The cause is logged.
+    pub(super) fn of_failure(error: Error) -> Self {
+        let _ = error.into_fault();
+        End { code: close::TRY_LATER, reason: "The server cannot do this just now." }
+    }
+
+    /// The library could not read on.
+    pub(super) fn of_error(error: axum::Error) -> Self {
+        use tungstenite::Error;
+        match error.into_inner().downcast_ref::<Error>() {
+            Some(Error::Capacity(_)) => End { code: close::TOO_BIG, reason: "A frame has at most 64 KiB." },
+            Some(Error::Utf8(_)) => End { code: 1007, reason: "Text frames are UTF-8." },
+            Some(Error::Protocol(_)) => End { code: 1002, reason: "This is no WebSocket frame." },
+            _ => End::GONE,
+        }
+    }
+}
+
+/// What a refusal answers.
+#[derive(Default)]
+struct Subject {
+    message_id: Option<MessageId>,
+    session_id: Option<SessionId>,
+    invite_id: Option<InviteId>,
+    username: Option<String>,
+}
+
+/// The frames of one socket, in their order.
+pub(super) struct Dispatch {
+    chat: Chat,
+    conn: Arc<Connection>,
+    /// Sends that are not acknowledged yet. Beyond the limit nothing more is read.
+    unacked: Arc<Semaphore>,
+    malformed: u8,
+}
+
+impl Dispatch {
+    pub(super) fn new(chat: Chat, conn: Arc<Connection>) -> Self {
+        Self { chat, conn, unacked: Arc::new(Semaphore::new(MAX_UNACKED)), malformed: 0 }
+    }
+
+    /// Takes a frame. An error ends the socket.
+    pub(super) async fn take(&mut self, frame: Message) -> Result<(), End> {
+        match frame {
+            Message::Text(text) => match ClientFrame::decode(&text) {
+                Ok(ClientFrame::Hello { .. }) => self.malformed("Hello is said once."),
+                Ok(frame) => self.handle(frame).await,
+                Err(error) => self.malformed(&error.to_string()),
+            },
+            Message::Binary(_) => self.malformed("Frames are text."),
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+            Message::Close(_) => Err(End::GONE),
+        }
+    }
+
+    async fn handle(&self, frame: ClientFrame) -> Result<(), End> {
+        let (chat, conn) = (&self.chat, &self.conn);
+        let mut subject = Subject::default();
+        let done = match frame {
+            ClientFrame::Message(message) => {
+                (subject.session_id, subject.message_id) =
+                    (Some(message.session_id), Some(message.message_id));
+                let ticket = self.unacked.clone().acquire_owned().await.expect("never closed");
+                chat.post(conn, message, Box::new(ticket)).await
+            }
+            ClientFrame::Search(Search::Ask(asked)) => {
+                (subject.session_id, subject.username) = (asked.session_id, Some(asked.username.clone()));
+                let told = chat.ask(conn.actor(), asked).await;
+                told.map(|told| told.into_iter().for_each(|notice| conn.send(&ServerFrame::Search(notice))))
+            }
+            ClientFrame::Search(Search::Answer { invite_id, answer }) => {
+                subject.invite_id = Some(invite_id);
+                chat.answer(conn.actor(), invite_id, answer).await
+            }
+            ClientFrame::Read { session_id, seq } => {
+                subject.session_id = Some(session_id);
+                chat.read(conn, session_id, seq).await
+            }
+            ClientFrame::Fetch { session_id, rev } => {
+                subject.session_id = Some(session_id);
+                chat.page(conn.actor(), session_id, rev).await.map(|page| conn.send(&page))
+            }
+            ClientFrame::Edit { session_id, message_id, data } => {
+                (subject.session_id, subject.message_id) = (Some(session_id), Some(message_id));
+                chat.edit(conn, session_id, message_id, data).await
+            }
+            ClientFrame::Delete { session_id, message_id } => {
+                (subject.session_id, subject.message_id) = (Some(session_id), Some(message_id));
+                chat.delete(conn, session_id, message_id).await
+            }
+            ClientFrame::Typing { session_id } => {
+                conn.typing(session_id);
+                Ok(())
+            }
+            ClientFrame::Hello { .. } | ClientFrame::Pong {} => Ok(()),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Error::Refused(fault)) => {
+                self.refuse(subject, fault);
+                Ok(())
+            }
+            // Not refused: what cannot be done now is sent again later, behind nothing that came after it.
+            Err(error) => Err(End::of_failure(error)),
+        }
+    }
+
+    fn malformed(&mut self, what: &str) -> Result<(), End> {
+        self.malformed += 1;
+        if self.malformed >= MALFORMED {
+            return Err(End { code: close::POLICY, reason: "Too many frames that cannot be read." });
+        }
+        let reason = format!("This frame cannot be read: {what}");
+        self.refuse(Subject::default(), Fault::new(Code::Malformed, reason));
+        Ok(())
+    }
+
+    fn refuse(&self, subject: Subject, fault: Fault) {
+        let Subject { message_id, session_id, invite_id, username } = subject;
+        let (code, reason) = (fault.error, fault.reason);
+        let refused = Refused { message_id, session_id, invite_id, username, code, reason };
+        self.conn.send(&ServerFrame::Refused(refused));
+    }
+}

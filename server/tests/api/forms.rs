@@ -1,0 +1,119 @@
+//! The plain forms, as a browser without JavaScript posts them.
+
+use crate::support::{PASSWORD, TestServer};
+
+#[tokio::test]
+async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    let fields = [("Username", "Zoë & Co"), ("Password", PASSWORD)];
+    let answer = client.http.post_form("/register", &fields).await.unwrap();
+    assert_eq!(answer.status, 303);
+    let location = answer.header("location").unwrap();
+    assert!(location.starts_with("/register?"), "{location}");
+    assert!(location.contains("Error=UnusableName"), "{location}");
+    assert!(
+        location.contains("Username=Zo%C3%AB") && location.contains("%26"),
+        "what was typed is kept: {location}"
+    );
+    assert!(!location.contains("horse"), "but never the password: {location}");
+
+    let answer =
+        client.http.post_form("/register", &[("Username", "Zoë"), ("Password", PASSWORD)]).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, Some("/login?Registered=1&Username=Zo%C3%AB"))
+    );
+    assert_eq!(answer.set_cookies().count(), 0);
+    let answer =
+        client.http.post_form("/register", &[("Username", "zoë"), ("Password", PASSWORD)]).await.unwrap();
+    assert!(answer.header("location").unwrap().contains("Error=NameTaken"));
+}
+
+#[tokio::test]
+async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    client.register("Ada", PASSWORD).await.unwrap();
+    for (fields, code) in [
+        ([("Username", "Ada"), ("Password", "wrong password")], "WrongPassword"),
+        ([("Username", "Eve"), ("Password", PASSWORD)], "InvalidUser"),
+    ] {
+        let answer = client.http.post_form("/login", &fields).await.unwrap();
+        let wanted = format!("/login?Error={code}&Username={}", fields[0].1);
+        assert_eq!((answer.status, answer.header("location")), (303, Some(wanted.as_str())));
+        assert_eq!(client.http.cookie(), None);
+    }
+    let answer =
+        client.http.post_form("/login", &[("Username", "Ada"), ("Password", PASSWORD)]).await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    client.load().await.unwrap();
+
+    let cookie = client.http.cookie().map(str::to_owned);
+    let answer = client.http.post_form("/logout", &[]).await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    assert_eq!(client.http.cookie(), None);
+    client.http.set_cookie(cookie);
+    assert!(client.load().await.is_err());
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_read_leads_back_with_a_reason() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    for path in ["/register", "/login"] {
+        let answer = client.http.post_form(path, &[("Username", "Ada")]).await.unwrap();
+        assert_eq!(answer.status, 303, "{path}");
+        assert!(
+            answer.header("location").unwrap().contains("Error=Malformed"),
+            "{:?}",
+            answer.header("location")
+        );
+        let long = "x".repeat(20_000);
+        let answer =
+            client.http.post_form(path, &[("Username", &long), ("Password", PASSWORD)]).await.unwrap();
+        assert!([303, 413].contains(&answer.status), "{path}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn pages_show_a_refusal_and_the_name_as_text_only() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    let page = client
+        .http
+        .get("/login?Error=WrongPassword&Username=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+        .await
+        .unwrap();
+    assert_eq!(page.status, 200);
+    let html = page.text();
+    assert!(html.contains("role=\"alert\"") && html.contains("password does not match"), "{html}");
+    assert!(!html.contains("<script>alert(1)"), "{html}");
+    let page = client.http.get("/login?Error=%3Cscript%3Ealert(2)%3C/script%3E").await.unwrap();
+    assert!(!page.text().contains("<script>alert(2)"));
+}
+
+#[tokio::test]
+async fn who_is_signed_in_sees_the_chat_and_who_is_not_the_welcome() {
+    let server = TestServer::start().await;
+    let (mut ada, _bob, session) = server.pair().await;
+    ada.say_and_wait(session, "rendered & on the server").await.unwrap();
+    let page = ada.http.get(&format!("/chat/{session}")).await.unwrap();
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("rendered &amp; on the server"), "{}", page.text());
+    for path in ["/login", "/register"] {
+        let answer = ada.http.get(path).await.unwrap();
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{path}");
+    }
+
+    let mut nobody = server.client();
+    assert!(nobody.http.get("/").await.unwrap().text().contains("href=\"/register\""));
+    let answer = nobody.http.get(&format!("/chat/{session}")).await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/login")));
+    let mut eve = server.user("Eve").await;
+    let foreign = eve.http.get(&format!("/chat/{session}")).await.unwrap();
+    let missing = eve.http.get(&format!("/chat/{}", eve.id())).await.unwrap();
+    assert_eq!((foreign.status, missing.status), (404, 404));
+    assert!(!foreign.text().contains("rendered"));
+    assert_eq!(eve.http.get("/nonsense").await.unwrap().status, 404);
+}

@@ -1,0 +1,153 @@
+//! Floods, and who is counted for them.
+
+use std::time::{Duration, Instant};
+
+use headless::{Answer, Http};
+use http::Method;
+use protocol::Code;
+use server::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::account::is_refusal;
+use crate::support::{TestServer, befriend, texts, within};
+
+/// Small numbers, so that no test needs many requests.
+fn few() -> Option<Limits> {
+    Some(Limits { logins_per_minute: 4, registrations_per_minute: 3, ..Limits::default() })
+}
+
+/// Tries to sign in as nobody, as if from this address.
+async fn knock(http: &mut Http, path: &str, forwarded: &[&str]) -> Answer {
+    let headers = forwarded.iter().map(|value| ("X-Forwarded-For", *value));
+    let headers: Vec<_> = headers.chain([("Content-Type", "application/json")]).collect();
+    let body = r#"{"Username":"x","Password":"x"}"#;
+    http.request(Method::POST, path, &headers, body.into()).await.unwrap()
+}
+
+/// How many of ten knocks are let through.
+async fn let_through(http: &mut Http, path: &str, forwarded: impl Fn(usize) -> Vec<String>) -> usize {
+    let mut through = 0;
+    for n in 0..10 {
+        let forwarded = forwarded(n);
+        let forwarded: Vec<_> = forwarded.iter().map(String::as_str).collect();
+        through += usize::from(knock(http, path, &forwarded).await.status != 429);
+    }
+    through
+}
+
+#[tokio::test]
+async fn too_many_logins_or_registrations_from_an_address_answer_429_with_retry_after() {
+    let server = TestServer::with(|config| config.limits = few()).await;
+    let mut http = Http::new(&server.base);
+    for (path, most) in [("/api/login", 4), ("/api/register", 3)] {
+        for _ in 0..most {
+            assert_ne!(knock(&mut http, path, &[]).await.status, 429, "{path}");
+        }
+        let answer = knock(&mut http, path, &[]).await;
+        let reason = is_refusal(&answer, 429, Code::TooMany);
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait) && reason.contains(&wait.to_string()), "{wait}: {reason}");
+    }
+    let fields = [("Username", "Ada"), ("Password", "x")];
+    let answer = http.post_form("/login", &fields).await.unwrap();
+    assert!(answer.header("location").unwrap().contains("Error=TooMany"), "the form is the same door");
+    assert_eq!(http.get("/login").await.unwrap().status, 200, "looking is free");
+}
+
+#[tokio::test]
+async fn the_limits_are_60_logins_and_20_registrations_a_minute_unless_set() {
+    let limits = Limits::default();
+    assert_eq!((limits.logins_per_minute, limits.registrations_per_minute), (60, 20));
+    assert_eq!((limits.messages_per_second, limits.message_burst), (30, 300));
+    let server = TestServer::with(|config| config.limits = Some(limits)).await;
+    let mut http = Http::new(&server.base);
+    let mut through = 0;
+    while knock(&mut http, "/api/register", &[]).await.status != 429 {
+        through += 1;
+    }
+    assert!((20..=22).contains(&through), "{through}");
+}
+
+#[tokio::test]
+async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
+    let server = TestServer::with(|config| config.limits = few()).await;
+    let mut http = Http::new(&server.base);
+    let other_each_time = |n: usize| vec![format!("203.0.113.{n}")];
+    assert!(
+        let_through(&mut http, "/api/login", other_each_time).await < 6,
+        "a header of one's own does not help"
+    );
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_right_most_hop_that_is_not_trusted_counts() {
+    let server = TestServer::with(|config| {
+        config.limits = few();
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let mut http = Http::new(&server.base);
+    let through = let_through(&mut http, "/api/login", |n| vec![format!("203.0.113.{n}")]).await;
+    assert_eq!(through, 10, "each address has its own share");
+    let through =
+        let_through(&mut http, "/api/login", |n| vec![format!("1.1.1.{n}, 198.51.100.1, 10.0.0.{n}")]).await;
+    assert!(through < 6, "what the client wrote itself, further left, changes nothing: {through}");
+    let two_headers = |n: usize| vec![format!("1.1.1.{n}"), "198.51.100.2".into()];
+    let through = let_through(&mut http, "/api/login", two_headers).await;
+    assert!(through < 6, "nor does a header before the proxy's: {through}");
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_is_slowed_down_and_loses_nothing() {
+    let limits = Limits { messages_per_second: 100, message_burst: 10, ..Limits::default() };
+    let server = TestServer::with(|config| config.limits = Some(limits)).await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    let began = Instant::now();
+    for n in 0..110 {
+        ada.say(session, n.to_string()).await.unwrap();
+    }
+    ada.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(800), "100 beyond the burst, 100 a second: {took:?}");
+    let wanted: Vec<String> = (0..110).map(|n| n.to_string()).collect();
+    assert_eq!(texts(&ada, session), wanted);
+    bob.wait_for("every message", |sync| sync.rows(session).len() == 110).await.unwrap();
+    assert_eq!(texts(&bob, session), wanted);
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_silent_is_closed_in_about_5_s() {
+    let server = TestServer::start().await;
+    let host = server.base.strip_prefix("http://").unwrap();
+    let attempts = ["", "G", "GET /login HTTP/1.1\r\nHost: x\r\n"].map(|sent| async move {
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let _ = within("the end", stream.read_to_end(&mut answer)).await;
+        (sent, began.elapsed().as_secs_f32())
+    });
+    for (sent, took) in futures::future::join_all(attempts).await {
+        assert!((4.0..8.0).contains(&took), "{took} s after {sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_answers_no_heartbeat_is_closed() {
+    let server = TestServer::with(|config| config.heartbeat = Duration::from_millis(200)).await;
+    let ada = server.user("Ada").await;
+    let mut socket = headless::Socket::open(&ada.handshake()).await.unwrap();
+    socket.send_text("{\"type\":\"Hello\"}").await.unwrap();
+    let mut heads = 0;
+    let code = loop {
+        match within("the end", socket.next()).await {
+            headless::Event::Text(text) => heads += usize::from(text.contains("\"Heads\"")),
+            headless::Event::Closed(code) => break code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((heads, code), (2, Some(protocol::close::SLOW)), "two may go unanswered");
+}

@@ -1,0 +1,19 @@
+//! Natter as its users meet it: a real server on a real port, real sockets, a real database, nothing replaced.
+//!
+//! Clients come from `headless`. A test waits for what is to happen, with a limit, and never for a time to pass.
+//! Names read as sentences; `docs/PROTOCOL.md` names them beside the lines of the seed they show.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod account;
+mod bad_input;
+mod forms;
+mod headers;
+mod invitations;
+mod limits;
+mod messages;
+mod origin;
+mod presence;
+mod process;
+mod reconnect;
+mod support;
