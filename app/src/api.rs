@@ -18,7 +18,11 @@ use crate::login::Visitor;
 /// # Errors
 /// 409 taken; 422 unusable name or password; 403 closed; 429.
 #[server(endpoint = "register", input = Json)]
-pub async fn register(#[server(flatten)] credentials: Credentials) -> Result<Registered, ApiError> {
+pub async fn register(
+    /// The name and the password, side by side.
+    #[server(flatten)]
+    credentials: Credentials,
+) -> Result<Registered, ApiError> {
     let chat = expect_context::<chat::Chat>();
     let user_id = chat.register(&credentials.username, credentials.password).await?;
     Ok(Registered { user_id })
@@ -29,7 +33,11 @@ pub async fn register(#[server(flatten)] credentials: Credentials) -> Result<Reg
 /// # Errors
 /// 400 no such user; 401 wrong password; 422 malformed; 429.
 #[server(endpoint = "login", input = Json)]
-pub async fn login(#[server(flatten)] credentials: Credentials) -> Result<Me, ApiError> {
+pub async fn login(
+    /// The name and the password, side by side.
+    #[server(flatten)]
+    credentials: Credentials,
+) -> Result<Me, ApiError> {
     let chat = expect_context::<chat::Chat>();
     let me = chat.login(&credentials.username, credentials.password).await?;
     Visitor::asking()?.sign_in(me.user_id).await?;
@@ -63,8 +71,12 @@ pub async fn load() -> Result<Loaded, ApiError> {
 /// 401; 404 when the session is not one's own.
 #[server(endpoint = "history", input = GetUrl)]
 pub async fn history(
-    #[server(rename = "SessionID")] session_id: SessionId,
-    #[server(rename = "Before")] before: Option<Seq>,
+    /// Which session.
+    #[server(rename = "SessionID")]
+    session_id: SessionId,
+    /// Before this place; without it, the newest.
+    #[server(rename = "Before")]
+    before: Option<Seq>,
 ) -> Result<protocol::api::History, ApiError> {
     let chat = expect_context::<chat::Chat>();
     let actor = Visitor::asking()?.actor(&chat).await?;

@@ -118,7 +118,8 @@ impl Live {
         self.refresh_days();
         set_interval(move || self.clock.tick(), Duration::from_secs(30));
         let unsent: Vec<Pending> = keep::unsent(self.me().user_id);
-        let _ = self.inner.try_update_value(|inner| inner.kept = unsent.iter().map(|p| p.message_id).collect());
+        let _ =
+            self.inner.try_update_value(|inner| inner.kept = unsent.iter().map(|p| p.message_id).collect());
         self.act(|sync| ((), sync.restore(unsent)));
         #[cfg(feature = "hydrate")]
         socket::start(self);
@@ -141,7 +142,12 @@ impl Live {
 
     /// How much is unread in all sessions together.
     pub(crate) fn unread(self) -> i64 {
-        self.sessions.read().iter().filter_map(|id| self.thread_now(*id)).map(|thread| thread.unread.get()).sum()
+        self.sessions
+            .read()
+            .iter()
+            .filter_map(|id| self.thread_now(*id))
+            .map(|thread| thread.unread.get())
+            .sum()
     }
 
     /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
@@ -238,7 +244,10 @@ impl Live {
     }
 
     /// Hands a frame to the socket. What has to arrive is in the outbox; a frame without a connection is let go.
-    #[cfg_attr(not(feature = "hydrate"), expect(unused_variables, reason = "the server's page has no socket"))]
+    #[cfg_attr(
+        not(feature = "hydrate"),
+        expect(unused_variables, reason = "the server's page has no socket")
+    )]
     fn transmit(self, frame: ClientFrame) {
         #[cfg(feature = "hydrate")]
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(|wire| wire.send(frame)));
@@ -267,6 +276,11 @@ impl Live {
 }
 
 /// A message taken back from storage: whether it was sent is not known, so it goes out again.
-fn waiting(message_id: MessageId, session_id: SessionId, data: String, written: protocol::TimeStamp) -> Pending {
+fn waiting(
+    message_id: MessageId,
+    session_id: SessionId,
+    data: String,
+    written: protocol::TimeStamp,
+) -> Pending {
     Pending { message_id, session_id, data, written, state: PendingState::Waiting }
 }

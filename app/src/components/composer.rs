@@ -20,7 +20,8 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         let Some(field) = field.get() else { return };
         restore(&field, keep::draft(me, thread.id));
         fit(&field);
-        let greeted = live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
+        let greeted =
+            live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
         if greeted.is_some() || (!is_touch() && !somebody_types()) {
             _ = field.focus();
         }

@@ -46,7 +46,8 @@ impl Scroll {
         content: NodeRef<html::Div>,
         list: NodeRef<html::Ol>,
     ) -> Self {
-        let scroll = Self { live, thread, view, content, list, place: StoredValue::new_local(Place::default()) };
+        let scroll =
+            Self { live, thread, view, content, list, place: StoredValue::new_local(Place::default()) };
         Effect::new(move |_| scroll.observe());
         Effect::new(move |_| {
             if thread.called_to_end.get() > 0 {

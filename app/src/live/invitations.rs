@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::{Answer, Asked, ClientFrame, Code, InviteId, Outcome, Refused, Search, SearchNotice, SessionId};
+use protocol::{
+    Answer, Asked, ClientFrame, Code, InviteId, Outcome, Refused, Search, SearchNotice, SessionId,
+};
 
 use super::Live;
 use super::thread::SetIfChanged;

@@ -112,7 +112,9 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
 async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
     let Ok(socket) = WebSocket::open(&address()) else { return End::Lost };
     let (mut sink, frames) = socket.split();
-    let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else { return End::Revoked };
+    let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else {
+        return End::Revoked;
+    };
     let opening = sink.send(Message::Text(hello.encode()));
     if let Either::Right(_) = future::select(opening, TimeoutFuture::new(WELCOME_MS as u32)).await {
         return End::Lost;

@@ -219,7 +219,8 @@ impl Thread {
         self.set_window(window);
         let views = self.arrange(sync.rows_in(self.id, window), clock);
         let oldest = session.timeline.messages().next().map(|message| message.seq);
-        self.has_older.set_if_changed(session.timeline.has_older() || oldest.is_some_and(|seq| seq < window.first()));
+        self.has_older
+            .set_if_changed(session.timeline.has_older() || oldest.is_some_and(|seq| seq < window.first()));
         self.behind.set_if_changed(session.timeline.is_behind());
         self.show(views);
     }

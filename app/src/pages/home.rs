@@ -60,7 +60,8 @@ fn Welcome() -> impl IntoView {
 fn Chat(live: Live) -> impl IntoView {
     let path = use_location().pathname;
     // The route's parameters belong to the route below this one, so the path is asked.
-    let open = Memo::new(move |_| path.read().strip_prefix("/chat/").and_then(|id| id.parse::<SessionId>().ok()));
+    let open =
+        Memo::new(move |_| path.read().strip_prefix("/chat/").and_then(|id| id.parse::<SessionId>().ok()));
     let navigate = use_navigate();
     Effect::new(move |_| {
         if let Some(id) = live.summons.get() {
