@@ -1,8 +1,6 @@
 //! The server functions: who is asking, one method of the chat, map the error. Any program may call them as plain
 //! JSON endpoints; `docs/PROTOCOL.md` documents them. The forms that work without WASM have routes of their own.
 
-#![expect(missing_docs, reason = "of the arguments' structs, which the macro makes; the functions say it")]
-
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, Json};
 use protocol::api::{Credentials, Loaded, Registered};
