@@ -138,7 +138,7 @@ tools: toolchain ## Install cargo-leptos and wasm-bindgen at the pinned versions
 
 node_modules: end2end/node_modules/.package-lock.json ## Install the npm packages: wasm-opt, Playwright, axe
 end2end/node_modules/.package-lock.json: end2end/package.json end2end/package-lock.json
-	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || { \
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
 	  echo "Natter's build needs Node 20 or newer with npm (for wasm-opt and the browser tests). Please install it, then try again." >&2; \
 	  exit 1; }
 	@echo "== Installing the npm packages (seconds)"
