@@ -5,6 +5,9 @@
 //! `forms` the plain forms, `page` the drawn pages, `assets` the files; `origin`, `limits`, `headers` and `client`
 //! are asked on the way. None of them holds a rule of the chat: those live in `chat`.
 
+// A page is one type, and futures that draw it nest deeply.
+#![recursion_limit = "256"]
+
 mod accept;
 mod assets;
 pub mod cli;
