@@ -72,11 +72,15 @@ impl Store {
         if check {
             quick_check(&mut db, &path).await?;
         }
-        sqlx::migrate!("migrations/sqlite").run(&mut db).await.map_err(|error| match error {
+        // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
+        let migrating = SqlitePoolOptions::new().max_connections(1);
+        let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
+        sqlx::migrate!("migrations/sqlite").run(&migrating).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => explain(error),
             sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
             other => OpenError::Version(path.clone(), other.to_string()),
         })?;
+        migrating.close().await;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
         let read = readers.connect_with(options.pragma("query_only", "on")).await.map_err(explain)?;
         let (writer, events) = Writer::start(db);
