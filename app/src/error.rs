@@ -16,7 +16,14 @@ impl FromServerFnError for ApiError {
     /// whose answer could not be read.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         #[cfg(feature = "ssr")]
-        return Fault::new(Code::Malformed, format!("The request could not be read: {error}")).into();
+        {
+            use ServerFnErrorErr as Error;
+            let what = match error {
+                Error::Deserialization(what) | Error::Args(what) | Error::MissingArg(what) => what,
+                other => other.to_string(),
+            };
+            Fault::new(Code::Malformed, format!("The request could not be read: {what}")).into()
+        }
         #[cfg(not(feature = "ssr"))]
         {
             let _ = error;

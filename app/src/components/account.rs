@@ -36,4 +36,5 @@ pub(crate) fn Account(live: Live) -> impl IntoView {
             </form>
         </header>
     }
+    .into_any()
 }

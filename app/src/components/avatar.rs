@@ -24,4 +24,5 @@ pub(crate) fn Avatar(thread: Thread) -> impl IntoView {
             <PresenceDot thread />
         </span>
     }
+    .into_any()
 }

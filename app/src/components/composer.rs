@@ -97,6 +97,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
             <p class="script-needed">"Writing needs JavaScript."</p>
         </div>
     }
+    .into_any()
 }
 
 /// Brings the draft back. Whatever was typed before the page lived comes after it; nothing is lost.

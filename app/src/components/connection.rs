@@ -23,4 +23,5 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
             }}
         </div>
     }
+    .into_any()
 }

@@ -34,6 +34,7 @@ pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl I
             }}
         </nav>
     }
+    .into_any()
 }
 
 #[component]
@@ -75,6 +76,7 @@ fn Line(thread: Thread, open: Memo<Option<SessionId>>) -> impl IntoView {
             }}
         </a>
     }
+    .into_any()
 }
 
 fn preview(thread: Thread, row: &Row) -> String {

@@ -24,6 +24,8 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     children: Children,
 ) -> impl IntoView {
     let query = use_query_map();
+    let known_name = query.read_untracked().get("Username").unwrap_or_default();
+    let is_known = !known_name.is_empty();
     let (name, password) = (NodeRef::<html::Input>::new(), NodeRef::<html::Input>::new());
     let send = move |event: SubmitEvent| {
         let (Some(name), Some(password)) = (name.get_untracked(), password.get_untracked()) else { return };
@@ -51,6 +53,12 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
             _ = field.get_untracked().map(|field| field.focus());
         }
     });
+    // `autofocus` is for documents; a page that comes by a link has to do it itself.
+    Effect::new(move |_| {
+        let nothing_has_it = document().active_element().is_none_or(|element| element.tag_name() == "BODY");
+        let field = if is_known { password } else { name };
+        _ = field.get().filter(|_| nothing_has_it).map(|field| field.focus());
+    });
     let busy = move || submit.pending().get() || matches!(&*submit.value().read(), Some(Ok(_)));
     view! {
         <main class="door">
@@ -72,8 +80,8 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
                         autocomplete="username"
                         autocapitalize="none"
                         spellcheck="false"
-                        value=query.read_untracked().get("Username").unwrap_or_default()
-                        autofocus
+                        value=known_name
+                        autofocus=!is_known
                     />
                 </label>
                 <label>
@@ -83,6 +91,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
                         name="Password"
                         type="password"
                         required
+                        autofocus=is_known
                         autocomplete=if new { "new-password" } else { "current-password" }
                         aria-describedby=new.then_some("password-rule")
                     />
@@ -98,4 +107,5 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
             }}
         </main>
     }
+    .into_any()
 }

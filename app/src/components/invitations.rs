@@ -19,6 +19,7 @@ pub(crate) fn Invitations(live: Live) -> impl IntoView {
             {move || live.too_late.get().map(|note| view! { <p class="note">{note}</p> })}
         </div>
     }
+    .into_any()
 }
 
 #[component]

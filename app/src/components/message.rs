@@ -39,6 +39,7 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
                 }}
             </li>
         }
+        .into_any()
     })
 }
 

@@ -25,11 +25,7 @@ pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
             >
                 <div class="messages-content" node_ref=content>
                     <Beginning live thread />
-                    <ol aria-label="Messages" node_ref=list>
-                        <For each=move || thread.rows.get() key=|id| *id let(id)>
-                            <MessageRow live thread id />
-                        </For>
-                    </ol>
+                    <Rows live thread list />
                     {move || {
                         thread.behind.get().then(|| view! { <p class="loading">"Catching up…"</p> })
                     }}
@@ -38,6 +34,20 @@ pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
             <Jump live thread />
         </div>
     }
+    .into_any()
+}
+
+/// The rows by their names alone.
+#[component]
+fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
+    view! {
+        <ol aria-label="Messages" node_ref=list>
+            <For each=move || thread.rows.get() key=|id| *id let(id)>
+                <MessageRow live thread id />
+            </For>
+        </ol>
+    }
+    .into_any()
 }
 
 /// What stands above the oldest row: older ones on their way, or the beginning.
@@ -61,6 +71,7 @@ fn Beginning(live: Live, thread: Thread) -> impl IntoView {
         .into_any(),
         (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.into_any(),
     }
+    .into_any()
 }
 
 /// The way back to the end, with how much is new there.

@@ -49,10 +49,11 @@ impl Scroll {
         let scroll =
             Self { live, thread, view, content, list, place: StoredValue::new_local(Place::default()) };
         Effect::new(move |_| scroll.observe());
+        // Neither need change a size, so the observer may stay silent. At the next frame the rows are in place.
         Effect::new(move |_| {
-            if thread.called_to_end.get() > 0 {
-                scroll.settle();
-            }
+            thread.called_to_end.track();
+            thread.older.track();
+            request_animation_frame(move || scroll.settle());
         });
         let focus = window_event_listener_untyped("focus", move |_| scroll.see());
         let visible = window_event_listener_untyped("visibilitychange", move |_| scroll.see());

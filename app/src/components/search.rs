@@ -52,6 +52,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
             <Waiting live />
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -115,4 +116,5 @@ fn Waiting(live: Live) -> impl IntoView {
             </ul>
         </div>
     }
+    .into_any()
 }

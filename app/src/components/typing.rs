@@ -34,4 +34,5 @@ pub(crate) fn Typing(thread: Thread) -> impl IntoView {
             }}
         </div>
     }
+    .into_any()
 }

@@ -120,10 +120,14 @@ impl Live {
 
     fn arrived(self, id: SessionId, message: MessageId) {
         let Some(thread) = self.thread_now(id) else { return };
-        let Some(row) = thread.last.get_untracked().filter(|row| row.message_id == message) else { return };
+        let found = self.inner.try_with_value(|inner| {
+            let mut messages = inner.sync.sessions().get(&id)?.timeline.messages().rev();
+            messages.find(|held| held.message_id == message).map(|held| (held.sender, held.data.clone()))
+        });
+        let Some((sender, text)) = found.flatten() else { return };
         let now = clock::now().0;
-        thread.wrote(row.sender, now - 1); // what was being written is here
+        thread.wrote(sender, now - 1); // what was being written is here
         thread.refresh_typing(now);
-        self.announcer.arrived(&thread.name_of(row.sender).unwrap_or_default(), &row.data);
+        self.announcer.arrived(&thread.name_of(sender).unwrap_or_default(), &text);
     }
 }

@@ -1,6 +1,5 @@
 //! `/chat/<SessionID>`: one conversation.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use protocol::SessionId;
@@ -19,8 +18,8 @@ pub(crate) fn Conversation() -> impl IntoView {
     move || {
         let opened = known.get().zip(live).and_then(|(id, live)| Some((live, untrack(|| live.thread(id))?)));
         match opened {
-            Some((live, thread)) => Either::Left(view! { <Opened live thread /> }),
-            None => Either::Right(view! { <NotFound /> }),
+            Some((live, thread)) => view! { <Opened live thread /> }.into_any(),
+            None => view! { <NotFound /> }.into_any(),
         }
     }
 }

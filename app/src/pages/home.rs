@@ -1,6 +1,5 @@
 //! `/`: the welcome for strangers; for everybody else the list, with a conversation beside it.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::components::Outlet;
@@ -14,8 +13,8 @@ use crate::live::Live;
 #[component]
 pub(crate) fn Home() -> impl IntoView {
     match use_context::<Live>() {
-        Some(live) => Either::Left(view! { <Chat live /> }),
-        None => Either::Right(view! { <Welcome /> }),
+        Some(live) => view! { <Chat live /> }.into_any(),
+        None => view! { <Welcome /> }.into_any(),
     }
 }
 
@@ -53,6 +52,7 @@ fn Welcome() -> impl IntoView {
             </div>
         </main>
     }
+    .into_any()
 }
 
 /// The list on one side and the opened conversation on the other; a phone shows one of them.
