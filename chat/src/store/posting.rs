@@ -188,13 +188,17 @@ async fn number(
     let taken: Vec<(SessionId, Seq, Rev)> = sqlx::query_as(
         "update sessions set last_seq = last_seq + j.value, rev = rev + j.value
          from json_each($1) j where session_id = unhex(j.key)
-         returning session_id, last_seq - j.value, rev - j.value",
+         returning session_id, last_seq, rev", // of the updated table only: SQLite sees no `j` here
     )
     .bind(json(counts))
     .fetch_all(db)
     .await?;
     let at = clock::now();
-    Ok(taken.into_iter().map(|(id, seq, rev)| (id, Place { seq, rev, at })).collect())
+    let before = |(id, Seq(seq), Rev(rev)): (SessionId, Seq, Rev)| {
+        let count = counts.get(&id.0.simple().to_string()).copied().unwrap_or_default();
+        (id, Place { seq: Seq(seq - count), rev: Rev(rev - count), at })
+    };
+    Ok(taken.into_iter().map(before).collect())
 }
 
 /// Stores the rows, and counts each as read by its own writer.
