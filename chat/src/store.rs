@@ -6,6 +6,8 @@
 //!
 //! Called by the rest of `chat` only; it knows no sockets.
 
+#[cfg(test)]
+mod contract;
 mod event;
 mod invites;
 mod logins;

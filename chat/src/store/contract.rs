@@ -1,0 +1,427 @@
+//! The store's contract: every method, on a real database in a temporary folder. A second engine joins by opening
+//! another [`Database`] in [`Database::new`].
+
+use std::collections::HashSet;
+
+use protocol::{
+    Answer, Code, InviteId, LiveMessage, MessageId, Outcome, Presence, Rev, SearchNotice, SendMessage, Seq,
+    ServerFrame, SessionId, TimeStamp, UserId,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::{AskResult, Event, NewInvite, Post, Store};
+use crate::hub::ConnId;
+use crate::{Error, Login, LoginId, OpenError, Username};
+
+struct Database {
+    store: Store,
+    events: mpsc::Receiver<Vec<Event>>,
+    folder: TempDir,
+}
+
+/// Somebody with an account.
+#[derive(Clone, Copy)]
+struct Person {
+    id: UserId,
+    name: &'static str,
+}
+
+impl Database {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, events) = Store::open(folder.path()).await.unwrap();
+        Self { store, events, folder }
+    }
+
+    async fn reopened(self) -> Self {
+        self.store.close().await;
+        drop((self.store, self.events));
+        let (store, events) = Store::open(self.folder.path()).await.unwrap();
+        Self { store, events, folder: self.folder }
+    }
+
+    async fn person(&self, name: &'static str) -> Person {
+        let username = Username::parse(name).unwrap();
+        let id = self.store.create_user(&username, "hash".into()).await.unwrap().expect("a free name");
+        Person { id, name }
+    }
+
+    /// What the next commit that announces anything announces.
+    async fn announced(&mut self) -> Vec<Event> {
+        loop {
+            let events = self.events.recv().await.expect("the store is open");
+            if !events.is_empty() {
+                return events;
+            }
+        }
+    }
+
+    async fn ask(&mut self, from: Person, to: Person, may_wait: bool) -> AskResult {
+        self.store.ask(invite(from, to, None, may_wait)).await.unwrap()
+    }
+
+    /// Two people who talk.
+    async fn pair(&mut self, a: Person, b: Person) -> SessionId {
+        self.ask(a, b, true).await;
+        let invite_id = invited(&self.announced().await);
+        self.store.answer(b.id, invite_id, Answer::Accepted).await.unwrap();
+        opened(&self.announced().await).0
+    }
+
+    async fn say(&mut self, from: Person, session: SessionId, id: MessageId, data: &str) -> Event {
+        self.store.post(post(from, session, id, data)).await.unwrap();
+        self.announced().await.remove(0)
+    }
+}
+
+fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) -> NewInvite {
+    let (from_name, to_name) = (from.name.to_owned(), to.name.to_owned());
+    NewInvite { from: from.id, from_name, to: to.id, to_name, session, may_wait }
+}
+
+fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
+    let message = SendMessage { session_id, message_id, data: data.into(), time_stamp: None, sender: None };
+    Post { sender: from.id, conn: ConnId(7), message, _ticket: Box::new(()) }
+}
+
+fn invited(events: &[Event]) -> InviteId {
+    let found = events.iter().find_map(|event| match event {
+        Event::ToUser { frame: ServerFrame::Search(SearchNotice::Invited { invite_id, .. }), .. } => {
+            Some(*invite_id)
+        }
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("no invitation in {events:?}"))
+}
+
+fn opened(events: &[Event]) -> (SessionId, Vec<UserId>) {
+    let found = events.iter().find_map(|event| match event {
+        Event::Opened { session_id, joined, .. } => Some((*session_id, joined.clone())),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("no session in {events:?}"))
+}
+
+fn outcome(events: &[Event], of: Person) -> Outcome {
+    let found = events.iter().find_map(|event| match event {
+        Event::ToUser {
+            user_id, frame: ServerFrame::Search(SearchNotice::Outcome { status, .. }), ..
+        } => (*user_id == of.id).then_some(*status),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("no outcome in {events:?}"))
+}
+
+fn stored(event: Event) -> LiveMessage {
+    match event {
+        Event::Changed { live, .. } => live,
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+fn code<T>(result: crate::Result<T>) -> Code {
+    match result.err().expect("refused") {
+        Error::Refused(fault) => fault.error,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_given_once_and_found_by_its_key() {
+    let db = Database::new().await;
+    let ada = db.person("Ada").await;
+    assert_eq!(db.store.create_user(&Username::parse("ADA").unwrap(), "other".into()).await.unwrap(), None);
+    let found = db.store.user_by_key("ada").await.unwrap().expect("Ada");
+    assert_eq!(
+        (found.user_id, found.username.as_str(), found.password_hash.as_str()),
+        (ada.id, "Ada", "hash")
+    );
+    assert!(db.store.user_by_key("nobody").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_revoked_login_stays_revoked_whatever_is_saved_later() {
+    let db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let id = LoginId::of_token(b"token");
+    let end = TimeStamp(crate::clock::now().0 + 60_000);
+    let login = Login {
+        user_id: ada.id,
+        user_agent: "test".into(),
+        ip: "127.0.0.1".into(),
+        expires_at: end,
+        data: "{}".into(),
+    };
+    assert!(db.store.create_login(id, login.clone()).await.unwrap());
+    assert!(!db.store.create_login(id, login).await.unwrap(), "one of a name");
+    db.store.save_login(id, "{\"a\":1}".into(), end).await.unwrap();
+    assert_eq!(db.store.load_login(id).await.unwrap().expect("it").data, "{\"a\":1}");
+    assert_eq!(db.store.login_user(id).await.unwrap(), Some((ada.id, "Ada".into())));
+    assert!(db.store.ended_logins(HashSet::from([id])).await.unwrap().is_empty());
+
+    db.store.revoke_login(id).await.unwrap();
+    db.store.save_login(id, "{}".into(), end).await.unwrap();
+    assert!(db.store.load_login(id).await.unwrap().is_none());
+    assert!(db.store.login_user(id).await.unwrap().is_none());
+    assert_eq!(db.store.ended_logins(HashSet::from([id])).await.unwrap(), HashSet::from([id]));
+}
+
+#[tokio::test]
+async fn an_expired_login_and_those_of_an_old_password_are_over() {
+    let db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let login = |end: i64| Login {
+        user_id: ada.id,
+        user_agent: String::new(),
+        ip: String::new(),
+        expires_at: TimeStamp(end),
+        data: "{}".into(),
+    };
+    let (expired, open) = (LoginId::of_token(b"1"), LoginId::of_token(b"2"));
+    db.store.create_login(expired, login(crate::clock::now().0 - 1)).await.unwrap();
+    db.store.create_login(open, login(crate::clock::now().0 + 60_000)).await.unwrap();
+    assert!(db.store.login_user(expired).await.unwrap().is_none());
+    assert!(db.store.login_user(open).await.unwrap().is_some());
+    db.store.set_password(ada.id, "new".into()).await.unwrap();
+    assert!(db.store.login_user(open).await.unwrap().is_none());
+    assert_eq!(db.store.user_by_key("ada").await.unwrap().unwrap().password_hash, "new");
+}
+
+#[tokio::test]
+async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    assert_eq!(code(db.store.ask(invite(ada, ada, None, true)).await), Code::Yourself);
+    assert_eq!(db.ask(ada, bob, false).await, AskResult::Offline);
+    assert!(db.store.invited(bob.id).await.unwrap().is_empty(), "nothing was left");
+
+    assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending);
+    let first = invited(&db.announced().await);
+    assert_eq!(db.ask(ada, bob, false).await, AskResult::Pending, "it waits already");
+    assert_eq!(outcome(&db.announced().await, ada), Outcome::Pending);
+    let waiting: Vec<_> = db.store.invited(bob.id).await.unwrap().into_iter().map(|i| i.invite_id).collect();
+    assert_eq!(waiting, [first]);
+    assert_eq!(db.store.asked(ada.id).await.unwrap().len(), 1);
+
+    assert_eq!(db.ask(bob, ada, false).await, AskResult::Accepted);
+    let events = db.announced().await;
+    let (session, joined) = opened(&events);
+    assert_eq!(joined.len(), 2);
+    assert_eq!(outcome(&events, ada), Outcome::Accepted);
+    assert_eq!(db.ask(ada, bob, true).await, AskResult::AlreadyConnected(session));
+    assert_eq!(db.ask(bob, ada, true).await, AskResult::AlreadyConnected(session));
+    assert!(db.store.invited(bob.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_invitation_is_answered_once_and_by_the_right_person() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    for answer in [Answer::Rejected, Answer::Cancelled, Answer::Accepted] {
+        db.ask(ada, bob, true).await;
+        let id = invited(&db.announced().await);
+        let (may, may_not) = if answer == Answer::Cancelled { (ada, bob) } else { (bob, ada) };
+        assert_eq!(code(db.store.answer(eve.id, id, answer).await), Code::NotFound);
+        assert_eq!(code(db.store.answer(may_not.id, id, answer).await), Code::NotFound);
+        db.store.answer(may.id, id, answer).await.unwrap();
+        assert_eq!(outcome(&db.announced().await, ada), answer.into());
+        assert_eq!(code(db.store.answer(bob.id, id, Answer::Accepted).await), Code::Gone);
+        assert_eq!(code(db.store.answer(ada.id, id, Answer::Cancelled).await), Code::Gone);
+    }
+    assert_eq!(code(db.store.answer(bob.id, InviteId::new(), Answer::Accepted).await), Code::NotFound);
+    assert_eq!(db.store.sessions_of(bob.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
+    let mut db = Database::new().await;
+    let (ada, bob, cleo) = (db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await);
+    let session = db.pair(ada, bob).await;
+    db.say(ada, session, MessageId::new(), "before").await;
+    assert_eq!(code(db.store.ask(invite(cleo, bob, Some(session), true)).await), Code::NotFound, "not hers");
+    assert_eq!(
+        db.store.ask(invite(bob, ada, Some(session), true)).await.unwrap(),
+        AskResult::AlreadyConnected(session)
+    );
+
+    db.store.ask(invite(bob, cleo, Some(session), true)).await.unwrap();
+    let id = invited(&db.announced().await);
+    db.store.answer(cleo.id, id, Answer::Accepted).await.unwrap();
+    assert_eq!(opened(&db.announced().await), (session, vec![cleo.id]));
+    db.say(ada, session, MessageId::new(), "after").await;
+
+    let texts =
+        |history: protocol::api::History| history.messages.into_iter().map(|m| m.data).collect::<Vec<_>>();
+    assert_eq!(texts(db.store.history(cleo.id, session, None, 9).await.unwrap().unwrap()), ["after"]);
+    assert_eq!(
+        texts(db.store.history(bob.id, session, None, 9).await.unwrap().unwrap()),
+        ["before", "after"]
+    );
+    let changes = db.store.changes(cleo.id, session, Rev(0), 9).await.unwrap().unwrap();
+    assert_eq!((changes.rev, changes.messages.len()), (Rev(2), 1));
+    assert_eq!(db.store.newest(cleo.id, 9).await.unwrap().len(), 1);
+    assert_eq!(db.store.users_around(cleo.id).await.unwrap().len(), 3);
+    let mut around = db.store.acquaintances(cleo.id).await.unwrap();
+    around.sort_unstable();
+    assert_eq!(around, [ada.id, bob.id]);
+
+    assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the session is no pair's any more");
+}
+
+#[tokio::test]
+async fn places_have_no_holes_and_a_repeat_gets_the_first_answer_for_ever() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    let (first, second) = (MessageId::new(), MessageId::new());
+    let one = stored(db.say(ada, session, first, "one").await).message;
+    assert_eq!((one.seq, one.rev, one.data.as_str()), (Seq(1), Rev(1), "one"));
+    let acknowledged = |event: Event| match event {
+        Event::ToConn { frame: ServerFrame::Ack { seq, rev, time_stamp, .. }, .. } => (seq, rev, time_stamp),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(acknowledged(db.say(ada, session, first, "one").await), (one.seq, one.rev, one.time_stamp));
+    let refused = |event: Event| match event {
+        Event::ToConn { frame: ServerFrame::Refused(refused), .. } => refused.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(db.say(bob, session, first, "mine").await), Code::Conflict);
+    assert_eq!(refused(db.say(eve, session, MessageId::new(), "let me in").await), Code::NotFound);
+    assert_eq!(refused(db.say(ada, SessionId::new(), MessageId::new(), "nowhere").await), Code::NotFound);
+    assert_eq!(stored(db.say(bob, session, second, "two").await).message.seq, Seq(2));
+
+    let mut db = db.reopened().await;
+    assert_eq!(acknowledged(db.say(ada, session, first, "one").await), (one.seq, one.rev, one.time_stamp));
+    assert_eq!(stored(db.say(ada, session, MessageId::new(), "three").await).message.seq, Seq(3));
+}
+
+#[tokio::test]
+async fn many_at_once_keep_their_order_and_repeats_among_them_are_stored_once() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let ids: Vec<MessageId> = (0..300).map(|_| MessageId::new()).collect();
+    for (nth, id) in ids.iter().enumerate() {
+        for _ in 0..=nth % 2 {
+            db.store.post(post(ada, session, *id, &nth.to_string())).await.unwrap();
+        }
+    }
+    let (mut order, mut repeats) = (Vec::new(), 0);
+    while order.len() + repeats < 450 {
+        for event in db.announced().await {
+            match event {
+                Event::Changed { live, .. } => order.push((live.message.message_id, live.message.seq.0)),
+                Event::ToConn { frame: ServerFrame::Ack { message_id, seq, .. }, .. } => {
+                    repeats += 1;
+                    assert!(order.contains(&(message_id, seq.0)), "a repeat is told the first one's place");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(order, ids.into_iter().zip(1..=300).collect::<Vec<_>>());
+    let history = db.store.history(bob.id, session, None, 500).await.unwrap().unwrap();
+    assert_eq!(history.messages.len(), 300);
+}
+
+#[tokio::test]
+async fn history_and_changes_come_in_parts() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    for nth in 1..=10 {
+        db.say(ada, session, MessageId::new(), &nth.to_string()).await;
+    }
+    let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
+    let newest = db.store.history(bob.id, session, None, 4).await.unwrap().unwrap();
+    assert_eq!((seqs(&newest.messages), newest.more), (vec![7, 8, 9, 10], true));
+    let oldest = db.store.history(bob.id, session, Some(Seq(5)), 4).await.unwrap().unwrap();
+    assert_eq!((seqs(&oldest.messages), oldest.more), (vec![1, 2, 3, 4], false));
+    let changes = db.store.changes(bob.id, session, Rev(7), 2).await.unwrap().unwrap();
+    assert_eq!(
+        (seqs(&changes.messages), changes.rev),
+        (vec![8, 9, 10], Rev(10)),
+        "one more than asked: there are more"
+    );
+    assert!(db.store.history(eve.id, session, None, 4).await.unwrap().is_none());
+    assert!(db.store.changes(eve.id, session, Rev(0), 4).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn only_the_writer_changes_a_message_and_each_change_is_the_next() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let id = MessageId::new();
+    db.say(ada, session, id, "helo").await;
+    let conn = ConnId(7);
+    assert_eq!(code(db.store.change(bob.id, conn, session, id, Some("no".into())).await), Code::NotFound);
+    assert_eq!(code(db.store.change(ada.id, conn, session, MessageId::new(), None).await), Code::NotFound);
+
+    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
+    let edited = stored(db.announced().await.remove(0)).message;
+    assert_eq!((edited.seq, edited.rev, edited.data.as_str()), (Seq(1), Rev(2), "hello"));
+    assert!(edited.edited_at.is_some());
+    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
+    assert!(matches!(db.announced().await.remove(0), Event::ToConn { .. }), "nothing new: told again to one");
+
+    db.store.change(ada.id, conn, session, id, None).await.unwrap();
+    let deleted = stored(db.announced().await.remove(0)).message;
+    assert_eq!((deleted.rev, deleted.data.as_str()), (Rev(3), ""));
+    assert_eq!(code(db.store.change(ada.id, conn, session, id, Some("back".into())).await), Code::NotFound);
+    let changes = db.store.changes(bob.id, session, Rev(1), 9).await.unwrap().unwrap();
+    assert_eq!(changes.messages, [deleted]);
+}
+
+#[tokio::test]
+async fn the_read_marker_goes_forward_only_and_never_past_the_end() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    for _ in 0..3 {
+        db.say(ada, session, MessageId::new(), "x").await;
+    }
+    assert_eq!(
+        db.store.sessions_of(ada.id).await.unwrap()[0].read_seq,
+        Seq(3),
+        "one has read what one wrote"
+    );
+    let mark = async |who: Person, seq| db.store.mark_read(who.id, session, Seq(seq)).await.unwrap();
+    assert_eq!(mark(bob, 2).await, Some(Seq(2)));
+    assert_eq!(mark(bob, 1).await, None);
+    assert_eq!(mark(bob, 99).await, Some(Seq(3)));
+    assert_eq!(mark(eve, 3).await, None);
+    assert_eq!(db.store.sessions_of(bob.id).await.unwrap()[0].read_seq, Seq(3));
+}
+
+#[tokio::test]
+async fn a_start_leaves_nobody_online() {
+    let db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let status = async |store: &Store| -> String {
+        let status = sqlx::query_scalar("select status from users where user_id = $1").bind(ada.id);
+        status.fetch_one(&store.read).await.unwrap()
+    };
+    db.store.set_status(ada.id, Presence::Online).await.unwrap();
+    assert_eq!(status(&db.store).await, "Online");
+    let db = db.reopened().await;
+    assert_eq!(status(&db.store).await, "Offline");
+}
+
+#[tokio::test]
+async fn a_folder_is_served_by_one_process_and_a_damaged_file_by_none() {
+    let db = Database::new().await;
+    let second = Store::open(db.folder.path()).await.err().expect("refused");
+    assert!(matches!(second, OpenError::InUse(_)), "{second}");
+    db.store.close().await;
+    let path = db.folder.path().join("natter.sqlite");
+    drop((db.store, db.events));
+    for beside in ["natter.sqlite-wal", "natter.sqlite-shm"] {
+        let _ = std::fs::remove_file(db.folder.path().join(beside));
+    }
+    std::fs::write(&path, b"this is no database, it is a letter to the editor of some length".repeat(100))
+        .unwrap();
+    let damaged = Store::open(db.folder.path()).await.err().expect("refused");
+    assert!(matches!(damaged, OpenError::Damaged(..)), "{damaged}");
+}
