@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use any_spawner::Executor;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
@@ -24,6 +25,8 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The whole server. Layers further down are asked first.
 pub(crate) fn router(state: AppState) -> Router {
+    // Leptos spawns while it draws. A second server in this process finds it done.
+    let _ = Executor::init_tokio();
     let layer = logins::layer(state.chat.clone(), state.config.public_origin.as_ref());
     Router::new()
         .route("/ws", get(ws::upgrade))
