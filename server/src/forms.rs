@@ -5,13 +5,10 @@ use app::login::Visitor;
 use axum::Form;
 use axum::extract::State;
 use axum::extract::rejection::FormRejection;
-use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use http::header;
+use axum::response::{IntoResponse, Redirect, Response};
 use protocol::api::Credentials;
 use protocol::{Code, Fault};
 
-use crate::config::PublicOrigin;
-use crate::logins;
 use crate::state::AppState;
 
 type Posted = Result<Form<Credentials>, FormRejection>;
@@ -49,19 +46,9 @@ pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form:
 /// `POST /logout`: on to the welcome.
 pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> Response {
     match visitor.sign_out(&state.chat).await {
-        Ok(()) => (removal(state.config.public_origin.as_ref()), Redirect::to("/")).into_response(),
+        Ok(()) => Redirect::to("/").into_response(),
         Err(error) => crate::router::refusal(error.into_fault()).into_response(),
     }
-}
-
-/// Takes the cookie away. tower-sessions does too, but without `Secure`, which browsers ignore for `__Host-`.
-fn removal(public: Option<&PublicOrigin>) -> AppendHeaders<[(header::HeaderName, String); 1]> {
-    let secure = if public.is_some_and(PublicOrigin::is_secure) { "; Secure" } else { "" };
-    let name = logins::cookie_name(public);
-    AppendHeaders([(
-        header::SET_COOKIE,
-        format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}"),
-    )])
 }
 
 /// Back to the form, which says why and keeps the name.

@@ -7,6 +7,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use leptos::nonce::Nonce;
 
+use crate::logins;
 use crate::state::AppState;
 
 /// For every answer. OWASP, HTTP Headers; ASVS 5.0, 3.4.
@@ -36,6 +37,7 @@ pub(crate) async fn add(State(state): State<AppState>, mut request: Request, nex
     headers.extend(policy.parse().ok().map(|value: HeaderValue| (header::CONTENT_SECURITY_POLICY, value)));
     if public.is_some_and(crate::PublicOrigin::is_secure) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        logins::complete_removal(headers);
     }
     // Pages and answers show what only one person may see.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -6,6 +6,7 @@
 use app::login::{LIFETIME, key};
 use async_trait::async_trait;
 use chat::{Chat, Login, LoginId};
+use http::{HeaderMap, header};
 use protocol::{TimeStamp, UserId};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -34,8 +35,21 @@ pub(crate) fn layer(chat: Chat, public: Option<&PublicOrigin>) -> SessionManager
         .with_expiry(Expiry::OnInactivity(lifetime))
 }
 
+/// Completes the header that takes the cookie away: tower-sessions leaves `Secure` out, and without it browsers
+/// ignore every header for a `__Host-` name.
+pub(crate) fn complete_removal(headers: &mut HeaderMap) {
+    if let http::header::Entry::Occupied(mut cookies) = headers.entry(header::SET_COOKIE) {
+        for cookie in cookies.iter_mut() {
+            let text = cookie.to_str().unwrap_or_default();
+            if text.starts_with(HOST_COOKIE) && !text.contains("; Secure") {
+                *cookie = format!("{text}; Secure").parse().expect("a header with a word more");
+            }
+        }
+    }
+}
+
 /// What the cookie is called on this server.
-pub(crate) fn cookie_name(public: Option<&PublicOrigin>) -> &'static str {
+fn cookie_name(public: Option<&PublicOrigin>) -> &'static str {
     if public.is_some_and(PublicOrigin::is_secure) { HOST_COOKIE } else { COOKIE }
 }
 

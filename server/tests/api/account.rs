@@ -27,7 +27,7 @@ pub fn is_refusal(answer: &Answer, status: u16, code: Code) -> String {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()));
     let reason = body["Reason"].as_str().unwrap_or_default().to_owned();
     assert_eq!(body, json!({ "Error": code.name(), "Reason": reason }));
-    assert!(reason.ends_with(['.', '!', '?']), "a sentence: {reason}");
+    assert!(reason.contains(' '), "in words: {reason}");
     reason
 }
 
@@ -435,7 +435,7 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     }
     let (code, out, err) = run(natter(data.path()).args(["password", "ada"]), "battery staple\n").await;
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(out.contains("Ada"), "{out}");
+    assert!(out.to_lowercase().contains("ada has a new password"), "{out}");
 
     assert_eq!(ada.closed().await.unwrap(), Some(protocol::close::LOGIN_REVOKED));
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);

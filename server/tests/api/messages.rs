@@ -77,8 +77,10 @@ async fn everybody_sees_the_same_order() {
         one.and(other).unwrap();
     }
     for client in [&mut ada, &mut bob] {
-        let all = |sync: &protocol::Sync| sync.outbox().is_empty() && sync.rows(session).len() == 80;
-        client.wait_for("80 messages", all).await.unwrap();
+        client.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
+    }
+    for client in [&mut ada, &mut bob] {
+        client.wait_for("80 messages", |sync| sync.rows(session).len() == 80).await.unwrap();
     }
     assert_eq!(texts(&ada, session), texts(&bob, session));
     let of = |name: &str| {
