@@ -13,6 +13,7 @@ impl Chat {
     /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the actor's; the
     /// database failed.
     pub async fn ask(&self, actor: &Actor, asked: Asked) -> Result<Option<SearchNotice>> {
+        self.0.live.pace(actor.user_id()).await;
         let answer = |status, name: &str, session_id| {
             let (username, reason) = (name.to_owned(), sentence(status, name));
             Some(SearchNotice::Outcome { username, status, reason, invite_id: None, session_id })
@@ -49,6 +50,7 @@ impl Chat {
     /// [`protocol::Code::NotFound`] when it is not the actor's to answer; [`protocol::Code::Gone`] when it was
     /// answered or taken back already; the database failed.
     pub async fn answer(&self, actor: &Actor, invite: InviteId, answer: Answer) -> Result<()> {
+        self.0.live.pace(actor.user_id()).await;
         self.0.store.answer(actor.user_id(), invite, answer).await
     }
 }

@@ -104,8 +104,9 @@ impl Live {
         self.shared.hub.revoke(|_, of| of == user);
     }
 
-    /// Waits until the user may send one more message. The transport reads nothing from the user meanwhile.
-    pub(crate) async fn may_send(&self, user: UserId) {
+    /// Waits until the user may do one more thing that is stored. The transport reads nothing from the user
+    /// meanwhile.
+    pub(crate) async fn pace(&self, user: UserId) {
         if let Some(throttle) = &self.shared.throttle {
             throttle.until_key_ready(&user).await;
         }
@@ -249,6 +250,12 @@ impl Connection {
     /// What is to be written next: everything that waits, in order; a close is the last. Cancel safe.
     pub async fn outgoing(&self) -> Vec<Outgoing> {
         self.outbox.take().await
+    }
+
+    /// What waits to be written at this moment, for a socket that is about to end.
+    #[must_use]
+    pub fn left(&self) -> Vec<Outgoing> {
+        self.outbox.take_now()
     }
 
     /// A `Heads` frame: where every session of this socket stands.

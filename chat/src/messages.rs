@@ -27,7 +27,7 @@ impl Chat {
         if message.sender.is_some_and(|named| named != sender) {
             return Err(Fault::new(Code::Invalid, "Sender must be yourself; leave it out.").into());
         }
-        self.0.live.may_send(sender).await;
+        self.0.live.pace(sender).await;
         self.0.store.post(Post { sender, conn: conn.id(), message, _ticket: ticket }).await
     }
 
@@ -43,6 +43,7 @@ impl Chat {
         data: String,
     ) -> Result<()> {
         text::check_message(&data)?;
+        self.0.live.pace(conn.actor().user_id()).await;
         self.0.store.change(conn.actor().user_id(), conn.id(), session, id, Some(data)).await
     }
 
@@ -51,6 +52,7 @@ impl Chat {
     /// # Errors
     /// [`Code::NotFound`] when it is not one's own; the database failed.
     pub async fn delete(&self, conn: &Connection, session: SessionId, id: MessageId) -> Result<()> {
+        self.0.live.pace(conn.actor().user_id()).await;
         self.0.store.change(conn.actor().user_id(), conn.id(), session, id, None).await
     }
 

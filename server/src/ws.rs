@@ -73,8 +73,10 @@ async fn run(socket: WebSocket, state: AppState, actor: Actor) {
         Ok(()) => talk(&mut sink, &mut stream, &state, &conn).await,
         Err(end) => Some(end),
     };
-    drop(conn);
     if let Some(End { code, reason }) = end {
+        let left = conn.left().into_iter().filter(|item| matches!(item, Outgoing::Frame(_)));
+        let _ = write(&mut sink, left).await; // the refusals that explain the close
+        drop(conn);
         say_goodbye(sink, stream, code, reason).await;
     }
 }
@@ -154,7 +156,7 @@ async fn talk(
             }
         }
     };
-    // Whichever ends first ends both. A refusal that the reader left behind still goes out.
+    // Whichever ends first ends both.
     let end = tokio::select! {
         end = reading => end,
         end = writing => end,

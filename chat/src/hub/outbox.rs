@@ -64,17 +64,21 @@ impl Outbox {
     /// May be dropped while it waits without losing anything.
     pub(crate) async fn take(&self) -> Vec<Outgoing> {
         loop {
-            {
-                let mut queue = self.lock();
-                queue.bytes = 0;
-                let mut taken: Vec<_> = queue.frames.drain(..).map(Outgoing::Frame).collect();
-                taken.extend(queue.closed.map(|(code, reason)| Outgoing::Close(code, reason)));
-                if !taken.is_empty() {
-                    return taken;
-                }
+            let taken = self.take_now();
+            if !taken.is_empty() {
+                return taken;
             }
             self.0.ready.notified().await;
         }
+    }
+
+    /// Takes what waits, if anything does.
+    pub(crate) fn take_now(&self) -> Vec<Outgoing> {
+        let mut queue = self.lock();
+        queue.bytes = 0;
+        let mut taken: Vec<_> = queue.frames.drain(..).map(Outgoing::Frame).collect();
+        taken.extend(queue.closed.map(|(code, reason)| Outgoing::Close(code, reason)));
+        taken
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
