@@ -1,5 +1,8 @@
 //! Where the browser enters the page: [`hydrate`] and nothing else.
 
+// The type of the whole page is as deep as the page. A release computes its layout (a debug build stops earlier).
+#![recursion_limit = "256"]
+
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Brings the page that the server drew to life, and says so on `<body>`.
