@@ -72,7 +72,10 @@ struct Inner {
     kept: Vec<MessageId>,
     /// The person whose invitation was just accepted: their session is to be opened.
     awaited: Option<String>,
+    /// When the others were last told that one writes.
     typed: i64,
+    /// Where one has written since.
+    typing_in: Option<SessionId>,
     #[cfg(feature = "hydrate")]
     wire: Option<socket::Wire>,
 }
@@ -103,6 +106,7 @@ impl Live {
                 kept: Vec::new(),
                 awaited: None,
                 typed: 0,
+                typing_in: None,
                 #[cfg(feature = "hydrate")]
                 wire: None,
             }),
@@ -153,6 +157,7 @@ impl Live {
     /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
     pub(crate) fn send(self, to: SessionId, text: String) {
         self.act(|sync| sync.send(to, text, clock::now()));
+        self.inner.update_value(|inner| inner.typing_in = None);
         if let Some(thread) = self.thread_now(to) {
             self.to_end(thread);
         }
@@ -183,18 +188,35 @@ impl Live {
         }
     }
 
-    /// Somebody writes here: the others are told, now and then.
+    /// One writes here: the others are told, now and then.
     pub(crate) fn typing(self, session_id: SessionId) {
         let now = clock::now().0;
-        let due = self.inner.try_update_value(|inner| {
-            let due = inner.sync.is_ready() && now - inner.typed >= TYPING_EVERY;
-            if due {
-                inner.typed = now;
+        let wait = self.inner.try_update_value(|inner| {
+            if !inner.sync.is_ready() {
+                return None;
             }
-            due
+            let wait = (inner.typed + TYPING_EVERY - now).max(0);
+            if wait > 0 {
+                let is_first = inner.typing_in.replace(session_id).is_none();
+                return is_first.then_some(wait);
+            }
+            inner.typed = now;
+            inner.typing_in = None;
+            Some(0)
         });
-        if due == Some(true) {
-            self.transmit(ClientFrame::Typing { session_id });
+        match wait.flatten() {
+            None => {}
+            Some(0) => self.transmit(ClientFrame::Typing { session_id }),
+            // Too soon after the last time: later, unless the message is there first.
+            Some(wait) => set_timeout(
+                move || {
+                    let waits = self.inner.try_update_value(|inner| inner.typing_in.take()).flatten();
+                    if waits == Some(session_id) {
+                        self.typing(session_id);
+                    }
+                },
+                Duration::from_millis(wait.unsigned_abs()),
+            ),
         }
     }
 

@@ -53,25 +53,27 @@ fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
 /// What stands above the oldest row: older ones on their way, or the beginning.
 #[component]
 fn Beginning(live: Live, thread: Thread) -> impl IntoView {
-    move || match (thread.has_older.get(), thread.older.get()) {
-        (false, _) => view! {
-            <p class="beginning">
-                "This is the beginning of your conversation with " <bdi>{move || thread.title()}</bdi> "."
-            </p>
+    move || {
+        match (thread.has_older.get(), thread.older.get()) {
+            (false, _) => view! {
+                <p class="beginning">
+                    "This is the beginning of your conversation with " <bdi>{move || thread.title()}</bdi> "."
+                </p>
+            }
+            .into_any(),
+            (true, Older::Failed) => view! {
+                <p class="loading failed">
+                    "Earlier messages could not be loaded. "
+                    <button type="button" class="small" on:click=move |_| live.older(thread)>
+                        "Try again"
+                    </button>
+                </p>
+            }
+            .into_any(),
+            (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.into_any(),
         }
-        .into_any(),
-        (true, Older::Failed) => view! {
-            <p class="loading failed">
-                "Earlier messages could not be loaded. "
-                <button type="button" class="small" on:click=move |_| live.older(thread)>
-                    "Try again"
-                </button>
-            </p>
-        }
-        .into_any(),
-        (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.into_any(),
+        .into_any()
     }
-    .into_any()
 }
 
 /// The way back to the end, with how much is new there.

@@ -3,13 +3,14 @@
 //! Knows sockets, timers and backoff, and nothing of messages: frames go to the state machine and come from it.
 //! The browser's `send` succeeds on a dead socket, so nothing here counts as delivered.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use futures::future::{self, Either};
-use futures::{SinkExt, StreamExt, stream};
+use futures::{Sink, StreamExt};
 use gloo_net::websocket::futures::WebSocket;
-use gloo_net::websocket::{Message, WebSocketError};
+use gloo_net::websocket::{Message, State, WebSocketError};
 use gloo_timers::callback::Timeout;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
@@ -24,6 +25,8 @@ const SILENCE_MS: i64 = 35_000;
 const WELCOME_MS: i64 = 10_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
 const STALE_MS: i64 = 20_000;
+/// A connection that lasts this long was a good one.
+const GOOD_MS: i64 = 5_000;
 /// A loss shorter than this is nobody's concern.
 const GRACE_MS: u32 = 5_000;
 
@@ -81,7 +84,7 @@ pub(super) fn start(live: Live) {
 
 /// What lasts from one connection to the next.
 struct Course {
-    /// Connections since the last one that was welcomed.
+    /// Connections since the last good one.
     failures: u32,
     /// Will say that the connection is lost, unless a welcome comes first.
     notice: Option<Timeout>,
@@ -110,25 +113,24 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
 
 /// One connection, from the first try to the end.
 async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
-    let Ok(socket) = WebSocket::open(&address()) else { return End::Lost };
-    let (mut sink, frames) = socket.split();
-    let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else {
-        return End::Revoked;
-    };
-    let opening = sink.send(Message::Text(hello.encode()));
-    if let Either::Right(_) = future::select(opening, TimeoutFuture::new(WELCOME_MS as u32)).await {
+    let Ok(mut socket) = WebSocket::open(&address()) else { return End::Lost };
+    let opening = future::poll_fn(|cx| Pin::new(&mut socket).poll_ready(cx));
+    let patience = TimeoutFuture::new(WELCOME_MS as u32);
+    if matches!(future::select(opening, patience).await, Either::Right(_)) {
         return End::Lost;
     }
-    let mut events = stream::select(frames.map(Event::Frame), commands.map(Event::Command));
+    let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else { return End::Lost };
+    say(&mut socket, &hello);
+
     let mut heard = clock::now().0;
     let mut deadline = heard + WELCOME_MS;
+    let mut welcomed = None;
     let mut end = End::Lost;
     loop {
         let patience = u32::try_from(deadline - clock::now().0).unwrap_or_default();
-        let Either::Left((Some(event), _)) =
-            future::select(events.next(), TimeoutFuture::new(patience)).await
-        else {
-            return end; // silence
+        let event = match future::select(next(&mut socket, commands), TimeoutFuture::new(patience)).await {
+            Either::Left((Some(event), _)) => event,
+            _ => return end, // silence
         };
         match event {
             Event::Frame(Ok(Message::Text(text))) => {
@@ -140,8 +142,12 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                     }
                     Ok(frame) => {
                         if matches!(frame, ServerFrame::Welcome { .. }) {
-                            course.failures = 0;
+                            welcomed = Some(heard);
                             course.notice = None;
+                        }
+                        // A server that welcomes and closes at once is no reason to hurry.
+                        if welcomed.is_some_and(|since| heard - since > GOOD_MS) {
+                            course.failures = 0;
                         }
                         live.act(|sync| ((), sync.receive(frame)));
                     }
@@ -154,10 +160,28 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
             }
             // The close event, which says more, follows.
             Event::Frame(_) => {}
-            Event::Command(Command::Send(frame)) => _ = sink.send(Message::Text(frame.encode())).await,
+            Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
             Event::Command(Command::Now) if clock::now().0 - heard > STALE_MS => return End::Stale,
             Event::Command(Command::Now) => {}
         }
+    }
+}
+
+/// What happens next: a frame comes in, or a command. Commands come first to keep the order of what is sent.
+fn next(
+    socket: &mut WebSocket,
+    commands: &mut UnboundedReceiver<Command>,
+) -> impl Future<Output = Option<Event>> + Unpin {
+    future::poll_fn(|cx| match commands.poll_next_unpin(cx) {
+        Poll::Ready(command) => Poll::Ready(command.map(Event::Command)),
+        Poll::Pending => socket.poll_next_unpin(cx).map(|frame| frame.map(Event::Frame)),
+    })
+}
+
+/// Sends, if there is still somebody to send to: a dead socket takes everything, and complains on the console.
+fn say(socket: &mut WebSocket, frame: &ClientFrame) {
+    if matches!(socket.state(), State::Open) {
+        let _ = Pin::new(socket).start_send(Message::Text(frame.encode()));
     }
 }
 
