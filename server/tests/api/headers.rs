@@ -80,6 +80,18 @@ async fn every_answer_has_another_nonce_and_the_page_uses_its_own() {
 }
 
 #[tokio::test]
+async fn a_head_request_answers_as_get_without_the_body() {
+    let server = TestServer::start().await;
+    let mut http = Http::new(&server.base);
+    for path in ["/", "/login", "/nonsense"] {
+        let (get, head) =
+            (http.get(path).await.unwrap(), http.request(Method::HEAD, path, &[], vec![]).await.unwrap());
+        assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn behind_https_browsers_are_told_to_stay_there() {
     let server =
         TestServer::with(|c| c.public_origin = Some("https://chat.example.org".parse().unwrap())).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use headless::{Answer, Http};
 use http::Method;
-use protocol::Code;
+use protocol::{Code, Rev, ServerFrame};
 use server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -150,4 +150,53 @@ async fn a_socket_that_answers_no_heartbeat_is_closed() {
         }
     };
     assert_eq!((heads, code), (2, Some(protocol::close::SLOW)), "two may go unanswered");
+}
+
+#[tokio::test]
+async fn a_socket_that_answers_its_heartbeats_stays_and_is_told_where_its_sessions_stand() {
+    let server = TestServer::with(|config| config.heartbeat = Duration::from_millis(100)).await;
+    let (mut ada, mut bob, session) = server.pair().await;
+    ada.say_and_wait(session, "hello").await.unwrap();
+    let head = |frame: &ServerFrame| match frame {
+        ServerFrame::Heads { sessions } => sessions.get(&session).map(|head| head.rev),
+        _ => None,
+    };
+    ada.take_frames();
+    for _ in 0..8 {
+        assert_eq!(ada.expect("Heads", head).await.unwrap(), Rev(1));
+    }
+    // What a lost frame told is found out by the next heartbeat: here it never reached this socket's state.
+    bob.kill();
+    bob.reconnect().await.unwrap();
+    bob.expect("Heads", head).await.unwrap();
+    assert_eq!(texts(&bob, session), ["hello"]);
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_let_go_and_catches_up_while_nobody_else_waits() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob, session) = server.pair().await;
+    let mut eve = server.online("Eve").await;
+    let with_eve = befriend(&mut ada, &mut eve).await;
+    // Bob's socket is not read from now on. More than the system's own buffers take.
+    const SAID: usize = 1_100;
+    for n in 0..SAID {
+        ada.say(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
+        while ada.sync().outbox().len() > 30 {
+            ada.next().await.unwrap();
+        }
+    }
+    ada.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
+    let began = Instant::now();
+    ada.say_and_wait(with_eve, "are you there?").await.unwrap();
+    eve.wait_for("the message", |sync| !sync.rows(with_eve).is_empty()).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+
+    let ended = bob.closed().await.unwrap();
+    assert!(ended.is_none() || ended == Some(protocol::close::SLOW), "{ended:?}");
+    bob.reconnect().await.unwrap();
+    bob.wait_for("everything", |sync| sync.rows(session).len() == SAID).await.unwrap();
+    assert!(
+        bob.sync().rows(session).iter().enumerate().all(|(n, row)| row.data.starts_with(&format!("{n} ")))
+    );
 }

@@ -16,4 +16,5 @@ mod origin;
 mod presence;
 mod process;
 mod reconnect;
+mod stored;
 mod support;

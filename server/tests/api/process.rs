@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Natter, PASSWORD, natter, run};
+use crate::support::{Natter, PASSWORD, natter, open, run};
 
 fn one_sentence(text: &str) -> bool {
     let text = text.trim();
@@ -94,6 +94,17 @@ async fn a_corrupt_database_is_a_sentence_and_is_left_alone() {
         assert!(last_line(&err).contains("natter.sqlite"), "{name}: {err}");
         assert_eq!(std::fs::read(&file).unwrap(), bytes, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_locked_is_a_sentence() {
+    let data = tempfile::tempdir().unwrap();
+    let mut other = open(&data.path().join("natter.sqlite")).await;
+    sqlx::query("create table t (x)").execute(&mut other).await.unwrap();
+    sqlx::query("begin exclusive").execute(&mut other).await.unwrap();
+    let (code, out, err) = run(natter(data.path()).args(["--listen", "127.0.0.1:0"]), "").await;
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(one_sentence(last_line(&err)) && last_line(&err).contains("natter.sqlite"), "{err}");
 }
 
 #[tokio::test]

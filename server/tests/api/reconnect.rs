@@ -131,6 +131,8 @@ struct Record {
     written: Vec<MessageId>,
     /// What was acknowledged, each time it was.
     acked: Vec<(MessageId, Seq, Rev)>,
+    /// How many were under way when the server died.
+    cut_off: usize,
 }
 
 /// Talks without pause, a few messages ahead of the acknowledgements, and comes back whenever the server is gone.
@@ -141,7 +143,7 @@ async fn converse(
     over: watch::Receiver<bool>,
     acks: Arc<AtomicUsize>,
 ) -> Record {
-    let (mut written, mut acked) = (Vec::new(), Vec::new());
+    let (mut written, mut acked, mut cut_off) = (Vec::new(), Vec::new(), 0);
     loop {
         while !*over.borrow() && client.sync().outbox().len() < 6 {
             let text = format!("{} {}", client.me().username, written.len());
@@ -152,7 +154,7 @@ async fn converse(
             && client.sync().is_ready()
             && client.sync().outbox().is_empty()
         {
-            return Record { client, written, acked };
+            return Record { client, written, acked, cut_off };
         }
         match client.next().await {
             Ok(ServerFrame::Ack { message_id, seq, rev, .. }) => {
@@ -160,7 +162,10 @@ async fn converse(
                 acks.fetch_add(1, Ordering::SeqCst);
             }
             Ok(_) => {}
-            Err(error) if error.is_disconnect() => client.reconnect().await.unwrap(),
+            Err(error) if error.is_disconnect() => {
+                cut_off += client.sync().outbox().len();
+                client.reconnect().await.unwrap();
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -197,6 +202,7 @@ async fn twenty_kills_of_the_server_during_a_conversation_lose_double_and_reorde
     assert!(stored.iter().map(|m| m.seq.0).eq(1..=stored.len() as i64), "no holes");
     for record in &records {
         check(record, &stored);
+        assert!(record.cut_off >= 20, "the kills hit messages under way: {}", record.cut_off);
     }
     assert_eq!(
         stored.len(),

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use headless::{Backoff, Client, LIMIT};
+use headless::{Backoff, Client, Http, LIMIT};
 use protocol::{
     Answer, InviteId, LiveMessage, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId, UserId,
 };
 use server::Config;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -48,6 +50,7 @@ impl TestServer {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(server::serve(config, listener, async move { drop(stopped.await) }));
+        within("the server to answer", Http::new(&base).get("/api/nothing")).await.unwrap();
         Self { base, data, stop, served }
     }
 
@@ -57,6 +60,11 @@ impl TestServer {
         stop.send(()).unwrap();
         within("the server to stop", served).await.unwrap().unwrap();
         Self::on(data, base.strip_prefix("http://").unwrap(), |_| {}).await
+    }
+
+    /// The database's file.
+    pub fn database(&self) -> PathBuf {
+        self.data.path().join("natter.sqlite")
     }
 
     /// Somebody without an account.
@@ -117,6 +125,11 @@ pub async fn accepted_session(client: &mut Client) -> SessionId {
 pub async fn knows(client: &mut Client, session: SessionId) {
     let known = |sync: &protocol::Sync| sync.sessions().get(&session).is_some_and(|s| !s.users.is_empty());
     client.wait_for("the session", known).await.unwrap();
+}
+
+/// Opens a database beside the server that has it.
+pub async fn open(database: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(database).create_if_missing(true).connect().await.unwrap()
 }
 
 /// The texts a client holds of a session, in order.
