@@ -13,6 +13,7 @@ mod invitations;
 mod limits;
 mod messages;
 mod origin;
+mod papers;
 mod presence;
 mod process;
 mod reconnect;
