@@ -28,6 +28,7 @@ pub struct Client {
     me: Option<Me>,
     limit: Duration,
     backoff: Backoff,
+    receive_buffer: Option<u32>,
     /// Frames that came and that nobody has asked for yet, oldest first.
     frames: VecDeque<ServerFrame>,
     changes: Vec<Change>,
@@ -50,6 +51,7 @@ impl Client {
             me: None,
             limit: LIMIT,
             backoff: Backoff::default(),
+            receive_buffer: None,
             frames: VecDeque::new(),
             changes: Vec::new(),
         }
@@ -63,6 +65,11 @@ impl Client {
     /// Changes how long this client waits between attempts to reconnect.
     pub fn set_backoff(&mut self, backoff: Backoff) {
         self.backoff = backoff;
+    }
+
+    /// Makes the next socket one that takes in little before it is read: for one who reads slowly.
+    pub fn set_receive_buffer(&mut self, bytes: u32) {
+        self.receive_buffer = Some(bytes);
     }
 
     /// Everything the device knows.
@@ -216,7 +223,8 @@ impl Client {
     /// What this client would ask for a socket with.
     #[must_use]
     pub fn handshake(&self) -> Handshake {
-        Handshake { base: self.http.base().to_owned(), headers: self.http.all_headers() }
+        let (base, headers) = (self.http.base().to_owned(), self.http.all_headers());
+        Handshake { base, headers, receive_buffer: self.receive_buffer }
     }
 
     /// Whether there is a socket, as far as is known.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use futures::{Sink, SinkExt, StreamExt};
 use http::HeaderMap;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -22,6 +22,8 @@ pub struct Handshake {
     pub base: String,
     /// Headers beside those of the upgrade itself: cookie, origin.
     pub headers: HeaderMap,
+    /// How many bytes the system takes in before they are read; small, for one who reads slowly.
+    pub receive_buffer: Option<u32>,
 }
 
 /// What comes out of a socket.
@@ -44,6 +46,15 @@ pub struct Socket {
     outgoing: VecDeque<Message>,
 }
 
+async fn connect(authority: &str, receive_buffer: Option<u32>) -> std::io::Result<TcpStream> {
+    let Some(bytes) = receive_buffer else { return TcpStream::connect(authority).await };
+    let unknown = || std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    let address = tokio::net::lookup_host(authority).await?.next().ok_or_else(unknown)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_recv_buffer_size(bytes)?; // counts only before the connection
+    socket.connect(address).await
+}
+
 impl Socket {
     /// Opens a socket.
     ///
@@ -51,7 +62,7 @@ impl Socket {
     /// [`Error::Upgrade`] with the status when the server answers with anything but 101.
     pub async fn open(handshake: &Handshake) -> Result<Self, Error> {
         let authority = handshake.base.strip_prefix("http://").unwrap_or(&handshake.base);
-        let tcp = TcpStream::connect(authority).await?;
+        let tcp = connect(authority, handshake.receive_buffer).await?;
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{authority}/ws").into_client_request()?;
         for (name, value) in &handshake.headers {

@@ -154,22 +154,17 @@ async fn a_socket_that_answers_no_heartbeat_is_closed() {
 
 #[tokio::test]
 async fn a_socket_that_answers_its_heartbeats_stays_and_is_told_where_its_sessions_stand() {
-    let server = TestServer::with(|config| config.heartbeat = Duration::from_millis(100)).await;
-    let (mut ada, mut bob, session) = server.pair().await;
+    let server = TestServer::with(|config| config.heartbeat = Duration::from_millis(1_500)).await;
+    let (mut ada, _bob, session) = server.pair().await;
     ada.say_and_wait(session, "hello").await.unwrap();
     let head = |frame: &ServerFrame| match frame {
         ServerFrame::Heads { sessions } => sessions.get(&session).map(|head| head.rev),
         _ => None,
     };
     ada.take_frames();
-    for _ in 0..8 {
+    for _ in 0..4 {
         assert_eq!(ada.expect("Heads", head).await.unwrap(), Rev(1));
     }
-    // What a lost frame told is found out by the next heartbeat: here it never reached this socket's state.
-    bob.kill();
-    bob.reconnect().await.unwrap();
-    bob.expect("Heads", head).await.unwrap();
-    assert_eq!(texts(&bob, session), ["hello"]);
 }
 
 #[tokio::test]
@@ -178,8 +173,9 @@ async fn who_reads_too_slowly_is_let_go_and_catches_up_while_nobody_else_waits()
     let (mut ada, mut bob, session) = server.pair().await;
     let mut eve = server.online("Eve").await;
     let with_eve = befriend(&mut ada, &mut eve).await;
-    // Bob's socket is not read from now on. More than the system's own buffers take.
-    const SAID: usize = 1_100;
+    bob.set_receive_buffer(64 * 1024);
+    bob.online().await.unwrap(); // and not read from now on
+    const SAID: usize = 500;
     for n in 0..SAID {
         ada.say(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
         while ada.sync().outbox().len() > 30 {
@@ -190,10 +186,10 @@ async fn who_reads_too_slowly_is_let_go_and_catches_up_while_nobody_else_waits()
     let began = Instant::now();
     ada.say_and_wait(with_eve, "are you there?").await.unwrap();
     eve.wait_for("the message", |sync| !sync.rows(with_eve).is_empty()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 
     let ended = bob.closed().await.unwrap();
-    assert!(ended.is_none() || ended == Some(protocol::close::SLOW), "{ended:?}");
+    assert_eq!(ended, Some(protocol::close::SLOW));
     bob.reconnect().await.unwrap();
     bob.wait_for("everything", |sync| sync.rows(session).len() == SAID).await.unwrap();
     assert!(
