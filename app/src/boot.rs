@@ -18,8 +18,16 @@ impl Boot {
         SharedValue::new(Self::of_request).into_inner()
     }
 
+    /// How much is unread in all sessions together.
     #[cfg(feature = "ssr")]
-    fn of_request() -> Self {
+    pub(crate) fn unread(&self) -> i64 {
+        let heads = self.snapshot.iter().flat_map(|all| all.sessions.values()).map(|session| &session.head);
+        heads.map(|head| (head.last_seq.0 - head.read_seq.0).max(0)).sum()
+    }
+
+    /// What the middleware put into the request.
+    #[cfg(feature = "ssr")]
+    pub(crate) fn of_request() -> Self {
         let request = leptos::prelude::use_context::<http::request::Parts>();
         request.and_then(|parts| parts.extensions.get::<Self>().cloned()).unwrap_or_default()
     }

@@ -20,7 +20,6 @@ mod pages;
 mod shell;
 
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
@@ -34,7 +33,6 @@ pub use shell::{Assets, shell};
 /// The whole page, below `<body>`.
 #[component]
 pub fn App() -> impl IntoView {
-    provide_meta_context();
     let clock = Clock::new();
     provide_context(clock);
     // Here and not in a route: the live state outlasts every page.
@@ -42,14 +40,10 @@ pub fn App() -> impl IntoView {
     if let Some(live) = live {
         provide_context(live);
         Effect::new(move |_| live.start());
+        Effect::new(move |_| document().set_title(&title(live.unread())));
     }
-    let title = move || match live.map_or(0, Live::unread) {
-        0 => "Natter".to_owned(),
-        unread => format!("({unread}) Natter"),
-    };
     // Every page is drawn in one piece: right status, right redirect, and readable without a script.
     view! {
-        <Title text=title />
         <Router>
             <Routes fallback=NotFound>
                 <ParentRoute path=path!("") view=Home ssr=SsrMode::Async>
@@ -62,6 +56,11 @@ pub fn App() -> impl IntoView {
         </Router>
         <Announcements />
     }
+}
+
+/// The document's title says how much is unread.
+fn title(unread: i64) -> String {
+    if unread == 0 { "Natter".to_owned() } else { format!("({unread}) Natter") }
 }
 
 /// The page's one live region. Present from the start, as screen readers want it.

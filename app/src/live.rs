@@ -72,6 +72,8 @@ struct Inner {
     kept: Vec<MessageId>,
     /// The person whose invitation was just accepted: their session is to be opened.
     awaited: Option<String>,
+    /// One is about to sign out.
+    leaving: bool,
     /// When the others were last told that one writes.
     typed: i64,
     /// Where one has written since.
@@ -105,6 +107,7 @@ impl Live {
                 owner,
                 kept: Vec::new(),
                 awaited: None,
+                leaving: false,
                 typed: 0,
                 typing_in: None,
                 #[cfg(feature = "hydrate")]
@@ -263,6 +266,11 @@ impl Live {
         if let Some((_, step)) = self.inner.try_update_value(|inner| act(&mut inner.sync)) {
             self.apply(step);
         }
+    }
+
+    /// One signs out: what the socket says to that must not get in the way of the form.
+    pub(crate) fn leave(self) {
+        let _ = self.inner.try_update_value(|inner| inner.leaving = true);
     }
 
     /// Hands a frame to the socket. What has to arrive is in the outbox; a frame without a connection is let go.

@@ -2,9 +2,9 @@
 
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
-use leptos_meta::MetaTags;
 
-use crate::App;
+use crate::boot::Boot;
+use crate::{App, title};
 
 /// Where the page's files are, for this build.
 #[derive(Debug, Clone)]
@@ -68,6 +68,7 @@ pub fn shell(assets: Assets) -> impl IntoView {
         <html lang="en">
             <head>
                 <meta charset="utf-8" />
+                <title>{title(Boot::of_request().unread())}</title>
                 <meta
                     name="viewport"
                     content="width=device-width, initial-scale=1, interactive-widget=resizes-content"
@@ -91,7 +92,6 @@ pub fn shell(assets: Assets) -> impl IntoView {
                 <script type="module" nonce=nonce.clone()>
                     {start}
                 </script>
-                <MetaTags />
             </head>
             <body>
                 <App />

@@ -30,7 +30,7 @@ pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl I
                 live.sessions
                     .read()
                     .is_empty()
-                    .then(|| view! { <p class="empty">"Your conversations will stand here."</p> })
+                    .then(|| view! { <p class="empty">"No conversations yet. Search for somebody by name and invite them."</p> })
             }}
         </nav>
     }

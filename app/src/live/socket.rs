@@ -98,14 +98,14 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
         live.act(|sync| ((), sync.disconnected()));
         live.search_lost();
         let wait = match end {
-            End::Revoked => return sign_in_again(),
+            End::Revoked => return sign_in_again(live),
             End::Stale => 0,
             End::Drained(after) => after,
             End::Lost => backoff(course.failures),
         };
         course.failures += 1;
         if course.failures == 3 && is_signed_out(live).await {
-            return sign_in_again(); // a refused upgrade looks like any other failure
+            return sign_in_again(live); // a refused upgrade looks like any other failure
         }
         pause(wait, &mut commands).await;
     }
@@ -213,6 +213,8 @@ async fn is_signed_out(live: Live) -> bool {
 }
 
 /// What was written stays in this browser, and goes out after signing in.
-fn sign_in_again() {
-    let _ = window().location().assign("/login");
+fn sign_in_again(live: Live) {
+    if live.inner.try_with_value(|inner| inner.leaving) != Some(true) {
+        let _ = window().location().assign("/login");
+    }
 }

@@ -15,12 +15,16 @@ pub(crate) fn Conversation() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.read().get("session").and_then(|id| id.parse::<SessionId>().ok()));
     let known = Memo::new(move |_| Some(live?.thread(id.get()?)?.id));
-    move || {
-        let opened = known.get().zip(live).and_then(|(id, live)| Some((live, untrack(|| live.thread(id))?)));
-        match opened {
-            Some((live, thread)) => view! { <Opened live thread /> }.into_any(),
-            None => view! { <NotFound /> }.into_any(),
-        }
+    let opened = move || {
+        let (id, live) = known.get().zip(live)?;
+        Some((live, untrack(|| live.thread(id))?))
+    };
+    // Keyed by the session: drawn in place, one conversation would inherit the elements of the last, and its text.
+    view! {
+        <For each=opened key=|(_, thread)| thread.id let((live, thread))>
+            <Opened live thread />
+        </For>
+        {move || known.get().is_none().then(|| view! { <NotFound /> })}
     }
 }
 
