@@ -64,6 +64,25 @@ async fn a_post_from_a_foreign_origin_is_refused_with_403_and_changes_nothing() 
 }
 
 #[tokio::test]
+async fn a_get_changes_nothing() {
+    let server = TestServer::start().await;
+    let mut ada = server.user("Ada").await;
+    for path in [
+        "/logout",
+        "/api/logout",
+        "/api/register?Username=Eve&Password=correct+horse",
+        "/register?Username=Eve&Password=correct+horse",
+        "/api/login?Username=Ada&Password=correct+horse",
+    ] {
+        let answer = ada.http.get(path).await.unwrap();
+        assert_ne!(answer.status, 200, "{path}");
+        assert_eq!(answer.set_cookies().count(), 0, "{path}");
+    }
+    ada.load().await.unwrap();
+    assert!(matches!(server.client().login("Eve", PASSWORD).await, Err(Error::Refused { status: 400, .. })));
+}
+
+#[tokio::test]
 async fn what_the_browser_says_of_the_site_counts_where_there_is_no_origin() {
     let server = TestServer::start().await;
     server.user("Ada").await;
