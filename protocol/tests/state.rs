@@ -1,0 +1,249 @@
+//! What the state machine says and asks, case by case. `sync.rs` shows that any mixture of them ends well.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    Answer, Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
+    Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Sync,
+    TimeStamp, User, UserId,
+};
+
+/// Ada, connected, in one session with Bob that holds nothing yet.
+struct Desk {
+    sync: Sync,
+    ada: UserId,
+    bob: UserId,
+    session: SessionId,
+    epoch: Epoch,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let mut desk = Self {
+            sync: Sync::new(),
+            ada: UserId::new(),
+            bob: UserId::new(),
+            session: SessionId::new(),
+            epoch: Epoch::new(),
+        };
+        desk.reconnect(0, 0, 0);
+        desk
+    }
+
+    /// A new socket, welcomed. Returns what the client sends on it.
+    fn reconnect(&mut self, rev: i64, last_seq: i64, read_seq: i64) -> Vec<ClientFrame> {
+        let _ = self.sync.disconnected();
+        let _hello = self.sync.connected();
+        let user = |name: &str| User { username: name.into(), status: Presence::Online };
+        let users = [(self.ada, user("Ada")), (self.bob, user("Bob"))].into();
+        let (epoch, rev) = (self.epoch, Rev(rev));
+        let head = SessionHead { epoch, rev, last_seq: Seq(last_seq), read_seq: Seq(read_seq), users };
+        let sessions = [(self.session, head)].into();
+        self.sync.receive(ServerFrame::Welcome { user_id: self.ada, sessions }).send
+    }
+
+    fn message(&self, seq: i64, sender: UserId) -> Message {
+        Message {
+            message_id: MessageId::new(),
+            data: format!("message {seq}"),
+            time_stamp: TimeStamp(1),
+            sender,
+            seq: Seq(seq),
+            rev: Rev(seq),
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn live(&mut self, message: Message) -> protocol::Step {
+        self.sync.receive(ServerFrame::Message(LiveMessage { session_id: self.session, message }))
+    }
+
+    fn page(&mut self, from: i64, messages: Vec<Message>) -> protocol::Step {
+        let to = messages.last().unwrap().rev;
+        let (session_id, epoch) = (self.session, self.epoch);
+        self.sync.receive(ServerFrame::Page { session_id, epoch, from: Rev(from), to, more: false, messages })
+    }
+
+    fn unread(&self) -> i64 {
+        self.sync.sessions()[&self.session].unread()
+    }
+
+    fn write(&mut self, text: &str) -> (MessageId, protocol::Step) {
+        self.sync.send(self.session, text.into(), TimeStamp(0))
+    }
+
+    fn fetch(&self, rev: i64) -> ClientFrame {
+        ClientFrame::Fetch { session_id: self.session, rev: Rev(rev) }
+    }
+}
+
+fn arrived(changes: &[Change]) -> usize {
+    changes.iter().filter(|change| matches!(change, Change::Arrived(..))).count()
+}
+
+#[test]
+fn a_row_keeps_its_name_from_pending_to_sent() {
+    let mut desk = Desk::new();
+    let (id, step) = desk.write("hello");
+    assert!(matches!(&step.send[..], [ClientFrame::Message(sent)] if sent.message_id == id));
+    assert_eq!(desk.sync.rows(desk.session)[0].state, RowState::Pending);
+    let ack = ServerFrame::Ack { message_id: id, seq: Seq(1), rev: Rev(1), time_stamp: TimeStamp(5) };
+    let _ = desk.sync.receive(ack.clone());
+    let rows = desk.sync.rows(desk.session);
+    assert_eq!((rows.len(), rows[0].message_id, &rows[0].state), (1, id, &RowState::Sent));
+    assert_eq!(rows[0].time_stamp, TimeStamp(5), "the server's clock counts");
+    assert_eq!(desk.unread(), 0);
+    let _ = desk.sync.receive(ack);
+    assert_eq!(desk.sync.rows(desk.session), rows, "a second ack changes nothing");
+}
+
+#[test]
+fn what_is_written_before_the_first_welcome_waits_and_is_shown_after_it() {
+    let mut sync = Sync::new();
+    let session = SessionId::new();
+    let (_, step) = sync.send(session, "early".into(), TimeStamp(0));
+    assert_eq!((step.send, sync.rows(session)), (vec![], vec![]), "nobody knows yet who writes");
+    let step = sync.receive(ServerFrame::Welcome { user_id: UserId::new(), sessions: BTreeMap::new() });
+    assert_eq!((step.send.len(), sync.rows(session).len()), (1, 1));
+}
+
+#[test]
+fn a_refused_message_stays_with_its_reason_until_its_writer_decides() {
+    let mut desk = Desk::new();
+    let (id, _) = desk.write("no");
+    let refused = Refused {
+        message_id: Some(id),
+        session_id: Some(desk.session),
+        invite_id: None,
+        username: None,
+        code: Code::Invalid,
+        reason: "No.".into(),
+    };
+    let _ = desk.sync.receive(ServerFrame::Refused(refused.clone()));
+    assert!(
+        matches!(&desk.sync.rows(desk.session)[0].state, RowState::Failed(fault) if fault.reason == "No.")
+    );
+    assert_eq!(desk.sync.retry(id).send.len(), 1);
+    assert_eq!(desk.sync.discard(id).0, None, "it is under way again");
+    let _ = desk.sync.receive(ServerFrame::Refused(refused));
+    assert_eq!(desk.sync.discard(id).0.as_deref(), Some("no"), "its text is given back");
+    assert!(desk.sync.rows(desk.session).is_empty());
+}
+
+#[test]
+fn a_gap_is_asked_for_once_and_shows_nothing_before_it_is_filled() {
+    let mut desk = Desk::new();
+    let (one, two, three) = (desk.message(1, desk.bob), desk.message(2, desk.bob), desk.message(3, desk.bob));
+    assert_eq!(desk.live(two.clone()).send, [desk.fetch(0)]);
+    assert_eq!(desk.live(three.clone()).send, [], "it is on its way");
+    assert!(desk.sync.rows(desk.session).is_empty());
+    assert_eq!(desk.unread(), 3, "but it is known that there is something");
+    let step = desk.page(0, vec![one, two, three]);
+    assert_eq!((step.send, desk.sync.rows(desk.session).len()), (vec![], 3));
+}
+
+#[test]
+fn messages_of_others_arrive_once_also_when_a_page_brings_them() {
+    let mut desk = Desk::new();
+    let messages: Vec<_> = (1..=4).map(|seq| desk.message(seq, desk.bob)).collect();
+    assert_eq!(arrived(&desk.live(messages[0].clone()).changes), 1);
+    assert_eq!(arrived(&desk.live(messages[0].clone()).changes), 0, "a repeat");
+    let own = desk.message(2, desk.ada);
+    assert_eq!(arrived(&desk.live(own.clone()).changes), 0, "one's own, from another device");
+    let edited = Message { rev: Rev(3), data: "edited".into(), ..messages[0].clone() };
+    assert_eq!(arrived(&desk.live(edited).changes), 0, "an edit is no arrival");
+
+    assert_eq!(desk.reconnect(5, 4, 2), [], "the page comes unasked");
+    let missed =
+        vec![Message { rev: Rev(4), ..messages[2].clone() }, Message { rev: Rev(5), ..messages[3].clone() }];
+    assert_eq!(arrived(&desk.page(3, missed).changes), 2);
+}
+
+#[test]
+fn heads_are_answered_and_ask_again_for_what_may_have_been_forgotten() {
+    let mut desk = Desk::new();
+    let _ = desk.live(desk.message(2, desk.bob)); // asks for what is missing; the answer never comes
+    let sessions = [(desk.session, Head { epoch: desk.epoch, rev: Rev(2) })].into();
+    let step = desk.sync.receive(ServerFrame::Heads { sessions });
+    assert_eq!(step.send, [ClientFrame::Pong {}, desk.fetch(0)]);
+}
+
+#[test]
+fn a_reset_forgets_the_messages_and_asks_from_the_beginning() {
+    let mut desk = Desk::new();
+    let _ = desk.live(desk.message(1, desk.bob));
+    desk.epoch = Epoch::new();
+    assert_eq!(desk.reconnect(1, 1, 0), [], "the Reset is on its way");
+    let (session_id, epoch) = (desk.session, desk.epoch);
+    let step = desk.sync.receive(ServerFrame::Reset { session_id, epoch, rev: Rev(1) });
+    assert_eq!(step.send, [desk.fetch(0)]);
+    assert!(desk.sync.rows(desk.session).is_empty());
+    let _ = desk.page(0, vec![desk.message(1, desk.bob)]);
+    assert_eq!(desk.sync.rows(desk.session).len(), 1);
+}
+
+#[test]
+fn what_was_read_without_a_connection_is_told_on_return() {
+    let mut desk = Desk::new();
+    let (one, two) = (desk.message(1, desk.bob), desk.message(2, desk.bob));
+    let _ = (desk.live(one), desk.live(two));
+    let _ = desk.sync.disconnected();
+    assert_eq!(desk.sync.read(desk.session, Seq(2)).send, []);
+    assert_eq!(desk.unread(), 0);
+    let read = ClientFrame::Read { session_id: desk.session, seq: Seq(2) };
+    assert_eq!(desk.reconnect(2, 2, 0), [read]);
+    assert_eq!(desk.unread(), 0, "the server's older mark does not bring them back");
+}
+
+#[test]
+fn a_session_that_welcome_does_not_name_is_gone() {
+    let mut desk = Desk::new();
+    let _ = desk.sync.receive(ServerFrame::Welcome { user_id: desk.ada, sessions: BTreeMap::new() });
+    assert!(desk.sync.sessions().is_empty());
+}
+
+#[test]
+fn invitations_come_and_go_on_both_sides() {
+    let mut desk = Desk::new();
+    let (theirs, own) = (InviteId::new(), InviteId::new());
+    let mut hear = |notice| desk.sync.receive(ServerFrame::Search(notice));
+    let outcome = |status| SearchNotice::Outcome {
+        username: "Eve".into(),
+        status,
+        reason: String::new(),
+        invite_id: Some(own),
+        session_id: None,
+    };
+    let _ = hear(SearchNotice::Invited { invite_id: theirs, username: "Eve".into() });
+    let _ = hear(SearchNotice::Invited { invite_id: theirs, username: "Eve".into() });
+    let _ = hear(outcome(Outcome::Pending));
+    assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (1, 1), "told twice is there once");
+    let mut hear = |notice| desk.sync.receive(ServerFrame::Search(notice));
+    let _ = hear(SearchNotice::Closed { invite_id: theirs, status: Answer::Accepted });
+    let _ = hear(outcome(Outcome::Rejected));
+    assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (0, 0));
+
+    // What was open and is not named again after a Welcome was answered meanwhile.
+    let _ = desk
+        .sync
+        .receive(ServerFrame::Search(SearchNotice::Invited { invite_id: theirs, username: "Eve".into() }));
+    let _ = desk.reconnect(0, 0, 0);
+    assert!(desk.sync.invited().is_empty());
+}
+
+#[test]
+fn a_new_session_is_known_with_its_users_before_its_first_message() {
+    let mut desk = Desk::new();
+    let (session_id, epoch) = (SessionId::new(), Epoch::new());
+    let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
+    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, users });
+    let _ = desk.sync.receive(ServerFrame::Status { user_id: desk.bob, status: Presence::Online });
+    assert_eq!(desk.sync.sessions()[&session_id].users[&desk.bob].status, Presence::Online);
+    desk.session = session_id;
+    let step = desk.live(desk.message(1, desk.bob));
+    assert_eq!((step.send.len(), arrived(&step.changes), desk.unread()), (0, 1, 1));
+    assert_eq!(desk.sync.acquaintances(), [desk.bob].into());
+}
