@@ -80,6 +80,33 @@ pub struct LoadedMessage {
     pub deleted_at: Option<TimeStamp>,
 }
 
+/// The query of `GET /api/history`. Read from a map for the same reason as [`Credentials`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", try_from = "BTreeMap<String, String>")]
+pub struct HistoryPart {
+    /// Of which session.
+    #[serde(rename = "SessionID")]
+    pub session_id: SessionId,
+    /// Messages before this place; the newest when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Seq>,
+}
+
+impl TryFrom<BTreeMap<String, String>> for HistoryPart {
+    type Error = String;
+
+    fn try_from(mut fields: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        let session_id = fields.remove("SessionID").ok_or("missing field `SessionID`")?;
+        let session_id = session_id.parse().map_err(|error| format!("`SessionID`: {error}"))?;
+        let before = fields.remove("Before").map(|before| before.parse().map(Seq));
+        let before = before.transpose().map_err(|error| format!("`Before`: {error}"))?;
+        match fields.keys().next() {
+            Some(name) => Err(format!("unknown field `{name}`, expected `SessionID` and `Before`")),
+            None => Ok(Self { session_id, before }),
+        }
+    }
+}
+
 /// The answer of `GET /api/history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epoch, InviteId, MessageId, Rev, SearchNotice, Seq, SessionHead, SessionId, TimeStamp, UserId};
+use crate::{InviteId, MessageId, Rev, SearchNotice, Seq, SessionHead, SessionId, TimeStamp, UserId};
 
 /// Whether a user has a living connection (the seed's `Status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,13 +99,4 @@ pub struct SnapshotSession {
     pub messages: Vec<Message>,
     /// Whether there are older ones.
     pub more: bool,
-}
-
-/// The epoch and number a client stands at when it holds nothing yet.
-impl SnapshotSession {
-    /// Shorthand for the session's epoch.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.head.epoch
-    }
 }

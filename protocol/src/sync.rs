@@ -49,6 +49,9 @@ impl Conversation {
     }
 }
 
+/// Most sessions that a `Hello` names.
+const MAX_NAMED: usize = 256;
+
 /// Everything a client knows.
 #[derive(Debug, Clone, Default)]
 pub struct Sync {
@@ -163,7 +166,9 @@ impl Sync {
     /// The socket is open: gives the `Hello` to send.
     pub fn connected(&mut self) -> ClientFrame {
         let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
-        self.hello = self.sessions.iter().map(|(id, session)| (*id, position(session))).collect();
+        // The newest: what is not named is asked for after the welcome, and a frame has its limit.
+        let newest = self.sessions.iter().rev().take(MAX_NAMED);
+        self.hello = newest.map(|(id, session)| (*id, position(session))).collect();
         ClientFrame::Hello { sessions: self.hello.clone() }
     }
 
