@@ -3,8 +3,8 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, Json};
-use protocol::api::{Credentials, Loaded, Registered};
-use protocol::{Me, Seq, SessionId};
+use protocol::Me;
+use protocol::api::{Credentials, HistoryPart, Loaded, Registered};
 
 use crate::error::ApiError;
 
@@ -69,14 +69,11 @@ pub async fn load() -> Result<Loaded, ApiError> {
 /// 401; 404 when the session is not one's own.
 #[server(endpoint = "history", input = GetUrl)]
 pub async fn history(
-    /// Which session.
-    #[server(rename = "SessionID")]
-    session_id: SessionId,
-    /// Before this place; without it, the newest.
-    #[server(rename = "Before")]
-    before: Option<Seq>,
+    /// Of which session, and before which place.
+    #[server(flatten)]
+    part: HistoryPart,
 ) -> Result<protocol::api::History, ApiError> {
     let chat = expect_context::<chat::Chat>();
     let actor = Visitor::asking()?.actor(&chat).await?;
-    Ok(chat.history(&actor, session_id, before).await?)
+    Ok(chat.history(&actor, part.session_id, part.before).await?)
 }

@@ -47,12 +47,6 @@ impl From<Fault> for ApiError {
 #[cfg(feature = "ssr")]
 impl From<chat::Error> for ApiError {
     fn from(error: chat::Error) -> Self {
-        if let chat::Error::Throttled(after) = &error
-            && let Some(response) = leptos::prelude::use_context::<leptos_axum::ResponseOptions>()
-        {
-            let seconds = after.as_secs() + 1;
-            response.insert_header(http::header::RETRY_AFTER, http::HeaderValue::from(seconds));
-        }
         error.into_fault().into()
     }
 }

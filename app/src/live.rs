@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use protocol::api::HistoryPart;
 use protocol::{
     ClientFrame, InviteId, Invited, Me, MessageId, Pending, PendingState, SessionId, Snapshot, Step, Sync,
 };
@@ -248,7 +249,7 @@ impl Live {
         let before = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
         let Some(before) = before else { return };
         spawn_local(async move {
-            match api::history(thread.id, Some(before)).await {
+            match api::history(HistoryPart { session_id: thread.id, before: Some(before) }).await {
                 Ok(page) => {
                     thread.older.try_set(Older::None);
                     self.act(|sync| ((), sync.prepend(thread.id, page.messages, page.more)));

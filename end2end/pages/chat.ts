@@ -10,9 +10,9 @@ export class Chat {
 
   // What is where.
 
-  /** The list of conversations. */
+  /** The list of conversations. A phone hides it behind the conversation. */
   get list(): Locator {
-    return this.page.getByRole('navigation', { name: 'Conversations' });
+    return this.page.getByRole('navigation', { name: 'Conversations', includeHidden: true });
   }
 
   /** The line of one conversation in the list, by the other person's name. */

@@ -57,11 +57,13 @@ test('older messages load on scrolling up, and what is being read stays where it
       first = now;
       const before = anchor;
       document.body.dataset.prepends = String(Number(document.body.dataset.prepends) + 1);
-      // Measured when the browser is about to paint what the reader will see.
-      requestAnimationFrame(() => {
-        const moved = before.row.isConnected ? Math.abs(before.row.getBoundingClientRect().top - before.top) : 999;
-        document.body.dataset.jump = String(Math.max(Number(document.body.dataset.jump), moved));
-      });
+      // Measured once painted: a frame calls for animation first, lays out, then tells observers of sizes, then paints.
+      requestAnimationFrame(() =>
+        requestAnimationFrame(() => {
+          const moved = before.row.isConnected ? Math.abs(before.row.getBoundingClientRect().top - before.top) : 999;
+          document.body.dataset.jump = String(Math.max(Number(document.body.dataset.jump), moved));
+        }),
+      );
     }).observe(list, { childList: true });
   });
 

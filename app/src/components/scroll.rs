@@ -179,7 +179,8 @@ fn below(view: &Element, element: &Element) -> f64 {
     element.get_bounding_client_rect().top() - view.get_bounding_client_rect().top()
 }
 
-/// Rows stand in order, so the first one in view is found by halves.
+/// Rows stand in order, so the first one in view is found by halves. Days and marks come and go above older rows, so
+/// only a message can be held on to.
 fn first_in_view(view: &Element, list: &Element) -> Option<Element> {
     let rows = list.children();
     let edge = view.get_bounding_client_rect().top();
@@ -192,5 +193,9 @@ fn first_in_view(view: &Element, list: &Element) -> Option<Element> {
             from = middle + 1;
         }
     }
-    rows.item(from)
+    let mut row = rows.item(from);
+    while let Some(other) = row.take_if(|row| !row.has_attribute("data-mid")) {
+        row = other.next_element_sibling();
+    }
+    row
 }

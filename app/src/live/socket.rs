@@ -15,6 +15,7 @@ use gloo_timers::callback::Timeout;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use protocol::api::HistoryPart;
 use protocol::{ClientFrame, Code, ServerFrame, SessionId, close};
 
 use super::{Live, api, clock};
@@ -208,13 +209,18 @@ fn address() -> String {
 /// Asks for something that only somebody signed in gets.
 async fn is_signed_out(live: Live) -> bool {
     let some = live.sessions.with_untracked(|sessions| sessions.first().copied());
-    let answer = api::history(some.unwrap_or_else(SessionId::new), None).await;
+    let session_id = some.unwrap_or_else(SessionId::new);
+    let answer = api::history(HistoryPart { session_id, before: None }).await;
     answer.is_err_and(|error| error.0.error == Code::Unauthenticated)
 }
 
-/// What was written stays in this browser, and goes out after signing in.
+/// Lets the server decide where to go on: it leads strangers to `/login`, and somebody who has signed in anew back to
+/// where they are. What was written stays in this browser, and goes out then.
 fn sign_in_again(live: Live) {
-    if live.inner.try_with_value(|inner| inner.leaving) != Some(true) {
-        let _ = window().location().assign("/login");
+    if live.inner.try_with_value(|inner| inner.leaving) == Some(true) {
+        return;
     }
+    let location = window().location();
+    let is_open = location.pathname().is_ok_and(|path| path.starts_with("/chat/"));
+    let _ = if is_open { location.reload() } else { location.assign("/login") };
 }
