@@ -26,6 +26,8 @@ const SILENCE_MS: i64 = 35_000;
 const WELCOME_MS: i64 = 10_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
 const STALE_MS: i64 = 20_000;
+/// Whoever signs in anew in another tab ends this login first, and has the new cookie a moment later.
+const NEW_LOGIN_MS: u32 = 500;
 /// A connection that lasts this long was a good one.
 const GOOD_MS: i64 = 5_000;
 /// A loss shorter than this is nobody's concern.
@@ -99,14 +101,14 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
         live.act(|sync| ((), sync.disconnected()));
         live.search_lost();
         let wait = match end {
-            End::Revoked => return sign_in_again(live),
+            End::Revoked => return sign_in_again(live).await,
             End::Stale => 0,
             End::Drained(after) => after,
             End::Lost => backoff(course.failures),
         };
         course.failures += 1;
         if course.failures == 3 && is_signed_out(live).await {
-            return sign_in_again(live); // a refused upgrade looks like any other failure
+            return sign_in_again(live).await; // a refused upgrade looks like any other failure
         }
         pause(wait, &mut commands).await;
     }
@@ -216,7 +218,8 @@ async fn is_signed_out(live: Live) -> bool {
 
 /// Lets the server decide where to go on: it leads strangers to `/login`, and somebody who has signed in anew back to
 /// where they are. What was written stays in this browser, and goes out then.
-fn sign_in_again(live: Live) {
+async fn sign_in_again(live: Live) {
+    TimeoutFuture::new(NEW_LOGIN_MS).await;
     if live.inner.try_with_value(|inner| inner.leaving) == Some(true) {
         return;
     }
