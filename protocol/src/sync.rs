@@ -7,7 +7,7 @@
 mod change;
 mod row;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
 use crate::{
@@ -250,7 +250,14 @@ impl Sync {
     pub fn prepend(&mut self, session_id: SessionId, messages: Vec<Message>, more: bool) -> Step {
         let mut step = Step::default();
         if let Some(session) = self.sessions.get_mut(&session_id) {
-            session.timeline.prepend(messages, more);
+            let stored: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
+            if session.timeline.prepend(messages, more) {
+                // After the server's history was replaced, and before that is known here, one of them may be one's
+                // own and waiting.
+                for id in stored {
+                    self.outbox.settle(id);
+                }
+            }
             step.changes.push(Change::Rows(session_id));
         }
         step
@@ -430,7 +437,6 @@ impl Sync {
     fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
         let timeline = &mut self.sessions.entry(session_id).or_default().timeline;
         timeline.observe(head);
-        // Heads also come after the server forgot what a slow reader had not taken, pages included.
         timeline.answers_lost();
         self.fetch(session_id, step);
     }
@@ -508,15 +514,5 @@ impl Sync {
         if self.ready {
             step.send.extend(self.outbox.take_ready());
         }
-    }
-
-    /// Every user one shares a session with.
-    #[must_use]
-    pub fn acquaintances(&self) -> BTreeSet<UserId> {
-        self.sessions
-            .values()
-            .flat_map(|session| session.users.keys().copied())
-            .filter(|id| Some(*id) != self.me)
-            .collect()
     }
 }

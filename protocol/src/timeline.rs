@@ -146,18 +146,20 @@ impl Timeline {
     }
 
     /// Adds older messages, as the history endpoint gives them. `more` says whether there are still older ones.
-    /// Ignores what does not join on to what is held: an answer from before a reset, or one that came twice.
-    pub fn prepend(&mut self, messages: Vec<Message>, more: bool) {
+    /// Ignores what does not join on to what is held, and returns false then: an answer from before a reset, or
+    /// one that came twice.
+    pub fn prepend(&mut self, messages: Vec<Message>, more: bool) -> bool {
         let joins = messages.last().is_none_or(|newest| newest.seq >= Seq(self.floor.0 - 1));
         let is_older = messages.first().is_none_or(|oldest| oldest.seq < self.floor);
         if !(self.more && joins && is_older) {
-            return;
+            return false;
         }
         self.more = more;
         self.floor = messages.first().filter(|_| more).map_or(Seq(0), |oldest| oldest.seq);
         for message in messages {
             self.insert(message);
         }
+        true
     }
 
     /// The change after which to ask for a page, when one is missing and none is on its way. Asking is noted.

@@ -245,5 +245,4 @@ fn a_new_session_is_known_with_its_users_before_its_first_message() {
     desk.session = session_id;
     let step = desk.live(desk.message(1, desk.bob));
     assert_eq!((step.send.len(), arrived(&step.changes), desk.unread()), (0, 1, 1));
-    assert_eq!(desk.sync.acquaintances(), [desk.bob].into());
 }
