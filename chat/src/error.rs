@@ -1,7 +1,6 @@
 //! What can go wrong: rich inside, few outside.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use protocol::{Code, Fault};
 
@@ -14,9 +13,6 @@ pub enum Error {
     /// The person who asked can mend it; the fault says how.
     #[error("refused: {0}")]
     Refused(#[from] Fault),
-    /// Too much at once.
-    #[error("throttled for {0:?}")]
-    Throttled(Duration),
     /// Nothing is wrong with the request; the server cannot take it just now.
     #[error("unavailable: {0}")]
     Unavailable(&'static str),
@@ -34,7 +30,6 @@ impl Error {
     pub fn into_fault(self) -> Fault {
         match self {
             Error::Refused(fault) => fault,
-            Error::Throttled(_) => Fault::of(Code::TooMany),
             Error::Unavailable(why) => {
                 tracing::warn!(why, "not available");
                 Fault::of(Code::Unavailable)

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{Head, Rev, ServerFrame, SessionId, UserId, close};
+use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 
 pub(crate) use outbox::Outbox;
 pub use outbox::Outgoing;
@@ -40,6 +40,8 @@ struct State {
     conns: HashMap<ConnId, Conn>,
     users: HashMap<UserId, HashSet<ConnId>>,
     topics: HashMap<SessionId, Topic>,
+    /// The server stops: whoever comes now is sent away.
+    draining: bool,
 }
 
 struct Conn {
@@ -51,7 +53,8 @@ struct Conn {
 
 struct Topic {
     head: Head,
-    listeners: HashSet<ConnId>,
+    /// Each with the place up to which messages are not for its user to see.
+    listeners: HashMap<ConnId, Seq>,
 }
 
 impl Hub {
@@ -60,6 +63,9 @@ impl Hub {
         let id = ConnId(self.0.last_id.fetch_add(1, Ordering::Relaxed));
         let outbox = Outbox::default();
         let mut state = self.lock();
+        if state.draining {
+            outbox.close(close::RESTART, "The server restarts.");
+        }
         state.conns.insert(id, Conn { user, login, sessions: HashSet::new(), outbox: outbox.clone() });
         state.users.entry(user).or_default().insert(id);
         (id, outbox)
@@ -80,17 +86,17 @@ impl Hub {
         }
     }
 
-    /// From now on the socket gets what is published in this session.
-    pub(crate) fn follow(&self, id: ConnId, session: SessionId, head: Head) {
-        self.lock().follow(id, session, head);
+    /// From now on the socket gets what is published in this session about messages after `joined`.
+    pub(crate) fn follow(&self, id: ConnId, session: SessionId, head: Head, joined: Seq) {
+        self.lock().follow(id, session, head, joined);
     }
 
-    /// From now on every socket of the user gets what is published in this session.
-    pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head) {
+    /// The same for every socket of a user.
+    pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head, joined: Seq) {
         let mut state = self.lock();
         let own: Vec<ConnId> = state.users.get(&user).into_iter().flatten().copied().collect();
         for id in own {
-            state.follow(id, session, head);
+            state.follow(id, session, head, joined);
         }
     }
 
@@ -99,21 +105,35 @@ impl Hub {
         self.lock().conns.get(&id).is_some_and(|conn| conn.sessions.contains(&session))
     }
 
-    /// Sends to everybody who follows the session, except one socket. `rev` is the change it tells of, if any.
-    pub(crate) fn publish(
+    /// Sends to everybody who follows the session.
+    pub(crate) fn publish(&self, session: SessionId, frame: &Bytes) {
+        let state = self.lock();
+        let listeners = state.topics.get(&session).into_iter().flat_map(|topic| topic.listeners.keys());
+        for conn in listeners.filter_map(|id| state.conns.get(id)) {
+            conn.outbox.push(frame.clone());
+        }
+    }
+
+    /// Sends the change `rev` of the message at `seq` to everybody who follows the session, except one socket.
+    /// Who came after that message is told only that something changed; their page of it will be empty.
+    pub(crate) fn publish_change(
         &self,
         session: SessionId,
-        rev: Option<Rev>,
+        (seq, rev): (Seq, Rev),
         frame: &Bytes,
         except: Option<ConnId>,
     ) {
         let mut state = self.lock();
         let State { conns, topics, .. } = &mut *state;
         let Some(topic) = topics.get_mut(&session) else { return };
-        topic.head.rev = topic.head.rev.max(rev.unwrap_or_default());
-        for id in topic.listeners.iter().filter(|id| Some(**id) != except) {
-            if let Some(conn) = conns.get(id) {
+        topic.head.rev = topic.head.rev.max(rev);
+        for (id, joined) in topic.listeners.iter().filter(|(id, _)| Some(**id) != except) {
+            let Some(conn) = conns.get(id) else { continue };
+            if seq > *joined {
                 conn.outbox.push(frame.clone());
+            } else {
+                let heads = ServerFrame::Heads { sessions: [(session, topic.head)].into() };
+                conn.outbox.push(heads.encode().into());
             }
         }
     }
@@ -121,7 +141,7 @@ impl Hub {
     /// Sends to everybody who follows the session, except one user.
     pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: UserId) {
         let state = self.lock();
-        let listeners = state.topics.get(&session).into_iter().flat_map(|topic| &topic.listeners);
+        let listeners = state.topics.get(&session).into_iter().flat_map(|topic| topic.listeners.keys());
         for conn in listeners.filter_map(|id| state.conns.get(id)).filter(|conn| conn.user != except) {
             conn.outbox.push(frame.clone());
         }
@@ -129,7 +149,8 @@ impl Hub {
 
     /// Tells every socket to come back, each at another moment of the window, and ends it.
     pub(crate) fn drain(&self, window: Duration) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.draining = true;
         let count = u32::try_from(state.conns.len()).unwrap_or(u32::MAX).max(1);
         for (nth, conn) in (0..count).zip(state.conns.values()) {
             let after = DRAIN_LEAST + window * nth / count;
@@ -188,12 +209,12 @@ impl Hub {
 }
 
 impl State {
-    fn follow(&mut self, id: ConnId, session: SessionId, head: Head) {
+    fn follow(&mut self, id: ConnId, session: SessionId, head: Head, joined: Seq) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.sessions.insert(session);
-        let topic = self.topics.entry(session).or_insert_with(|| Topic { head, listeners: HashSet::new() });
+        let topic = self.topics.entry(session).or_insert_with(|| Topic { head, listeners: HashMap::new() });
         topic.head.rev = topic.head.rev.max(head.rev);
-        topic.listeners.insert(id);
+        topic.listeners.insert(id, joined);
     }
 
     fn unfollow(&mut self, session: SessionId, id: ConnId) {

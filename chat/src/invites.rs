@@ -37,6 +37,8 @@ impl Chat {
         };
         Ok(match self.0.store.ask(new).await? {
             AskResult::Pending | AskResult::Accepted => None,
+            // Theirs to take back, so without its name.
+            AskResult::AskedByOther => answer(Outcome::Pending, &found.username, asked.session_id),
             AskResult::Offline => answer(Outcome::Offline, &found.username, None),
             AskResult::AlreadyConnected(session) => {
                 answer(Outcome::AlreadyConnected, &found.username, Some(session))

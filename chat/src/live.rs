@@ -5,14 +5,14 @@
 //! messages of others in the order in which they were stored.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use protocol::{Head, Presence, ServerFrame, SessionId, UserId, close};
+use protocol::{Head, Presence, Seq, ServerFrame, SessionId, UserId, close};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
@@ -23,6 +23,9 @@ use crate::{Actor, Chat, LoginId, Options};
 
 /// How often sockets are checked against their logins: a login may also be ended from the command line.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Signs of writing from one socket in one session are passed on at most this often.
+const TYPING_EVERY: Duration = Duration::from_secs(1);
 
 /// Given back when a message that was handed in has been dealt with.
 pub type Ticket = Box<dyn Any + Send + Sync>;
@@ -126,23 +129,23 @@ impl Shared {
         match event {
             Event::Changed { live, origin } => {
                 let (session, message) = (live.session_id, &live.message);
-                let (rev, ack) = (message.rev, ServerFrame::ack(message));
-                self.hub.publish(session, Some(rev), &encode(&ServerFrame::Message(live)), origin);
+                let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
+                self.hub.publish_change(session, change, &encode(&ServerFrame::Message(live)), origin);
                 if let Some(origin) = origin {
                     self.hub.send(origin, encode(&ack));
                 }
             }
-            Event::Opened { session_id, epoch, rev, users, joined } => {
+            Event::Opened { session_id, head, last_seq, users, joined } => {
                 for user in joined {
-                    self.hub.follow_all(user, session_id, Head { epoch, rev });
+                    self.hub.follow_all(user, session_id, head, last_seq);
                 }
                 let here: Vec<UserId> = users.keys().copied().collect();
-                let opened = ServerFrame::Session { session_id, epoch, users };
-                self.hub.publish(session_id, None, &encode(&opened), None);
+                let opened = ServerFrame::Session { session_id, epoch: head.epoch, users };
+                self.hub.publish(session_id, &encode(&opened));
                 for user_id in here {
                     let status = self.leases().of(user_id);
                     let frame = encode(&ServerFrame::Status { user_id, status });
-                    self.hub.publish(session_id, None, &frame, None);
+                    self.hub.publish(session_id, &frame);
                 }
             }
             Event::ToUser { user_id, frame, except } => {
@@ -231,6 +234,8 @@ pub struct Connection {
     id: ConnId,
     actor: Actor,
     outbox: Outbox,
+    /// When this user was last said to be writing, by session.
+    typed: Mutex<HashMap<SessionId, Instant>>,
     shared: Arc<Shared>,
 }
 
@@ -252,6 +257,12 @@ impl Connection {
         self.outbox.take().await
     }
 
+    /// How it is to end, once that is decided: nothing more is to be taken from it.
+    #[must_use]
+    pub fn ending(&self) -> Option<(u16, &'static str)> {
+        self.outbox.closed()
+    }
+
     /// What waits to be written at this moment, for a socket that is about to end.
     #[must_use]
     pub fn left(&self) -> Vec<Outgoing> {
@@ -269,18 +280,21 @@ impl Connection {
         self.outbox.push(encode(frame));
     }
 
-    /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs.
+    /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs, and when it
+    /// was said just now.
     pub fn typing(&self, session_id: SessionId) {
-        if self.shared.hub.follows(self.id, session_id) {
+        let now = Instant::now();
+        let mut typed = self.typed.lock().expect("nothing panics under this lock");
+        let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
+        if is_due && self.shared.hub.follows(self.id, session_id) {
+            typed.insert(session_id, now);
             let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
             self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
         }
     }
 
-    pub(crate) fn follow(&self, heads: impl IntoIterator<Item = (SessionId, Head)>) {
-        for (session, head) in heads {
-            self.shared.hub.follow(self.id, session, head);
-        }
+    pub(crate) fn follow(&self, session: SessionId, head: Head, joined: Seq) {
+        self.shared.hub.follow(self.id, session, head, joined);
     }
 }
 
@@ -302,7 +316,7 @@ impl Chat {
         let (id, outbox) = shared.hub.connect(actor.user_id(), actor.login());
         let came = shared.leases().connected(actor.user_id(), Instant::now());
         shared.came_or_stayed(actor.user_id(), came);
-        Connection { id, actor, outbox, shared }
+        Connection { id, actor, outbox, typed: Mutex::default(), shared }
     }
 
     /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not

@@ -11,8 +11,11 @@ use crate::{Actor, Chat, Connection, Error, Result};
 const PAGE_ROWS: i64 = 100;
 const HISTORY_ROWS: i64 = 50;
 
-/// Most bytes of text in a `Page`: escaped, and with its fields, it stays below the frame limit.
-const PAGE_BYTES: usize = 24 * 1024;
+/// Most bytes in a `Page`, so that it stays below [`protocol::MAX_FRAME_BYTES`].
+const PAGE_BYTES: usize = 60 * 1024;
+
+/// What a message takes in a page beside its text: names, identifiers, numbers.
+const ROW_BYTES: usize = 400;
 
 impl Chat {
     /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a
@@ -62,6 +65,7 @@ impl Chat {
     /// The database failed.
     pub async fn read(&self, conn: &Connection, session_id: SessionId, seq: Seq) -> Result<()> {
         let user = conn.actor().user_id();
+        self.0.live.pace(user).await;
         if let Some(seq) = self.0.store.mark_read(user, session_id, seq).await? {
             let frame = ServerFrame::Read { session_id, seq }.encode().into();
             self.0.live.hub().send_to_user(user, &frame, Some(conn.id()));
@@ -98,7 +102,7 @@ fn page(session_id: SessionId, from: Rev, changes: Changes) -> ServerFrame {
     let found = messages.len();
     let mut bytes = 0;
     let fits = messages.iter().take(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX)).take_while(|message| {
-        bytes += message.data.len();
+        bytes += ROW_BYTES + 2 * message.data.len(); // escaped, a byte becomes two at most
         bytes <= PAGE_BYTES
     });
     let fits = fits.count().max(1);

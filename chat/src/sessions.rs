@@ -81,8 +81,13 @@ impl Chat {
         positions: BTreeMap<SessionId, Position>,
     ) -> Result<Vec<Bytes>> {
         let (actor, user) = (conn.actor(), conn.actor().user_id());
-        let head = |row: &SessionRow| (row.session_id, Head { epoch: row.epoch, rev: row.rev });
-        conn.follow(self.0.store.sessions_of(user).await?.iter().map(head));
+        if self.actor(actor.login()).await?.is_none() {
+            self.0.live.revoke(actor.login()); // signed out while the socket was being opened
+            return Ok(Vec::new());
+        }
+        for row in self.0.store.sessions_of(user).await? {
+            conn.follow(row.session_id, Head { epoch: row.epoch, rev: row.rev }, row.joined_seq);
+        }
         // Read again: what was committed before the socket followed shows here, what comes later is queued.
         let rows = self.0.store.sessions_of(user).await?;
         let welcome = ServerFrame::Welcome { user_id: user, sessions: self.heads(user, &rows).await? };

@@ -59,17 +59,22 @@ pub struct Serve {
     #[arg(long, env = "NATTER_LIMITS", value_enum, default_value = "on")]
     pub limits: Switch,
     /// Logins a minute from one address.
-    #[arg(long, env = "NATTER_LOGINS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().logins_per_minute)]
+    #[arg(long, env = "NATTER_LOGINS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().logins_per_minute, value_parser = at_least_one())]
     pub logins_per_minute: u32,
     /// Registrations a minute from one address.
-    #[arg(long, env = "NATTER_REGISTRATIONS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().registrations_per_minute)]
+    #[arg(long, env = "NATTER_REGISTRATIONS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().registrations_per_minute, value_parser = at_least_one())]
     pub registrations_per_minute: u32,
     /// Messages a second from one user, once a burst is used up.
-    #[arg(long, env = "NATTER_MESSAGES_PER_SECOND", value_name = "N", default_value_t = Limits::default().messages_per_second)]
+    #[arg(long, env = "NATTER_MESSAGES_PER_SECOND", value_name = "N", default_value_t = Limits::default().messages_per_second, value_parser = at_least_one())]
     pub messages_per_second: u32,
     /// Messages that one user may send at once.
-    #[arg(long, env = "NATTER_MESSAGE_BURST", value_name = "N", default_value_t = Limits::default().message_burst)]
+    #[arg(long, env = "NATTER_MESSAGE_BURST", value_name = "N", default_value_t = Limits::default().message_burst, value_parser = at_least_one())]
     pub message_burst: u32,
+}
+
+/// None at all would be no limit but a closed door.
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 /// Whether people may register themselves.

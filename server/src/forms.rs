@@ -3,8 +3,8 @@
 
 use app::login::Visitor;
 use axum::Form;
-use axum::extract::State;
 use axum::extract::rejection::FormRejection;
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use protocol::api::Credentials;
 use protocol::{Code, Fault};
@@ -49,6 +49,14 @@ pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> R
         Ok(()) => Redirect::to("/").into_response(),
         Err(error) => crate::router::refusal(error.into_fault()).into_response(),
     }
+}
+
+/// Back to the form, for a request that no handler has seen. Its body is here already, and bounded.
+pub(crate) async fn turned_back(request: Request, fault: &Fault) -> Response {
+    let path = request.uri().path().to_owned();
+    let form = Form::<Credentials>::from_request(request, &()).await;
+    let username = form.map(|Form(credentials)| credentials.username).unwrap_or_default();
+    back(&path, fault, &username).into_response()
 }
 
 /// Back to the form, which says why and keeps the name.

@@ -25,7 +25,6 @@ pub mod telemetry;
 mod ws;
 
 use std::future::Future;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -122,14 +121,13 @@ pub async fn set_password(data: &Path, name: &str) -> Result<(), Error> {
         let reason = format!("There is no Natter in the folder {}. Name it with --data.", data.display());
         return Err(Error::Refused(reason));
     }
-    if std::io::stdin().is_terminal() {
-        print!("New password for {name}: ");
-        std::io::stdout().flush()?;
-    }
-    let mut password = String::new();
-    std::io::stdin().read_line(&mut password)?;
-    let password = password.strip_suffix('\n').unwrap_or(&password);
-    let password = password.strip_suffix('\r').unwrap_or(password).to_owned();
+    let password = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("New password for {name}: "))?
+    } else {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
     let chat = Chat::open_beside(data).await?;
     let done = chat.set_password(name, password).await;
     chat.close().await;

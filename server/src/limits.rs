@@ -81,9 +81,9 @@ pub(crate) async fn hold_back(State(state): State<AppState>, request: Request, n
     let seconds = wait.as_secs() + 1;
     let reason = format!("Too many attempts. Please try again in {seconds} seconds.");
     let fault = Fault::new(Code::TooMany, reason);
-    let mut response = match path.starts_with("/api/") {
+    let mut response = match request.uri().path().starts_with("/api/") {
         true => refusal(fault).into_response(),
-        false => forms::back(path, &fault, "").into_response(),
+        false => forms::turned_back(request, &fault).await,
     };
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response

@@ -7,7 +7,10 @@ use server::cli::{Cli, Command};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse(); // a wrong setting ends here, with one sentence and exit code 2
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
     server::telemetry::start(cli.log_format);
     let done = match cli.command {
         None => server::run(cli.serve).await,
@@ -20,4 +23,18 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help goes out as it is; a wrong setting is one sentence and exit code 2.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let what: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let what = what.join(" ");
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    eprintln!("natter: {what}. `natter --help` lists every setting.");
+    ExitCode::from(2)
 }

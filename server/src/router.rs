@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use any_spawner::Executor;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -36,13 +36,12 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/logout", post(forms::logout))
         .fallback(page::page)
         .layer(layer)
-        .layer(middleware::from_fn(bound_body))
-        .layer(DefaultBodyLimit::disable()) // bounded just above
         .layer(middleware::from_fn_with_state(state.clone(), limits::hold_back))
+        .layer(middleware::from_fn(bound_body))
         .layer(middleware::from_fn_with_state(state.clone(), origin::guard))
         .layer(middleware::from_fn_with_state(state.clone(), client::find))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), headers::add))
-        .layer(CatchPanicLayer::new())
         .with_state(state)
 }
 
@@ -74,8 +73,16 @@ async fn bound_body(request: Request, next: Next) -> Response {
             let reason = format!("The server takes at most {} KiB at once.", BODY / 1024);
             refusal(Fault::new(Code::TooLarge, reason)).into_response()
         }
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        Err(_) => {
+            let fault = Fault::new(Code::Malformed, "The request did not arrive in time.");
+            (StatusCode::REQUEST_TIMEOUT, Json(fault)).into_response()
+        }
     }
+}
+
+/// A bug of ours. The panic itself is on standard error.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    refusal(Fault::of(Code::Internal)).into_response()
 }
 
 /// A refusal as every endpoint answers it.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use chat::Chat;
 use tokio_util::task::TaskTracker;
 
@@ -25,11 +24,5 @@ impl AppState {
     pub(crate) fn new(chat: Chat, config: Config, sockets: TaskTracker) -> Self {
         let doors = Arc::new(Doors::new(config.limits));
         Self { chat, config: Arc::new(config), doors, files: Files::new(), sockets }
-    }
-}
-
-impl FromRef<AppState> for Chat {
-    fn from_ref(state: &AppState) -> Self {
-        state.chat.clone()
     }
 }

@@ -30,8 +30,9 @@ use dispatch::{Dispatch, End};
 /// Buffers of one socket. The library's own are 128 KiB, taken at once.
 const BUFFER: usize = 4 * 1024;
 
-/// Most bytes that wait inside the library for one socket.
-const WRITE_BUFFER: usize = 128 * 1024;
+/// Most bytes that wait inside the library for one socket: room for one `Welcome`, which names every session. Not
+/// taken before it is needed.
+const WRITE_BUFFER: usize = 16 * 1024 * 1024;
 
 /// A socket that takes nothing for this long is given up.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
@@ -169,19 +170,21 @@ async fn write(
     sink: &mut SplitSink<WebSocket, Message>,
     outgoing: impl Iterator<Item = Outgoing>,
 ) -> Result<Option<End>, End> {
-    let writing = async {
-        let mut end = None;
-        for item in outgoing {
-            match item {
-                Outgoing::Frame(bytes) => sink.feed(Message::Text(text(bytes))).await?,
-                Outgoing::Close(code, reason) => end = Some(End { code, reason }),
-            }
+    let mut end = None;
+    for item in outgoing {
+        match item {
+            Outgoing::Frame(bytes) => in_time(sink.feed(Message::Text(text(bytes)))).await?,
+            Outgoing::Close(code, reason) => end = Some(End { code, reason }),
         }
-        sink.flush().await?;
-        Ok::<_, axum::Error>(end)
-    };
+    }
+    in_time(sink.flush()).await?;
+    Ok(end)
+}
+
+/// Each step by itself has to come to an end in time: a slow reader is one that takes nothing.
+async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
     match timeout(WRITE_PATIENCE, writing).await {
-        Ok(Ok(end)) => Ok(end),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(End::GONE),
     }
 }

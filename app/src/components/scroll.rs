@@ -1,15 +1,15 @@
 //! Keeps the reader's place: at the end, or at the row they look at, whatever grows, shrinks or arrives around it.
 //!
 //! One rule does it all. Between two scrolls by the reader the place is remembered: following the end, or the first
-//! row in view and where it stood. Whenever a size changes, a `ResizeObserver` puts that place back, before anything
-//! is painted. Rows that load above, a composer that grows, a phone's keyboard: all the same. The browser's own
+//! row in view and where it stood. Whenever rows or a size change, observers put that place back, before anything is
+//! painted. Rows that load above, a composer that grows, a phone's keyboard: all the same. The browser's own
 //! scroll anchoring is switched off, because not every browser has it and two anchors pull against each other.
 
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{Element, ResizeObserver};
+use web_sys::{Element, MutationObserver, MutationObserverInit, ResizeObserver};
 
 use crate::live::{Live, Older, Thread};
 
@@ -35,7 +35,21 @@ struct Place {
     anchor: Option<(Element, f64)>,
     /// The first place has been found.
     found: bool,
-    observer: Option<(ResizeObserver, Closure<dyn FnMut()>)>,
+    observers: Option<Observers>,
+}
+
+/// Of sizes, and of rows: as many may leave as come, and no size change.
+struct Observers {
+    sizes: ResizeObserver,
+    rows: MutationObserver,
+    _settle: Closure<dyn FnMut()>,
+}
+
+impl Drop for Observers {
+    fn drop(&mut self) {
+        self.sizes.disconnect();
+        self.rows.disconnect();
+    }
 }
 
 impl Scroll {
@@ -60,20 +74,26 @@ impl Scroll {
         on_cleanup(move || {
             focus.remove();
             visible.remove();
-            let observer = scroll.place.try_update_value(|place| place.observer.take()).flatten();
-            _ = observer.map(|(observer, _)| observer.disconnect());
+            let _ = scroll.place.try_update_value(|place| place.observers = None);
         });
         scroll
     }
 
-    /// The observer calls once at the beginning, too: that finds the first place.
+    /// The observer of sizes calls once at the beginning, too: that finds the first place.
     fn observe(self) {
-        let (Some(view), Some(content)) = (self.view.get(), self.content.get()) else { return };
+        let elements = (self.view.get(), self.content.get(), self.list.get());
+        let (Some(view), Some(content), Some(list)) = elements else { return };
         let settle = Closure::<dyn FnMut()>::new(move || self.settle());
-        let Ok(observer) = ResizeObserver::new(settle.as_ref().unchecked_ref()) else { return };
-        observer.observe(&view);
-        observer.observe(&content);
-        self.place.update_value(|place| place.observer = Some((observer, settle)));
+        let callback = settle.as_ref().unchecked_ref();
+        let (Ok(sizes), Ok(rows)) = (ResizeObserver::new(callback), MutationObserver::new(callback)) else {
+            return;
+        };
+        sizes.observe(&view);
+        sizes.observe(&content);
+        let children = MutationObserverInit::new();
+        children.set_child_list(true);
+        let _ = rows.observe_with_options(&list, &children);
+        self.place.update_value(|place| place.observers = Some(Observers { sizes, rows, _settle: settle }));
     }
 
     /// The reader scrolled, or `settle` did.

@@ -89,12 +89,27 @@ pub(super) fn start(live: Live) {
 struct Course {
     /// Connections since the last good one.
     failures: u32,
+    /// When this connection was welcomed.
+    welcomed: Option<i64>,
     /// Will say that the connection is lost, unless a welcome comes first.
     notice: Option<Timeout>,
 }
 
+impl Course {
+    fn hear(&mut self, frame: &ServerFrame, now: i64) {
+        if matches!(frame, ServerFrame::Welcome { .. }) {
+            self.welcomed = Some(now);
+            self.notice = None;
+        }
+        // A server that welcomes and closes at once is no reason to hurry.
+        if self.welcomed.is_some_and(|since| now - since > GOOD_MS) {
+            self.failures = 0;
+        }
+    }
+}
+
 async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
-    let mut course = Course { failures: 0, notice: None };
+    let mut course = Course { failures: 0, welcomed: None, notice: None };
     loop {
         course.notice.get_or_insert_with(|| Timeout::new(GRACE_MS, move || _ = live.lost.try_set(true)));
         let end = connection(live, &mut commands, &mut course).await;
@@ -127,8 +142,8 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
 
     let mut heard = clock::now().0;
     let mut deadline = heard + WELCOME_MS;
-    let mut welcomed = None;
     let mut end = End::Lost;
+    course.welcomed = None;
     loop {
         let patience = u32::try_from(deadline - clock::now().0).unwrap_or_default();
         let event = match future::select(next(&mut socket, commands), TimeoutFuture::new(patience)).await {
@@ -139,23 +154,15 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
             Event::Frame(Ok(Message::Text(text))) => {
                 heard = clock::now().0;
                 deadline = heard + SILENCE_MS;
-                match ServerFrame::decode(&text) {
-                    Ok(ServerFrame::Drain { after_ms }) => {
+                // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
+                match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
+                    ServerFrame::Drain { after_ms } => {
                         end = End::Drained(after_ms.try_into().unwrap_or_default());
                     }
-                    Ok(frame) => {
-                        if matches!(frame, ServerFrame::Welcome { .. }) {
-                            welcomed = Some(heard);
-                            course.notice = None;
-                        }
-                        // A server that welcomes and closes at once is no reason to hurry.
-                        if welcomed.is_some_and(|since| heard - since > GOOD_MS) {
-                            course.failures = 0;
-                        }
+                    frame => {
+                        course.hear(&frame, heard);
                         live.act(|sync| ((), sync.receive(frame)));
                     }
-                    // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
-                    Err(_) => {}
                 }
             }
             Event::Frame(Err(WebSocketError::ConnectionClose(event))) => {

@@ -227,7 +227,10 @@ impl Thread {
 
     /// Finds for each row its place among its neighbours.
     fn arrange(self, rows: Vec<Row>, clock: Clock) -> Vec<RowView> {
-        let unread_after = self.inner.with_value(|inner| inner.unread_after);
+        // Only where it truly begins: not above whatever row happens to be the first one drawn.
+        let begins_here =
+            |seen: &Seq| rows.first().and_then(|row| row.seq).is_some_and(|seq| seq.0 <= seen.0 + 1);
+        let unread_after = self.inner.with_value(|inner| inner.unread_after).filter(begins_here);
         let mut previous: Option<(UserId, TimeStamp, i64)> = None;
         let mut marked = false;
         rows.into_iter()

@@ -60,6 +60,11 @@ impl Outbox {
         self.0.ready.notify_one();
     }
 
+    /// How the socket ends, once that is decided.
+    pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
+        self.lock().closed
+    }
+
     /// Takes everything that waits, in order; waits until there is something. A close is always the last.
     /// May be dropped while it waits without losing anything.
     pub(crate) async fn take(&self) -> Vec<Outgoing> {

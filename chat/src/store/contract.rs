@@ -249,6 +249,11 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
     let id = invited(&db.announced().await);
     db.store.answer(cleo.id, id, Answer::Accepted).await.unwrap();
     assert_eq!(opened(&db.announced().await), (session, vec![cleo.id]));
+    let dara = db.person("Dara").await;
+    db.store.ask(invite(bob, dara, Some(session), true)).await.unwrap();
+    db.announced().await;
+    let by_other = db.store.ask(invite(ada, dara, Some(session), true)).await.unwrap();
+    assert_eq!(by_other, AskResult::AskedByOther);
     db.say(ada, session, MessageId::new(), "after").await;
 
     let texts =
@@ -323,6 +328,39 @@ async fn many_at_once_keep_their_order_and_repeats_among_them_are_stored_once() 
     assert_eq!(order, ids.into_iter().zip(1..=300).collect::<Vec<_>>());
     let history = db.store.history(bob.id, session, None, 500).await.unwrap().unwrap();
     assert_eq!(history.messages.len(), 300);
+}
+
+#[tokio::test]
+async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    // A full disk, as far as this connection of SQLite is concerned.
+    db.store
+        .writer
+        .run(|tx| {
+            Box::pin(async move {
+                let pages: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *tx.db).await?;
+                let full = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+                sqlx::query(full).execute(tx.db).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let (big, small) = ("x".repeat(16_000), MessageId::new());
+    assert!(matches!(db.say(ada, session, MessageId::new(), &big).await, Event::Failed { .. }));
+
+    db.store.post(post(ada, session, small, "behind it, on the same socket")).await.unwrap();
+    let mut elsewhere = post(bob, session, MessageId::new(), "on another socket");
+    elsewhere.conn = ConnId(8);
+    db.store.post(elsewhere).await.unwrap();
+    let stored = stored(db.announced().await.remove(0)).message;
+    assert_eq!((stored.sender, stored.seq), (bob.id, Seq(1)), "nothing overtakes what has to be sent again");
+    let mut again = post(ada, session, small, "behind it, on the same socket");
+    again.conn = ConnId(9);
+    db.store.post(again).await.unwrap();
+    assert!(matches!(db.announced().await[..], [Event::Changed { .. }]));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Epoch, LiveMessage, Rev, ServerFrame, SessionId, UserId};
+use protocol::{Head, LiveMessage, Seq, ServerFrame, SessionId, UserId};
 
 use crate::hub::ConnId;
 
@@ -15,8 +15,8 @@ pub(crate) enum Event {
     /// A session began, or gained the users in `joined`.
     Opened {
         session_id: SessionId,
-        epoch: Epoch,
-        rev: Rev,
+        head: Head,
+        last_seq: Seq,
         users: BTreeMap<UserId, String>,
         joined: Vec<UserId>,
     },

@@ -26,6 +26,8 @@ pub(crate) struct NewInvite {
 pub(crate) enum AskResult {
     /// The invitation waits for an answer. Its sender's sockets were told.
     Pending,
+    /// Somebody else in the session has asked them already.
+    AskedByOther,
     /// They had asked us: the session exists now. Everybody was told.
     Accepted,
     /// They are in a session with us already.
@@ -134,6 +136,7 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
         None => open_between(tx.db, new.from, new.to).await?,
     };
     let row = match waiting {
+        Some(row) if row.from_user != new.from => return Ok(AskResult::AskedByOther),
         Some(row) => row,
         None if new.may_wait => insert(&mut tx, new.clone()).await?,
         None => return Ok(AskResult::Offline),

@@ -101,10 +101,16 @@ impl Store {
 
     /// Those of the given logins that are over.
     pub(crate) async fn ended_logins(&self, mut logins: HashSet<LoginId>) -> Result<HashSet<LoginId>> {
-        let live: Vec<Vec<u8>> = sqlx::query_scalar("select token_hash from logins where expires_at > $1")
-            .bind(clock::now())
-            .fetch_all(&self.read)
-            .await?;
+        let hex = |login: &LoginId| login.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let named: Vec<String> = logins.iter().map(hex).collect();
+        let live: Vec<Vec<u8>> = sqlx::query_scalar(
+            "select token_hash from logins
+             where token_hash in (select unhex(value) from json_each($1)) and expires_at > $2",
+        )
+        .bind(serde_json::to_string(&named).expect("a list of texts"))
+        .bind(clock::now())
+        .fetch_all(&self.read)
+        .await?;
         for hash in live {
             if let Ok(hash) = hash.try_into() {
                 logins.remove(&LoginId(hash));

@@ -62,7 +62,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
-            .foreign_keys(true);
+            .foreign_keys(true)
+            .disable_statement_logging(); // statements would stand among the sentences for people
         let mut db = options.connect().await.map_err(explain)?;
         let version: String =
             sqlx::query_scalar("select sqlite_version()").fetch_one(&mut db).await.map_err(explain)?;
@@ -82,8 +83,8 @@ impl Store {
         })?;
         migrating.close().await;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
-        let read = readers.connect_with(options.pragma("query_only", "on")).await.map_err(explain)?;
-        let (writer, events) = Writer::start(db);
+        let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
+        let (writer, events) = Writer::start(db, options);
         Ok((Self { read, writer, lock: None }, events))
     }
 }

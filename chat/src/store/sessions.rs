@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Epoch, Message, Rev, Seq, SessionId, UserId};
+use protocol::{Epoch, Head, Message, Rev, Seq, SessionId, UserId};
 use sqlx::SqliteConnection;
 
 use super::messages::MESSAGE;
@@ -153,10 +153,11 @@ async fn add_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -
 }
 
 async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -> Result<()> {
-    let (epoch, rev): (Epoch, Rev) = sqlx::query_as("select epoch, rev from sessions where session_id = $1")
-        .bind(session_id)
-        .fetch_one(&mut *tx.db)
-        .await?;
+    let (epoch, rev, last_seq) =
+        sqlx::query_as("select epoch, rev, last_seq from sessions where session_id = $1")
+            .bind(session_id)
+            .fetch_one(&mut *tx.db)
+            .await?;
     let users: Vec<(UserId, String)> = sqlx::query_as(
         "select u.user_id, u.username from session_users su join users u on u.user_id = su.user_id
          where su.session_id = $1 and su.left_at is null",
@@ -165,7 +166,7 @@ async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -
     .fetch_all(&mut *tx.db)
     .await?;
     let users: BTreeMap<_, _> = users.into_iter().collect();
-    tx.announce(Event::Opened { session_id, epoch, rev, users, joined });
+    tx.announce(Event::Opened { session_id, head: Head { epoch, rev }, last_seq, users, joined });
     Ok(())
 }
 

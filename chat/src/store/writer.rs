@@ -4,14 +4,17 @@
 //! One writer also means that no two connections of this process ever write or checkpoint at once, and that a
 //! transaction is never dropped half way: callers only wait for answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Event;
 use super::posting::{self, Post};
+use crate::hub::ConnId;
 use crate::{Error, Result};
 
 /// Most units of work in one transaction.
@@ -19,6 +22,9 @@ const BATCH: usize = 256;
 
 /// Units that may wait for the writer; beyond it callers wait to hand theirs in.
 const QUEUE: usize = 1024;
+
+/// How long to wait before opening the database again, when that failed.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// A transaction under way, and what it will announce once it is committed.
 pub(super) struct Tx<'c> {
@@ -66,7 +72,8 @@ impl<T: Send + 'static, F: Work<T>> Unit for Task<T, F> {
 
     fn finish(self: Box<Self>, committed: bool) {
         let answer = match self.answer {
-            Some(answer) if committed || answer.is_err() => answer,
+            // A refusal counts for nothing either, when what it was based on was undone.
+            Some(answer) if committed => answer,
             _ => Err(Error::Unavailable("the database does not take commits")),
         };
         let _ = self.reply.send(answer); // who asked may be gone
@@ -80,10 +87,14 @@ pub(super) struct Writer(mpsc::Sender<Job>);
 impl Writer {
     /// Starts the writer on its connection. It ends when every handle is gone, or on [`Writer::close`].
     /// Events go out in the order of the commits; when nobody takes them the writer waits.
-    pub(super) fn start(db: SqliteConnection) -> (Self, mpsc::Receiver<Vec<Event>>) {
+    /// After a failed commit it goes on with a new connection made from `options`.
+    pub(super) fn start(
+        db: SqliteConnection,
+        options: SqliteConnectOptions,
+    ) -> (Self, mpsc::Receiver<Vec<Event>>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (events, committed) = mpsc::channel(16);
-        tokio::spawn(write(db, queue, events));
+        tokio::spawn(write(db, options, queue, events));
         (Self(jobs), committed)
     }
 
@@ -112,23 +123,47 @@ impl Writer {
 
 async fn write(
     mut db: SqliteConnection,
+    options: SqliteConnectOptions,
     mut queue: mpsc::Receiver<Job>,
     committed: mpsc::Sender<Vec<Event>>,
 ) {
     let mut jobs = Vec::with_capacity(BATCH);
+    // Sockets that lost a message to a failed commit: they are being closed, and send it again when they are
+    // back. What they had queued behind it must not be stored before it.
+    let mut broken = HashSet::new();
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
-        let (mut batch, close) = Batch::new(jobs.drain(..));
+        let (mut batch, close) = Batch::new(jobs.drain(..), &broken);
         let result = batch.commit(&mut db).await;
-        if let Err(error) = &result {
-            tracing::error!(error = error as &dyn std::error::Error, "a commit failed");
+        let events = batch.finish(result.is_ok());
+        if let Err(error) = result {
+            tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+            broken.extend(events.iter().filter_map(|event| match event {
+                Event::Failed { conn } => Some(*conn),
+                _ => None,
+            }));
+            db = reconnected(&options).await;
         }
-        let _ = committed.send(batch.finish(result.is_ok())).await;
+        let _ = committed.send(events).await;
         if let Some(done) = close {
             if let Err(error) = db.close().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "closing the database");
             }
             let _ = done.send(());
             return;
+        }
+    }
+}
+
+/// A connection in place of one whose commit failed: SQLite may have left the transaction by itself, of which the
+/// old one's book-keeping knows nothing.
+async fn reconnected(options: &SqliteConnectOptions) -> SqliteConnection {
+    loop {
+        match options.connect().await {
+            Ok(db) => return db,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database cannot be opened");
+                tokio::time::sleep(RECONNECT).await;
+            }
         }
     }
 }
@@ -147,12 +182,14 @@ struct Batch {
 
 impl Batch {
     /// Sorts what has queued. Returns also whom to tell when the writer is to end after it; what was handed in
-    /// later than that is dropped, and whoever waits for it learns that the database is closed.
-    fn new(jobs: impl Iterator<Item = Job>) -> (Self, Option<oneshot::Sender<()>>) {
+    /// later than that is dropped, and whoever waits for it learns that the database is closed. So are messages
+    /// of `broken` sockets.
+    fn new(jobs: impl Iterator<Item = Job>, broken: &HashSet<ConnId>) -> (Self, Option<oneshot::Sender<()>>) {
         let mut steps: Vec<Step> = Vec::new();
         let mut close = None;
         for job in jobs {
             match (job, steps.last_mut()) {
+                (Job::Post(post), _) if broken.contains(&post.conn) => {}
                 (Job::Post(post), Some(Step::Posts(posts))) => posts.push(post),
                 (Job::Post(post), _) => steps.push(Step::Posts(vec![post])),
                 (Job::Unit(unit), _) => steps.push(Step::Unit(unit)),

@@ -67,6 +67,9 @@ impl Dispatch {
 
     /// Takes a frame. An error ends the socket.
     pub(super) async fn take(&mut self, frame: Message) -> Result<(), End> {
+        if let Some((code, reason)) = self.conn.ending() {
+            return Err(End { code, reason });
+        }
         match frame {
             Message::Text(text) => match ClientFrame::decode(&text) {
                 Ok(ClientFrame::Hello { .. }) => self.malformed("Hello is said once."),

@@ -347,6 +347,12 @@ async fn the_history_of_a_session_one_is_not_in_is_that_of_one_that_does_not_exi
     let server = TestServer::start().await;
     let (_ada, _bob, session) = server.pair().await;
     let mut eve = server.user("Eve").await;
+    for wrong in
+        [format!("SessionID={session}&Befor=9"), format!("SessionID={session}&Before=x"), "Before=1".into()]
+    {
+        let answer = eve.http.get(&format!("/api/history?{wrong}")).await.unwrap();
+        is_refusal(&answer, 422, Code::Malformed);
+    }
     let foreign = eve.http.get(&format!("/api/history?SessionID={session}&Before=9")).await.unwrap();
     let missing = eve.http.get(&format!("/api/history?SessionID={}&Before=9", eve.id())).await.unwrap();
     is_refusal(&foreign, 404, Code::NotFound);

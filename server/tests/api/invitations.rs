@@ -317,7 +317,7 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
     let server = TestServer::start().await;
     let (mut ada, mut bob, session) = server.pair().await;
     let mut eve = server.online("Eve").await;
-    ada.say_and_wait(session, "before Eve").await.unwrap();
+    let before = ada.say_and_wait(session, "before Eve").await.unwrap();
 
     ada.ask(into("Eve", session)).await.unwrap();
     let (invite, from) = eve.expect("an invitation", invited).await.unwrap();
@@ -338,9 +338,21 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
         client.wait_for("both messages", heard).await.unwrap();
         assert_eq!(client.load().await.unwrap()[&session].user_ids.len(), 3);
     }
+    // A change to what was said before she came is not hers to see either, live or later.
+    ada.edit(session, before, "before Eve, a secret").await.unwrap();
+    ada.say_and_wait(session, "after the edit").await.unwrap();
+    let last = |sync: &protocol::Sync| sync.last_row(session).is_some_and(|row| row.data == "after the edit");
+    for client in [&mut bob, &mut eve] {
+        client.wait_for("the message after the edit", last).await.unwrap();
+    }
+    let secret = |frames: Vec<ServerFrame>| frames.iter().any(|frame| frame.encode().contains("secret"));
+    assert!(!secret(eve.take_frames()) && secret(bob.take_frames()));
+    assert_eq!(eve.sync().rows(session).len(), 3);
+
     eve.kill();
     eve.reconnect().await.unwrap();
     eve.say_and_wait(session, "back again").await.unwrap();
+    assert!(!secret(eve.take_frames()));
 
     ada.ask(into("Eve", session)).await.unwrap();
     let told = ada.expect("AlreadyConnected", outcome_is(Outcome::AlreadyConnected)).await.unwrap();

@@ -51,7 +51,9 @@ async fn too_many_logins_or_registrations_from_an_address_answer_429_with_retry_
     }
     let fields = [("Username", "Ada"), ("Password", "x")];
     let answer = http.post_form("/login", &fields).await.unwrap();
-    assert!(answer.header("location").unwrap().contains("Error=TooMany"), "the form is the same door");
+    let back = answer.header("location").unwrap();
+    assert!(back.contains("Error=TooMany"), "the form is the same door");
+    assert!(back.contains("Username=Ada"), "and it keeps the name");
     assert_eq!(http.get("/login").await.unwrap().status, 200, "looking is free");
 }
 
