@@ -1,5 +1,7 @@
 // What every test stands on: its own server, people in their own browsers, and the watch for errors.
 
+import { writeFile } from 'node:fs/promises';
+
 import { type Browser, type BrowserContext, type BrowserContextOptions, type Page, expect, test as base } from '@playwright/test';
 
 import { Chat } from '../pages/chat';
@@ -9,6 +11,8 @@ export { expect } from '@playwright/test';
 
 /** Good enough for everybody in these tests. */
 export const PASSWORD = 'correct horse';
+
+const PANIC = /^thread .* panicked at/m;
 
 interface Fixtures {
   /** Settings for the server beyond address and data folder. */
@@ -31,10 +35,12 @@ export const test = base.extend<Fixtures>({
   natter: async ({ settings }, use, testInfo) => {
     const natter = await Natter.start(settings);
     await use(natter);
-    if (testInfo.status !== testInfo.expectedStatus) {
-      await testInfo.attach('server log', { body: natter.log, contentType: 'text/plain' });
+    if (testInfo.status !== testInfo.expectedStatus || PANIC.test(natter.log)) {
+      await writeFile(testInfo.outputPath('server.log'), natter.log);
+      await testInfo.attach('server log', { path: testInfo.outputPath('server.log') });
     }
     await natter.dispose();
+    expect(natter.log, 'the server must not panic').not.toMatch(PANIC);
   },
 
   provokes: async ({}, use) => {
