@@ -49,25 +49,3 @@ fn every_code_is_documented_with_its_status_and_sentence() {
         assert!(document.contains(&line), "docs/PROTOCOL.md lacks: {line}");
     }
 }
-
-#[test]
-fn every_test_that_the_document_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let document = fs::read_to_string(root.join("docs/PROTOCOL.md")).unwrap();
-    let read =
-        |path: String| fs::read_to_string(root.join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut named = 0;
-    for code in document.split('`').skip(1).step_by(2) {
-        if let Some((file, name)) = code.split_once("::") {
-            let source = read(format!("server/tests/api/{file}.rs"));
-            assert!(source.contains(&format!("fn {name}(")), "there is no test {code}");
-        } else if let Some((file, title)) = code.split_once(".spec.ts: ") {
-            let source = read(format!("end2end/tests/{file}.spec.ts"));
-            assert!(source.contains(&format!("test('{title}'")), "there is no test {code}");
-        } else {
-            continue;
-        }
-        named += 1;
-    }
-    assert!(named > 20, "the table names its tests");
-}
