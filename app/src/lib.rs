@@ -18,6 +18,7 @@ pub mod login;
 mod pages;
 #[cfg(feature = "ssr")]
 mod shell;
+mod whole;
 
 use leptos::prelude::*;
 use leptos_router::components::{ParentRoute, Route, Router, Routes};

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::Logo;
 use crate::live::{Live, keep};
+use crate::whole::IntoWhole;
 
 /// Signing out is a plain form, so it works without a script.
 #[component]
@@ -37,5 +38,5 @@ pub(crate) fn Account(live: Live) -> impl IntoView {
             </form>
         </header>
     }
-    .into_any()
+    .whole()
 }

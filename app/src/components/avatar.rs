@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::PresenceDot;
 use crate::live::Thread;
+use crate::whole::IntoWhole;
 
 /// The style sheet knows this many.
 const TINTS: u8 = 8;
@@ -24,5 +25,5 @@ pub(crate) fn Avatar(thread: Thread) -> impl IntoView {
             <PresenceDot thread />
         </span>
     }
-    .into_any()
+    .whole()
 }

@@ -7,6 +7,7 @@ use protocol::text::check_message;
 use web_sys::HtmlTextAreaElement;
 
 use crate::live::{Live, Thread, keep};
+use crate::whole::IntoWhole;
 
 /// The field is the browser's own: what is typed before the page lives stays. It belongs to one session for its whole
 /// life, and every keystroke is kept.
@@ -97,7 +98,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
             <p class="script-needed">"Writing needs JavaScript."</p>
         </div>
     }
-    .into_any()
+    .whole()
 }
 
 /// Brings the draft back. Whatever was typed before the page lived comes after it; nothing is lost.

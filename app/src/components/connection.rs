@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::live::Live;
+use crate::whole::IntoWhole;
 
 /// Lies over the page and moves nothing. Present from the start, so that it is read out when it speaks.
 #[component]
@@ -23,5 +24,5 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
             }}
         </div>
     }
-    .into_any()
+    .whole()
 }

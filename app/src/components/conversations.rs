@@ -6,6 +6,7 @@ use protocol::{Row, SessionId};
 use super::Avatar;
 use crate::clock::{Clock, utc};
 use crate::live::{Live, Thread};
+use crate::whole::IntoWhole;
 
 /// No more of a message is shown than fits.
 const PREVIEW_CHARS: usize = 120;
@@ -34,7 +35,7 @@ pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl I
             }}
         </nav>
     }
-    .into_any()
+    .whole()
 }
 
 #[component]
@@ -76,7 +77,7 @@ fn Line(thread: Thread, open: Memo<Option<SessionId>>) -> impl IntoView {
             }}
         </a>
     }
-    .into_any()
+    .whole()
 }
 
 fn preview(thread: Thread, row: &Row) -> String {

@@ -10,6 +10,8 @@ use protocol::{Code, Fault};
 
 use super::Logo;
 
+use crate::whole::IntoWhole;
+
 /// A plain form that posts to `action`, and comes back to this page with what was wrong. Once hydrated it calls
 /// `submit` instead and shows the refusal in place. The fields are the browser's own: what is typed before the page
 /// lives stays.
@@ -107,5 +109,5 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
             }}
         </main>
     }
-    .into_any()
+    .whole()
 }

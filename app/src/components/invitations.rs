@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use protocol::{Answer, Invited};
 
 use crate::live::Live;
+use crate::whole::IntoWhole;
 
 /// Comes and goes without a reload. A card leaves when the server says so, not when it is clicked.
 #[component]
@@ -19,7 +20,7 @@ pub(crate) fn Invitations(live: Live) -> impl IntoView {
             {move || live.too_late.get().map(|note| view! { <p class="note">{note}</p> })}
         </div>
     }
-    .into_any()
+    .whole()
 }
 
 #[component]

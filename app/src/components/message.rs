@@ -5,6 +5,7 @@ use protocol::{MessageId, RowState};
 
 use super::{DayHeading, Moment};
 use crate::live::{Live, RowView, Thread};
+use crate::whole::IntoWhole;
 
 /// A row, and the marks above it when it is the first of its day or of what is unread.
 #[component]
@@ -39,7 +40,7 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
                 }}
             </li>
         }
-        .into_any()
+        .whole()
     })
 }
 

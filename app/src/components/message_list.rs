@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::MessageRow;
 use super::scroll::Scroll;
 use crate::live::{Live, Older, Thread};
+use crate::whole::IntoWhole;
 
 /// Draws identifiers; each row looks at its own signal. [`Scroll`] keeps the reader's place.
 #[component]
@@ -34,7 +35,7 @@ pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
             <Jump live thread />
         </div>
     }
-    .into_any()
+    .whole()
 }
 
 /// The rows by their names alone.
@@ -47,7 +48,7 @@ fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
             </For>
         </ol>
     }
-    .into_any()
+    .whole()
 }
 
 /// What stands above the oldest row: older ones on their way, or the beginning.
@@ -60,7 +61,7 @@ fn Beginning(live: Live, thread: Thread) -> impl IntoView {
                     "This is the beginning of your conversation with " <bdi>{move || thread.title()}</bdi> "."
                 </p>
             }
-            .into_any(),
+            .whole(),
             (true, Older::Failed) => view! {
                 <p class="loading failed">
                     "Earlier messages could not be loaded. "
@@ -69,10 +70,10 @@ fn Beginning(live: Live, thread: Thread) -> impl IntoView {
                     </button>
                 </p>
             }
-            .into_any(),
-            (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.into_any(),
+            .whole(),
+            (true, _) => view! { <p class="loading">"Loading earlier messages…"</p> }.whole(),
         }
-        .into_any()
+        .whole()
     }
 }
 

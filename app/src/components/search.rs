@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use protocol::Answer;
 
 use crate::live::{Finding, Live, Next};
+use crate::whole::IntoWhole;
 
 /// `Search:_______________ [Invite]`
 #[component]
@@ -52,14 +53,14 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
             <Waiting live />
         </section>
     }
-    .into_any()
+    .whole()
 }
 
 #[component]
 fn AnswerInWords(live: Live, finding: Finding) -> impl IntoView {
     let Finding { text, next, .. } = finding;
     let way = match next {
-        Next::Nothing => ().into_any(),
+        Next::Nothing => ().whole(),
         Next::Leave(name) => {
             let leave = move |_| live.ask(name.clone(), true);
             view! {
@@ -67,14 +68,14 @@ fn AnswerInWords(live: Live, finding: Finding) -> impl IntoView {
                     "Leave an invitation"
                 </button>
             }
-            .into_any()
+            .whole()
         }
         Next::Open(id) => view! {
             <a class="button small" href=format!("/chat/{id}")>
                 "Open the conversation"
             </a>
         }
-        .into_any(),
+        .whole(),
     };
     view! {
         <div class="note">
@@ -116,5 +117,5 @@ fn Waiting(live: Live) -> impl IntoView {
             </ul>
         </div>
     }
-    .into_any()
+    .whole()
 }

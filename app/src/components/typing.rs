@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::live::Thread;
+use crate::whole::IntoWhole;
 
 /// Has its place whether somebody writes or not, so that nothing moves.
 #[component]
@@ -34,5 +35,5 @@ pub(crate) fn Typing(thread: Thread) -> impl IntoView {
             }}
         </div>
     }
-    .into_any()
+    .whole()
 }

@@ -7,6 +7,7 @@ use protocol::SessionId;
 use super::NotFound;
 use crate::components::{Avatar, Composer, MessageList, PresenceInWords, Typing};
 use crate::live::{Live, Thread};
+use crate::whole::IntoWhole;
 
 /// Drawn anew for each session: a composer never changes hands, so no text can end up in another conversation.
 #[component]
@@ -26,6 +27,7 @@ pub(crate) fn Conversation() -> impl IntoView {
         </For>
         {move || known.get().is_none().then(|| view! { <NotFound /> })}
     }
+    .whole()
 }
 
 #[component]
@@ -58,4 +60,5 @@ fn Opened(live: Live, thread: Thread) -> impl IntoView {
             <Composer live thread />
         </main>
     }
+    .whole()
 }

@@ -8,13 +8,14 @@ use protocol::SessionId;
 
 use crate::components::{Account, Connection, Conversations, Invitations, Logo, Search};
 use crate::live::Live;
+use crate::whole::IntoWhole;
 
 /// The frame of `/` and of every conversation.
 #[component]
 pub(crate) fn Home() -> impl IntoView {
     match use_context::<Live>() {
-        Some(live) => view! { <Chat live /> }.into_any(),
-        None => view! { <Welcome /> }.into_any(),
+        Some(live) => view! { <Chat live /> }.whole(),
+        None => view! { <Welcome /> }.whole(),
     }
 }
 
@@ -52,7 +53,7 @@ fn Welcome() -> impl IntoView {
             </div>
         </main>
     }
-    .into_any()
+    .whole()
 }
 
 /// The list on one side and the opened conversation on the other; a phone shows one of them.
@@ -82,6 +83,7 @@ fn Chat(live: Live) -> impl IntoView {
             <Connection live />
         </div>
     }
+    .whole()
 }
 
 /// Beside the list while no conversation is open. A phone shows the list alone.
@@ -104,4 +106,5 @@ pub(crate) fn NoConversation() -> impl IntoView {
             </p>
         </main>
     }
+    .whole()
 }

@@ -1,5 +1,6 @@
 //! 404: what does not exist, or is not for this reader. The two look the same.
 
+use crate::whole::IntoWhole;
 use leptos::prelude::*;
 
 /// Also sets the status, when it is drawn on the server.
@@ -20,4 +21,5 @@ pub(crate) fn NotFound() -> impl IntoView {
             </p>
         </main>
     }
+    .whole()
 }

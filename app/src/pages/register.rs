@@ -7,6 +7,7 @@ use protocol::api::Credentials;
 
 use crate::api;
 use crate::components::CredentialsForm;
+use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
@@ -34,4 +35,5 @@ pub(crate) fn Register() -> impl IntoView {
             <p class="lead">"A name that people can find you by, and a password. Nothing else."</p>
         </CredentialsForm>
     }
+    .whole()
 }

@@ -6,6 +6,7 @@ use protocol::api::Credentials;
 
 use crate::api;
 use crate::components::CredentialsForm;
+use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
@@ -36,4 +37,5 @@ pub(crate) fn SignIn() -> impl IntoView {
             }}
         </CredentialsForm>
     }
+    .whole()
 }
