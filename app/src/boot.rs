@@ -1,7 +1,7 @@
 //! What the first picture is drawn from, on the server and in the browser alike.
 
 use leptos::server::SharedValue;
-use protocol::Snapshot;
+use protocol::{Code, SessionId, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// The state at the moment of the request. The server's middleware puts it into the request's extensions once it
@@ -10,6 +10,36 @@ use serde::{Deserialize, Serialize};
 pub struct Boot {
     /// Everything of the person who is signed in, if somebody is.
     pub snapshot: Option<Snapshot>,
+    /// Which page was asked for.
+    pub place: Place,
+}
+
+/// A page. The server decides which; between the first two the reader moves without asking it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// `/`: the welcome for strangers, the list for everybody else.
+    #[default]
+    Home,
+    /// `/chat/<SessionID>`, a session of one's own.
+    Chat(SessionId),
+    /// `/login`.
+    SignIn(Door),
+    /// `/register`.
+    Register(Door),
+    /// Anything else, and sessions of others.
+    Missing,
+}
+
+/// What the address of a door says: how it went with a form that was posted without a script.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Door {
+    /// The name to fill in.
+    pub username: String,
+    /// Why the form came back.
+    pub error: Option<Code>,
+    /// The account was made just now (`1`).
+    pub registered: Option<String>,
 }
 
 impl Boot {

@@ -16,20 +16,21 @@ mod live;
 #[cfg(feature = "ssr")]
 pub mod login;
 mod pages;
+mod route;
 #[cfg(feature = "ssr")]
 mod shell;
 mod whole;
 
 use leptos::prelude::*;
-use leptos_router::components::{ParentRoute, Route, Router, Routes};
-use leptos_router::{SsrMode, path};
 
-use boot::Boot;
+use boot::{Boot, Place};
 use clock::Clock;
 use live::Live;
-use pages::{Conversation, Home, NoConversation, NotFound, Register, SignIn};
+use pages::{Chat, NotFound, Register, SignIn, Welcome};
+use route::Open;
 #[cfg(feature = "ssr")]
 pub use shell::{Assets, shell};
+use whole::IntoWhole;
 
 /// The whole page, below `<body>`.
 #[component]
@@ -37,24 +38,23 @@ pub fn App() -> impl IntoView {
     let clock = Clock::new();
     provide_context(clock);
     // Here and not in a route: the live state outlasts every page.
-    let live = Boot::shared().snapshot.map(|snapshot| Live::new(&snapshot, clock));
+    let Boot { snapshot, place } = Boot::shared();
+    let live = snapshot.map(|snapshot| Live::new(&snapshot, clock));
     if let Some(live) = live {
         provide_context(live);
         Effect::new(move |_| live.start());
         Effect::new(move |_| document().set_title(&title(live.unread())));
     }
-    // Every page is drawn in one piece: right status, right redirect, and readable without a script.
+    let page = match (place, live) {
+        (Place::Home, None) => Welcome().whole(),
+        (Place::Home, Some(live)) => view! { <Chat live open=Open::new(None) /> }.whole(),
+        (Place::Chat(id), Some(live)) => view! { <Chat live open=Open::new(Some(id)) /> }.whole(),
+        (Place::SignIn(door), _) => view! { <SignIn door /> }.whole(),
+        (Place::Register(door), _) => view! { <Register door /> }.whole(),
+        (Place::Chat(_), None) | (Place::Missing, _) => NotFound().whole(),
+    };
     view! {
-        <Router>
-            <Routes fallback=NotFound>
-                <ParentRoute path=path!("") view=Home ssr=SsrMode::Async>
-                    <Route path=path!("") view=NoConversation ssr=SsrMode::Async />
-                    <Route path=path!("chat/:session") view=Conversation ssr=SsrMode::Async />
-                </ParentRoute>
-                <Route path=path!("login") view=SignIn ssr=SsrMode::Async />
-                <Route path=path!("register") view=Register ssr=SsrMode::Async />
-            </Routes>
-        </Router>
+        {page}
         <Announcements />
     }
 }

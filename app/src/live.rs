@@ -76,6 +76,8 @@ struct Inner {
     /// One is about to sign out.
     leaving: bool,
     /// When the others were last told that one writes.
+    /// A search made before the connection was there.
+    early_search: Option<ClientFrame>,
     typed: i64,
     /// Where one has written since.
     typing_in: Option<SessionId>,
@@ -109,6 +111,7 @@ impl Live {
                 kept: Vec::new(),
                 awaited: None,
                 leaving: false,
+                early_search: None,
                 typed: 0,
                 typing_in: None,
                 #[cfg(feature = "hydrate")]

@@ -1,4 +1,4 @@
-//! What the routes show.
+//! What the addresses show.
 
 mod conversation;
 mod home;
@@ -7,7 +7,7 @@ mod register;
 mod sign_in;
 
 pub(crate) use conversation::Conversation;
-pub(crate) use home::{Home, NoConversation};
+pub(crate) use home::{Chat, Welcome};
 pub(crate) use not_found::NotFound;
 pub(crate) use register::Register;
 pub(crate) use sign_in::SignIn;

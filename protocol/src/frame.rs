@@ -248,6 +248,7 @@ pub struct Refused {
 
 /// The body of a server's `Message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "LiveFields")]
 pub struct LiveMessage {
     /// Where.
     #[serde(rename = "SessionID")]
@@ -255,6 +256,31 @@ pub struct LiveMessage {
     /// What.
     #[serde(flatten)]
     pub message: Message,
+}
+
+/// A [`LiveMessage`] as it is read: flattened fields cost a browser several times as much code.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LiveFields {
+    #[serde(rename = "SessionID")]
+    session_id: SessionId,
+    #[serde(rename = "MessageID")]
+    message_id: MessageId,
+    data: String,
+    time_stamp: TimeStamp,
+    sender: UserId,
+    seq: Seq,
+    rev: Rev,
+    edited_at: Option<TimeStamp>,
+    deleted_at: Option<TimeStamp>,
+}
+
+impl From<LiveFields> for LiveMessage {
+    fn from(fields: LiveFields) -> Self {
+        let LiveFields { session_id, message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = fields;
+        let message = Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at };
+        Self { session_id, message }
+    }
 }
 
 /// Where a session stands.

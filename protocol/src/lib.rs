@@ -32,6 +32,16 @@ pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
 pub use sync::{Change, Conversation, Row, RowState, Step, Sync};
 pub use timeline::{Applied, Timeline};
 
+/// A map of these pairs, entered one by one. `collect` sorts them first, with several kilobytes of code for every type
+/// of pair, and it is the browser that has to load them.
+pub fn keyed<K: Ord, V>(pairs: impl Iterator<Item = (K, V)>) -> std::collections::BTreeMap<K, V> {
+    let mut map = std::collections::BTreeMap::new();
+    for (key, value) in pairs {
+        map.insert(key, value);
+    }
+    map
+}
+
 /// Most frames a client keeps sent but unacknowledged on one socket; the server reads no further beyond it.
 pub const MAX_UNACKED: usize = 32;
 

@@ -10,6 +10,7 @@ mod row;
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
+use crate::keyed;
 use crate::{
     Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
     Outbox, Outcome, Pending, PendingState, Position, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame,
@@ -87,9 +88,9 @@ impl Sync {
         Self {
             me: Some(snapshot.me.user_id),
             ready: false,
-            sessions: sessions.collect(),
-            invited: snapshot.invited.iter().map(|i| (i.invite_id, i.username.clone())).collect(),
-            asked: asked.collect(),
+            sessions: keyed(sessions),
+            invited: keyed(snapshot.invited.iter().map(|i| (i.invite_id, i.username.clone()))),
+            asked: keyed(asked),
             outbox: Outbox::default(),
             hello: BTreeMap::new(),
         }
@@ -168,7 +169,7 @@ impl Sync {
         let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
         // The newest: what is not named is asked for after the welcome, and a frame has its limit.
         let newest = self.sessions.iter().rev().take(MAX_NAMED);
-        self.hello = newest.map(|(id, session)| (*id, position(session))).collect();
+        self.hello = keyed(newest.map(|(id, session)| (*id, position(session))));
         ClientFrame::Hello { sessions: self.hello.clone() }
     }
 
@@ -451,13 +452,10 @@ impl Sync {
         let session = self.sessions.entry(session_id).or_default();
         session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
         let known = std::mem::take(&mut session.users);
-        session.users = users
-            .into_iter()
-            .map(|(id, username)| {
-                let status = known.get(&id).map(|user| user.status).unwrap_or_default();
-                (id, User { username, status })
-            })
-            .collect();
+        session.users = keyed(users.into_iter().map(|(id, username)| {
+            let status = known.get(&id).map(|user| user.status).unwrap_or_default();
+            (id, User { username, status })
+        }));
         step.changes.extend([Change::Sessions, Change::Users(session_id)]);
     }
 

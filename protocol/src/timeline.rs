@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
-use crate::{Epoch, Head, Message, Rev, Seq};
+use crate::{Epoch, Head, Message, Rev, Seq, keyed};
 
 /// What became of a live change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Timeline {
     /// `more` says whether there are older ones.
     #[must_use]
     pub fn from_newest(head: Head, messages: Vec<Message>, more: bool) -> Self {
-        let messages: BTreeMap<_, _> = messages.into_iter().map(|m| (m.seq, m)).collect();
+        let messages = keyed(messages.into_iter().map(|m| (m.seq, m)));
         let floor = if more { messages.keys().next().copied().unwrap_or_default() } else { Seq(0) };
         Self { epoch: Some(head.epoch), rev: head.rev, head: head.rev, floor, more, messages, fetching: None }
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use app::boot::Boot;
+use app::boot::{Boot, Door, Place};
 use app::login::Visitor;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -42,16 +42,24 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
         Some(actor) => Some(state.chat.snapshot(actor, open).await?),
         None => None,
     };
-    let known = match path.as_str() {
-        "/" | "/login" | "/register" => true,
-        _ => open.is_some_and(|id| snapshot.as_ref().is_some_and(|all| all.sessions.contains_key(&id))),
+    let is_theirs = |id: &SessionId| snapshot.as_ref().is_some_and(|all| all.sessions.contains_key(id));
+    let place = match (path.as_str(), open.filter(is_theirs)) {
+        ("/", _) => Place::Home,
+        ("/login", _) => Place::SignIn(door(&request)),
+        ("/register", _) => Place::Register(door(&request)),
+        (_, Some(id)) => Place::Chat(id),
+        (_, None) => Place::Missing,
     };
-    request.extensions_mut().insert(Boot { snapshot });
-    let mut response = render(state, request).await;
-    if !known && response.status() == StatusCode::OK {
-        *response.status_mut() = StatusCode::NOT_FOUND;
-    }
-    Ok(response)
+    let status = if place == Place::Missing { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    request.extensions_mut().insert(Boot { snapshot, place });
+    let response = render(state, request).await;
+    Ok(if response.status() == StatusCode::OK { (status, response).into_response() } else { response })
+}
+
+/// What `?Error=…&Username=…&Registered=…` says; nothing, when it is not ours.
+fn door(request: &Request) -> Door {
+    let query = request.uri().query().unwrap_or_default();
+    serde_urlencoded::from_str(query).unwrap_or_default()
 }
 
 async fn render(state: &AppState, request: Request) -> Response {

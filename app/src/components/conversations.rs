@@ -1,11 +1,12 @@
 //! The list of conversations, the newest first.
 
 use leptos::prelude::*;
-use protocol::{Row, SessionId};
+use protocol::Row;
 
 use super::Avatar;
 use crate::clock::{Clock, utc};
 use crate::live::{Live, Thread};
+use crate::route::Open;
 use crate::whole::IntoWhole;
 
 /// No more of a message is shown than fits.
@@ -13,7 +14,7 @@ const PREVIEW_CHARS: usize = 120;
 
 /// Each line is a link, so it opens in a new tab too, and before the page lives.
 #[component]
-pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl IntoView {
+pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
     view! {
         <nav class="conversations" aria-label="Conversations">
             <ul>
@@ -39,7 +40,7 @@ pub(crate) fn Conversations(live: Live, open: Memo<Option<SessionId>>) -> impl I
 }
 
 #[component]
-fn Line(thread: Thread, open: Memo<Option<SessionId>>) -> impl IntoView {
+fn Line(thread: Thread, open: Open) -> impl IntoView {
     let clock = expect_context::<Clock>();
     let is_open = move || open.get() == Some(thread.id);
     let unread = move || thread.unread.get();

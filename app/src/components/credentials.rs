@@ -4,12 +4,12 @@ use leptos::either::Either;
 use leptos::ev::SubmitEvent;
 use leptos::html;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 use protocol::api::Credentials;
 use protocol::{Code, Fault};
 
 use super::Logo;
 
+use crate::boot::Door;
 use crate::whole::IntoWhole;
 
 /// A plain form that posts to `action`, and comes back to this page with what was wrong. Once hydrated it calls
@@ -21,12 +21,13 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     action: &'static str,
     button: &'static str,
     submit: Action<Credentials, Result<T, Fault>>,
+    /// How it went before.
+    door: Door,
     /// The password is a new one.
     new: bool,
     children: Children,
 ) -> impl IntoView {
-    let query = use_query_map();
-    let known_name = query.read_untracked().get("Username").unwrap_or_default();
+    let Door { username: known_name, error, .. } = door;
     let is_known = !known_name.is_empty();
     let (name, password) = (NodeRef::<html::Input>::new(), NodeRef::<html::Input>::new());
     let send = move |event: SubmitEvent| {
@@ -36,14 +37,10 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
             submit.dispatch(Credentials { username: name.value(), password: password.value() });
         }
     };
-    let brought = move || {
-        let code = query.read().get("Error")?;
-        Code::ALL.iter().find(|known| known.name() == code).map(|code| code.reason().to_owned())
-    };
     let refusal = move || match &*submit.value().read() {
         Some(Err(fault)) => Some(fault.reason.clone()),
         Some(Ok(_)) => None,
-        None => brought(),
+        None => error.map(|code| code.reason().to_owned()),
     };
     Effect::new(move |_| {
         if let Some(Err(fault)) = &*submit.value().read() {

@@ -43,14 +43,21 @@ pub(crate) enum Next {
 }
 
 impl Live {
-    /// Looks for a person. The answer is a [`Finding`].
+    /// Looks for a person. The answer is a [`Finding`]. While the connection is being made the search waits for it.
     pub(crate) fn ask(self, username: String, leave: bool) {
-        if !self.inner.with_value(|inner| inner.sync.is_ready()) {
-            return self.tell("There is no connection just now. Please try again in a moment.");
-        }
         self.finding.set(None);
         self.asking.set(true);
-        self.transmit(ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave })));
+        let frame = ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave }));
+        let ready = self.inner.try_update_value(|inner| {
+            let ready = inner.sync.is_ready();
+            inner.early_search = (!ready).then(|| frame.clone());
+            ready
+        });
+        if ready == Some(true) {
+            self.transmit(frame);
+        } else {
+            self.try_now();
+        }
     }
 
     /// Answers an invitation, or takes one's own back. Without a connection the answer waits for the next one.
@@ -77,6 +84,9 @@ impl Live {
     /// The socket is in step: what was answered meanwhile goes out now.
     pub(super) fn joined(self) {
         self.lost.set_if_changed(false);
+        if let Some(search) = self.inner.try_update_value(|inner| inner.early_search.take()).flatten() {
+            self.transmit(search);
+        }
         for (invite_id, answer) in self.answering.get_untracked() {
             self.transmit_answer(invite_id, answer);
         }
@@ -87,6 +97,7 @@ impl Live {
     #[cfg(feature = "hydrate")]
     pub(super) fn search_lost(self) {
         if self.asking.get_untracked() {
+            self.inner.update_value(|inner| inner.early_search = None);
             self.tell("The connection was lost. Please search again.");
         }
     }

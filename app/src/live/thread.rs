@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use protocol::{MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId};
+use protocol::{MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId, keyed};
 
 use super::window::Window;
 use crate::clock::Clock;
@@ -277,7 +277,7 @@ impl Thread {
     pub(super) fn refresh_users(self, sync: &Sync) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
         let others = session.users.iter().filter(|(id, _)| **id != self.me);
-        self.others.set_if_changed(others.map(|(id, user)| (*id, user.clone())).collect());
+        self.others.set_if_changed(keyed(others.map(|(id, user)| (*id, user.clone()))));
     }
 
     pub(super) fn refresh_unread(self, sync: &Sync) {

@@ -1,31 +1,33 @@
 //! `/chat/<SessionID>`: one conversation.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
-use protocol::SessionId;
 
 use super::NotFound;
 use crate::components::{Avatar, Composer, MessageList, PresenceInWords, Typing};
 use crate::live::{Live, Thread};
+use crate::pages::home::{NoConversation, NoConversationProps};
+use crate::route::Open;
 use crate::whole::IntoWhole;
 
 /// Drawn anew for each session: a composer never changes hands, so no text can end up in another conversation.
 #[component]
-pub(crate) fn Conversation() -> impl IntoView {
-    let live = use_context::<Live>();
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.read().get("session").and_then(|id| id.parse::<SessionId>().ok()));
-    let known = Memo::new(move |_| Some(live?.thread(id.get()?)?.id));
+pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
+    let known = Memo::new(move |_| Some(live.thread(open.get()?)?.id));
     let opened = move || {
-        let (id, live) = known.get().zip(live)?;
-        Some((live, untrack(|| live.thread(id))?))
+        let id = known.get()?;
+        untrack(|| live.thread(id))
+    };
+    let otherwise = move || match (open.get(), known.get()) {
+        (None, _) => Some(NoConversation(NoConversationProps { live }).whole()),
+        (Some(_), None) => Some(NotFound().whole()),
+        (Some(_), Some(_)) => None,
     };
     // Keyed by the session: drawn in place, one conversation would inherit the elements of the last, and its text.
     view! {
-        <For each=opened key=|(_, thread)| thread.id let((live, thread))>
+        <For each=opened key=|thread| thread.id let(thread)>
             <Opened live thread />
         </For>
-        {move || known.get().is_none().then(|| view! { <NotFound /> })}
+        {otherwise}
     }
     .whole()
 }

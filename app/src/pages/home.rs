@@ -1,26 +1,16 @@
 //! `/`: the welcome for strangers; for everybody else the list, with a conversation beside it.
 
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::components::Outlet;
-use leptos_router::hooks::{use_location, use_navigate};
-use protocol::SessionId;
 
 use crate::components::{Account, Connection, Conversations, Invitations, Logo, Search};
 use crate::live::Live;
+use crate::pages::Conversation;
+use crate::route::Open;
 use crate::whole::IntoWhole;
 
-/// The frame of `/` and of every conversation.
+/// What strangers see.
 #[component]
-pub(crate) fn Home() -> impl IntoView {
-    match use_context::<Live>() {
-        Some(live) => view! { <Chat live /> }.whole(),
-        None => view! { <Welcome /> }.whole(),
-    }
-}
-
-#[component]
-fn Welcome() -> impl IntoView {
+pub(crate) fn Welcome() -> impl IntoView {
     view! {
         <main class="welcome">
             <div class="welcome-words">
@@ -58,28 +48,24 @@ fn Welcome() -> impl IntoView {
 
 /// The list on one side and the opened conversation on the other; a phone shows one of them.
 #[component]
-fn Chat(live: Live) -> impl IntoView {
-    let path = use_location().pathname;
-    // The route's parameters belong to the route below this one, so the path is asked.
-    let open =
-        Memo::new(move |_| path.read().strip_prefix("/chat/").and_then(|id| id.parse::<SessionId>().ok()));
-    let navigate = use_navigate();
+pub(crate) fn Chat(live: Live, open: Open) -> impl IntoView {
+    Effect::new(move |_| open.start());
     Effect::new(move |_| {
         if let Some(id) = live.summons.get() {
             live.summons.set(None);
             live.greeted.set_value(Some(id));
-            navigate(&format!("/chat/{id}"), NavigateOptions::default());
+            open.go(Some(id));
         }
     });
     view! {
-        <div class="chat" class:open=move || path.read().starts_with("/chat/")>
+        <div class="chat" class:open=move || open.get().is_some()>
             <div class="sidebar">
                 <Account live />
                 <Search live />
                 <Invitations live />
                 <Conversations live open />
             </div>
-            <Outlet />
+            <Conversation live open />
             <Connection live />
         </div>
     }
@@ -88,9 +74,8 @@ fn Chat(live: Live) -> impl IntoView {
 
 /// Beside the list while no conversation is open. A phone shows the list alone.
 #[component]
-pub(crate) fn NoConversation() -> impl IntoView {
-    let live = use_context::<Live>();
-    let any = move || live.is_some_and(|live| !live.sessions.read().is_empty());
+pub(crate) fn NoConversation(live: Live) -> impl IntoView {
+    let any = move || !live.sessions.read().is_empty();
     view! {
         <main class="nothing-open">
             <Logo />

@@ -6,10 +6,6 @@ use leptos::prelude::*;
 /// Also sets the status, when it is drawn on the server.
 #[component]
 pub(crate) fn NotFound() -> impl IntoView {
-    #[cfg(feature = "ssr")]
-    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-        response.set_status(http::StatusCode::NOT_FOUND);
-    }
     view! {
         <main class="not-found">
             <h1>"There is nothing here"</h1>

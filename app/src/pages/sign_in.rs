@@ -1,18 +1,17 @@
 //! `/login`.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 use protocol::api::Credentials;
 
 use crate::api;
+use crate::boot::Door;
 use crate::components::CredentialsForm;
 use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
-pub(crate) fn SignIn() -> impl IntoView {
-    let query = use_query_map();
-    let registered = move || query.read().get("Registered").is_some();
+pub(crate) fn SignIn(door: Door) -> impl IntoView {
+    let registered = door.registered.is_some();
     let sign_in = Action::new(|credentials: &Credentials| {
         let request = api::login(credentials.clone());
         async move { request.await.map(drop).map_err(|error| error.0) }
@@ -24,17 +23,15 @@ pub(crate) fn SignIn() -> impl IntoView {
         }
     });
     view! {
-        <CredentialsForm heading="Sign in" action="/login" button="Sign in" submit=sign_in new=false>
-            {move || {
-                registered()
-                    .then(|| {
-                        view! {
-                            <p class="note good" role="status">
-                                "Your account is ready. Sign in to begin."
-                            </p>
-                        }
-                    })
-            }}
+        <CredentialsForm heading="Sign in" action="/login" button="Sign in" submit=sign_in door new=false>
+            {registered
+                .then(|| {
+                    view! {
+                        <p class="note good" role="status">
+                            "Your account is ready. Sign in to begin."
+                        </p>
+                    }
+                })}
         </CredentialsForm>
     }
     .whole()
