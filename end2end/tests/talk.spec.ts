@@ -227,6 +227,19 @@ test('unread messages are counted until they are seen, in the list and the title
   await expect(adaToo.unread('Ben')).toBeHidden();
 });
 
+test('what arrives before one\'s eyes is read', async ({ person, again }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  const adaToo = await again('Ada');
+  for (const text of ['one', 'two', 'three']) await ben.send(text);
+  await expect(ada.row('three')).toBeInViewport();
+  await expect(ada.unread('Ben')).toBeHidden();
+  await expect(ada.page).not.toHaveTitle(/\d/);
+  await expect(adaToo.entry('Ben')).toContainText('three');
+  await expect(adaToo.unread('Ben')).toBeHidden();
+});
+
 test('the list shows the last message, newest conversation first', async ({ person }) => {
   const ada = await person('Ada');
   const ben = await person('Ben');
