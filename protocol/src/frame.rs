@@ -118,8 +118,11 @@ pub struct Position {
 }
 
 /// What the server sends. Clients ignore unknown fields and types, so that the server may learn new ones.
+///
+/// In the browser it is only ever read, and by `tagged`: see there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all_fields = "PascalCase")]
+#[serde(rename_all_fields = "PascalCase")]
+#[cfg_attr(not(target_arch = "wasm32"), serde(tag = "type"))]
 pub enum ServerFrame {
     /// The answer to `Hello`: who you are and where every session stands. The missing changes and the pending
     /// invitations follow unasked.
@@ -220,7 +223,8 @@ pub enum ServerFrame {
         after_ms: u64,
     },
     /// A type this client does not know yet.
-    #[serde(other, skip_serializing)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(other, skip_serializing))]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     Unknown,
 }
 
@@ -277,7 +281,8 @@ struct LiveFields {
 
 impl From<LiveFields> for LiveMessage {
     fn from(fields: LiveFields) -> Self {
-        let LiveFields { session_id, message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = fields;
+        let LiveFields { session_id, message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } =
+            fields;
         let message = Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at };
         Self { session_id, message }
     }
@@ -333,11 +338,15 @@ impl ServerFrame {
         Self::Ack { message_id, seq, rev, time_stamp }
     }
 
-    /// Reads a frame from the server; a type unknown here is [`ServerFrame::Unknown`].
+    /// Reads a frame from the server; a type unknown here is [`ServerFrame::Unknown`], or an error in the browser:
+    /// either way it is passed over.
     ///
     /// # Errors
     /// What is wrong with the JSON, in the parser's words.
     pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
+        #[cfg(target_arch = "wasm32")]
+        return crate::tagged::from_str(text);
+        #[cfg(not(target_arch = "wasm32"))]
         serde_json::from_str(text)
     }
 

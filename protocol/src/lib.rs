@@ -18,6 +18,8 @@ mod model;
 mod outbox;
 mod search;
 mod sync;
+#[cfg(any(target_arch = "wasm32", test))]
+mod tagged;
 pub mod text;
 mod timeline;
 
