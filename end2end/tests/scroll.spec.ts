@@ -32,7 +32,7 @@ test('older messages load on scrolling up, and what is being read stays where it
   const ada = await person('Ada');
   const ben = await person('Ben');
   const session = await connect(ada, ben);
-  await ben.flood(session, numbered(1, 230));
+  await ada.flood(session, numbered(1, 230));
   await ada.reload();
   await expect(ada.row('message 230')).toBeInViewport();
   await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
