@@ -3,13 +3,13 @@
 import { resolve } from 'node:path';
 
 import type { Chat } from './pages/chat';
-import { connect, expect, hydrated, test } from './support/test';
+import { connect, expect, test } from './support/test';
 
 const PICTURES = resolve(__dirname, '../docs/img');
 const DESK = { viewport: { width: 1120, height: 700 }, deviceScaleFactor: 2 };
 const PHONE = { viewport: { width: 390, height: 760 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
-test('pictures for the README', async ({ person, again, visitor }) => {
+test('pictures for the README', async ({ person, again }) => {
   const ada = await person('Ada', DESK);
   const ben = await person('Ben');
   const cleo = await person('Cleo');
@@ -36,11 +36,6 @@ test('pictures for the README', async ({ person, again, visitor }) => {
   await phone.page.screenshot({ path: `${PICTURES}/phone-list.png` });
   await phone.openConversation('Ben');
   await phone.page.screenshot({ path: `${PICTURES}/phone-conversation.png` });
-
-  const page = await visitor(DESK);
-  await page.goto('/');
-  await hydrated(page);
-  await page.screenshot({ path: `${PICTURES}/welcome.png` });
 });
 
 async function talk(ada: Chat, ben: Chat): Promise<void> {
