@@ -7,6 +7,7 @@
 
 use leptos::html;
 use leptos::prelude::*;
+use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Element, MutationObserver, MutationObserverInit, ResizeObserver};
@@ -24,18 +25,20 @@ pub(super) struct Scroll {
     view: NodeRef<html::Div>,
     content: NodeRef<html::Div>,
     list: NodeRef<html::Ol>,
-    place: StoredValue<Place, LocalStorage>,
+    place: StoredValue<Place>,
 }
 
+/// What only the browser's one thread may touch is wrapped each by itself: the server makes this value on one thread
+/// and drops it on another, and never holds any of it.
 #[derive(Default)]
 struct Place {
     /// The sizes at which the rest was measured.
     size: (i32, i32),
     /// The first row in view, and how far below the upper edge it stands.
-    anchor: Option<(Element, f64)>,
+    anchor: Option<SendWrapper<(Element, f64)>>,
     /// The first place has been found.
     found: bool,
-    observers: Option<Observers>,
+    observers: Option<SendWrapper<Observers>>,
 }
 
 /// Of sizes, and of rows: as many may leave as come, and no size change.
@@ -60,8 +63,7 @@ impl Scroll {
         content: NodeRef<html::Div>,
         list: NodeRef<html::Ol>,
     ) -> Self {
-        let scroll =
-            Self { live, thread, view, content, list, place: StoredValue::new_local(Place::default()) };
+        let scroll = Self { live, thread, view, content, list, place: StoredValue::default() };
         Effect::new(move |_| scroll.observe());
         // Neither need change a size, so the observer may stay silent. At the next frame the rows are in place.
         Effect::new(move |_| {
@@ -93,7 +95,8 @@ impl Scroll {
         let children = MutationObserverInit::new();
         children.set_child_list(true);
         let _ = rows.observe_with_options(&list, &children);
-        self.place.update_value(|place| place.observers = Some(Observers { sizes, rows, _settle: settle }));
+        let observers = SendWrapper::new(Observers { sizes, rows, _settle: settle });
+        self.place.update_value(|place| place.observers = Some(observers));
     }
 
     /// The reader scrolled, or `settle` did.
@@ -114,7 +117,7 @@ impl Scroll {
             self.find(&view);
         } else if self.thread.following.get_untracked() {
             view.set_scroll_top(view.scroll_height());
-        } else if let Some((row, stood)) = self.place.with_value(|place| place.anchor.clone())
+        } else if let Some((row, stood)) = self.place.with_value(|place| place.anchor.as_deref().cloned())
             && row.is_connected()
         {
             #[expect(clippy::cast_possible_truncation, reason = "pixels of a page")]
@@ -164,7 +167,7 @@ impl Scroll {
         let anchor = self.list.get_untracked().and_then(|list| first_in_view(view, &list));
         let _ = self.place.try_update_value(|place| {
             place.size = size(view);
-            place.anchor = anchor.map(|row| (row.clone(), below(view, &row)));
+            place.anchor = anchor.map(|row| SendWrapper::new((row.clone(), below(view, &row))));
         });
     }
 
