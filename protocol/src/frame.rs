@@ -217,6 +217,8 @@ pub enum ServerFrame {
         #[serde(rename = "UserID")]
         user_id: UserId,
     },
+    /// Frames for you were let go, because you read too slowly; say `Hello` again, as on a new socket.
+    Lagged,
     /// The server will close this socket; reconnect after this many milliseconds.
     Drain {
         /// Different for each socket, so that not everybody comes at once.

@@ -300,6 +300,11 @@ impl Sync {
             ServerFrame::Typing { session_id, user_id } => {
                 step.changes.push(Change::Typing(session_id, user_id));
             }
+            ServerFrame::Lagged => {
+                // A reconnect without the connection: whatever was under way may be lost, and is made good alike.
+                step = self.disconnected();
+                step.send.push(self.connected());
+            }
             ServerFrame::Drain { after_ms } => step.changes.push(Change::Drain(after_ms)),
             ServerFrame::Unknown => {}
         }

@@ -117,6 +117,7 @@ mod tests {
         let wrapped = Frame::Wrapped(Inner { a: vec![1, 2] });
         assert_eq!(from_str::<Frame>(r#"{"type":"Wrapped","a":[1,2]}"#).unwrap(), wrapped);
         assert_eq!(from_str::<Frame>(r#"{"type":"U\u006eit","a":[1,2]}"#).unwrap(), Frame::Unit);
+        assert_eq!(from_str::<Frame>(r#"{"type":"Unit"}"#).unwrap(), Frame::Unit);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use protocol::{
     Answer, Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
-    Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Sync,
+    Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Sync,
     TimeStamp, User, UserId,
 };
 
@@ -36,12 +36,16 @@ impl Desk {
     fn reconnect(&mut self, rev: i64, last_seq: i64, read_seq: i64) -> Vec<ClientFrame> {
         let _ = self.sync.disconnected();
         let _hello = self.sync.connected();
+        self.welcome(rev, last_seq, read_seq).send
+    }
+
+    fn welcome(&mut self, rev: i64, last_seq: i64, read_seq: i64) -> protocol::Step {
         let user = |name: &str| User { username: name.into(), status: Presence::Online };
         let users = [(self.ada, user("Ada")), (self.bob, user("Bob"))].into();
         let (epoch, rev) = (self.epoch, Rev(rev));
         let head = SessionHead { epoch, rev, last_seq: Seq(last_seq), read_seq: Seq(read_seq), users };
         let sessions = [(self.session, head)].into();
-        self.sync.receive(ServerFrame::Welcome { user_id: self.ada, sessions }).send
+        self.sync.receive(ServerFrame::Welcome { user_id: self.ada, sessions })
     }
 
     fn message(&self, seq: i64, sender: UserId) -> Message {
@@ -78,6 +82,15 @@ impl Desk {
     fn fetch(&self, rev: i64) -> ClientFrame {
         ClientFrame::Fetch { session_id: self.session, rev: Rev(rev) }
     }
+}
+
+/// The messages among these frames.
+fn messages(frames: &[ClientFrame]) -> Vec<MessageId> {
+    let id = |frame: &ClientFrame| match frame {
+        ClientFrame::Message(sent) => Some(sent.message_id),
+        _ => None,
+    };
+    frames.iter().filter_map(id).collect()
 }
 
 fn arrived(changes: &[Change]) -> usize {
@@ -169,6 +182,38 @@ fn heads_are_answered_and_ask_again_for_what_may_have_been_forgotten() {
     let sessions = [(desk.session, Head { epoch: desk.epoch, rev: Rev(2) })].into();
     let step = desk.sync.receive(ServerFrame::Heads { sessions });
     assert_eq!(step.send, [ClientFrame::Pong {}, desk.fetch(0)]);
+}
+
+#[test]
+fn a_client_that_lagged_begins_again_on_the_same_socket() {
+    let mut desk = Desk::new();
+    let _ = desk.live(desk.message(1, desk.bob));
+    let (id, _) = desk.write("under way");
+    let step = desk.sync.receive(ServerFrame::Lagged);
+    let position = Position { rev: Rev(1), epoch: Some(desk.epoch) };
+    assert_eq!(step.send, [ClientFrame::Hello { sessions: [(desk.session, position)].into() }]);
+    assert!(!desk.sync.is_ready());
+
+    let (late, step) = desk.write("until the welcome it waits");
+    assert_eq!(step.send, []);
+    let step = desk.welcome(3, 3, 0);
+    assert_eq!(messages(&step.send), [id, late], "what has no answer goes out again, in order");
+    let missed = vec![desk.message(2, desk.bob), desk.message(3, desk.bob)];
+    assert_eq!(arrived(&desk.page(1, missed).changes), 2);
+}
+
+#[test]
+fn an_answer_between_lagged_and_welcome_counts() {
+    let mut desk = Desk::new();
+    let (id, _) = desk.write("under way");
+    let _ = desk.sync.receive(ServerFrame::Lagged);
+    let ack = ServerFrame::Ack { message_id: id, seq: Seq(2), rev: Rev(2), time_stamp: TimeStamp(5) };
+    assert_eq!(desk.sync.receive(ack).send, [], "nothing is asked before the welcome");
+    let step = desk.welcome(2, 2, 0);
+    assert_eq!(messages(&step.send), [], "it is not sent again");
+    let missed = vec![desk.message(1, desk.bob), Message { message_id: id, ..desk.message(2, desk.ada) }];
+    let _ = desk.page(0, missed);
+    assert_eq!(desk.sync.rows(desk.session).len(), 2);
 }
 
 #[test]

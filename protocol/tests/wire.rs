@@ -252,9 +252,9 @@ fn folder() -> PathBuf {
 const CLIENT_TYPES: [&str; 9] =
     ["Hello", "Message", "Search", "Read", "Typing", "Fetch", "Edit", "Delete", "Pong"];
 
-const SERVER_TYPES: [&str; 14] = [
+const SERVER_TYPES: [&str; 15] = [
     "Welcome", "Ack", "Refused", "Message", "Page", "Heads", "Reset", "Search", "Session", "Read", "Status",
-    "Typing", "Drain", "Unknown",
+    "Typing", "Lagged", "Drain", "Unknown",
 ];
 
 /// The types named in these frames, `Unknown` among them: it has no JSON of its own.
@@ -301,6 +301,7 @@ impl TypeName for ServerFrame {
             ServerFrame::Read { .. } => "Read",
             ServerFrame::Status { .. } => "Status",
             ServerFrame::Typing { .. } => "Typing",
+            ServerFrame::Lagged => "Lagged",
             ServerFrame::Drain { .. } => "Drain",
             ServerFrame::Unknown => "Unknown",
         }

@@ -53,6 +53,10 @@ impl Log {
     }
 }
 
+fn is_published(frame: &ServerFrame) -> bool {
+    matches!(frame, ServerFrame::Message(_) | ServerFrame::Session { .. } | ServerFrame::Heads { .. })
+}
+
 /// The server.
 pub struct Server {
     pub me: UserId,
@@ -67,6 +71,7 @@ pub struct Server {
     pub zombie: VecDeque<ClientFrame>,
     /// Whether the socket that is open has said `Hello`.
     welcomed: bool,
+    /// Its reader was too slow: until it says `Hello` again, nothing is published to it.
     lagging: bool,
     made: u128,
 }
@@ -104,7 +109,7 @@ impl Server {
         let epoch = Epoch(self.fresh());
         self.logs.insert(session_id, Log::new(epoch));
         let users = self.users().into_iter().map(|(id, user)| (id, user.username)).collect();
-        self.tell(ServerFrame::Session { session_id, epoch, users });
+        self.publish(ServerFrame::Session { session_id, epoch, users });
     }
 
     pub fn nth(&self, n: usize) -> Option<SessionId> {
@@ -128,7 +133,7 @@ impl Server {
             false => (message.data, message.edited_at) = (text, Some(TimeStamp(2))),
         }
         let message = log.change(message);
-        self.tell_live(session_id, message);
+        self.publish(ServerFrame::Message(LiveMessage { session_id, message }));
     }
 
     fn store(&mut self, session_id: SessionId, message_id: MessageId, sender: UserId, data: String) {
@@ -143,32 +148,36 @@ impl Server {
             edited_at: None,
             deleted_at: None,
         });
-        self.tell_live(session_id, message);
+        self.publish(ServerFrame::Message(LiveMessage { session_id, message }));
     }
 
-    fn tell_live(&mut self, session_id: SessionId, message: Message) {
+    /// Tells what happened, if the socket can take it.
+    fn publish(&mut self, frame: ServerFrame) {
         if !self.lagging {
-            self.tell(ServerFrame::Message(LiveMessage { session_id, message }));
+            self.tell(frame);
         }
     }
 
+    /// Answers the socket.
     fn tell(&mut self, frame: ServerFrame) {
         if self.welcomed {
             self.outbox.push_back(frame);
         }
     }
 
-    /// The reader is slow: what it has not taken of messages and pages is forgotten, and so is what follows.
-    pub fn lag(&mut self) {
-        self.outbox.retain(|frame| !matches!(frame, ServerFrame::Message(_) | ServerFrame::Page { .. }));
-        self.lagging = true;
+    /// The reader is slow: what is published and not delivered is forgotten, or all that is not delivered, and the
+    /// reader is told so.
+    pub fn lag(&mut self, everything: bool) {
+        if self.welcomed && !std::mem::replace(&mut self.lagging, true) {
+            self.outbox.retain(|frame| !everything && !is_published(frame));
+            self.tell(ServerFrame::Lagged);
+        }
     }
 
-    /// The reader is back; it also happens every 15 s.
+    /// Where everything stands; every 15 s.
     pub fn heads(&mut self) {
-        self.lagging = false;
         let sessions = self.logs.iter().map(|(id, log)| (*id, log.head())).collect();
-        self.tell(ServerFrame::Heads { sessions });
+        self.publish(ServerFrame::Heads { sessions });
     }
 
     /// A page nobody asked for, or one that was delivered before.
@@ -222,7 +231,7 @@ impl Server {
     }
 
     fn hello(&mut self, named: &BTreeMap<SessionId, Position>) {
-        self.welcomed = true;
+        (self.welcomed, self.lagging) = (true, false);
         let users = self.users();
         let sessions = self.logs.iter().map(|(id, log)| {
             let Head { epoch, rev } = log.head();

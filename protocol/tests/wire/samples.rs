@@ -92,6 +92,7 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
         ("status_online", ServerFrame::Status { user_id: bob(), status: Presence::Online }),
         ("status_offline", ServerFrame::Status { user_id: bob(), status: Presence::Offline }),
         ("typing", ServerFrame::Typing { session_id, user_id: bob() }),
+        ("lagged", ServerFrame::Lagged),
         ("drain", ServerFrame::Drain { after_ms: 1500 }),
     ]
 }
