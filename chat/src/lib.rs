@@ -18,6 +18,8 @@ mod logins;
 mod messages;
 mod name;
 mod password;
+#[cfg(feature = "planted")]
+mod planted;
 mod presence;
 mod sessions;
 mod store;

@@ -42,9 +42,11 @@ impl Store {
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
-                    sqlx::query(
-                        "update logins set data = $2, expires_at = $3, last_used_at = $4 where token_hash = $1",
-                    )
+                    let save =
+                        "update logins set data = $2, expires_at = $3, last_used_at = $4 where token_hash = $1";
+                    #[cfg(feature = "planted")]
+                    let save = crate::planted::save(save);
+                    sqlx::query(save)
                     .bind(id.0.as_slice())
                     .bind(data)
                     .bind(expires_at)

@@ -64,6 +64,8 @@ impl Store {
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(true)
             .disable_statement_logging(); // statements would stand among the sentences for people
+        #[cfg(feature = "planted")]
+        let options = crate::planted::options(options);
         let mut db = options.connect().await.map_err(explain)?;
         let version: String =
             sqlx::query_scalar("select sqlite_version()").fetch_one(&mut db).await.map_err(explain)?;
@@ -82,6 +84,8 @@ impl Store {
             other => OpenError::Version(path.clone(), other.to_string()),
         })?;
         migrating.close().await;
+        #[cfg(feature = "planted")]
+        crate::planted::drop_unique_key(&mut db).await.map_err(explain)?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let (writer, events) = Writer::start(db, options);

