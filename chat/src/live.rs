@@ -57,6 +57,22 @@ impl Drop for Live {
 impl Live {
     /// Starts the tasks that carry what happens to the sockets. They end with the value.
     pub(crate) fn start(store: Store, events: mpsc::Receiver<Vec<Event>>, options: &Options) -> Self {
+        let (mut live, edges) = Self::at_rest(store, options);
+        let shared = &live.shared;
+        live.tasks = vec![
+            tokio::spawn(shared.clone().fan_out(events)).abort_handle(),
+            tokio::spawn(shared.clone().tell_edges(edges)).abort_handle(),
+            tokio::spawn(shared.clone().end_leases()).abort_handle(),
+            tokio::spawn(shared.clone().sweep()).abort_handle(),
+        ];
+        live
+    }
+
+    /// Without its tasks, so that a test may carry what happens step by step. Also gives those who come and go.
+    pub(crate) fn at_rest(
+        store: Store,
+        options: &Options,
+    ) -> (Self, mpsc::UnboundedReceiver<(UserId, Presence)>) {
         // Unbounded, but one entry is a user coming or going: no client can fill it faster than it connects.
         let (edges, edge_queue) = mpsc::unbounded_channel();
         let throttle = options.messages_per_second.and_then(NonZeroU32::new).map(|rate| {
@@ -73,13 +89,7 @@ impl Live {
             offline_after: options.offline_after,
             login_lease: options.login_lease,
         });
-        let tasks = vec![
-            tokio::spawn(shared.clone().fan_out(events)).abort_handle(),
-            tokio::spawn(shared.clone().tell_edges(edge_queue)).abort_handle(),
-            tokio::spawn(shared.clone().end_leases()).abort_handle(),
-            tokio::spawn(shared.clone().sweep()).abort_handle(),
-        ];
-        Self { shared, tasks }
+        (Self { shared, tasks: Vec::new() }, edge_queue)
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::mpsc;
 
+use super::writer::Engine;
 use super::{Event, Store, Writer};
 use crate::OpenError;
 
@@ -39,7 +40,8 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(folder(error)),
         }
         let was_running = mark_running(&mut lock).map_err(folder)?;
-        let (mut store, events) = Self::connect(data, was_running).await?;
+        let (mut store, engine, events) = Self::connect(data, was_running).await?;
+        tokio::spawn(engine.run());
         store.lock = Some(Arc::new(lock));
         store
             .everybody_offline()
@@ -50,10 +52,16 @@ impl Store {
 
     /// Opens the database beside a server that may have it, for one piece of work.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
-        Self::connect(data, false).await
+        let (store, engine, events) = Self::connect(data, false).await?;
+        tokio::spawn(engine.run());
+        Ok((store, events))
     }
 
-    async fn connect(data: &Path, check: bool) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
+    /// The database, and the writer's engine, which nobody drives yet.
+    pub(crate) async fn connect(
+        data: &Path,
+        check: bool,
+    ) -> Result<(Self, Engine, mpsc::Receiver<Vec<Event>>)> {
         let path = data.join("natter.sqlite");
         let explain = |error| explain(&path, error);
         let options = SqliteConnectOptions::new()
@@ -88,8 +96,8 @@ impl Store {
         crate::planted::drop_unique_key(&mut db).await.map_err(explain)?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
-        let (writer, events) = Writer::start(db, options);
-        Ok((Self { read, writer, lock: None }, events))
+        let (writer, engine, events) = Writer::new(db, options);
+        Ok((Self { read, writer, lock: None }, engine, events))
     }
 }
 

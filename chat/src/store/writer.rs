@@ -85,19 +85,16 @@ impl<T: Send + 'static, F: Work<T>> Unit for Task<T, F> {
 pub(super) struct Writer(mpsc::Sender<Job>);
 
 impl Writer {
-    /// Starts the writer on its connection. It ends when every handle is gone, or on [`Writer::close`].
-    /// Events go out in the order of the commits; when nobody takes them the writer waits.
-    /// After a failed commit it goes on with a new connection made from `options`.
-    pub(super) fn start(
+    /// A writer on its connection: the handle, what does the work, and the events that come of it.
+    pub(super) fn new(
         db: SqliteConnection,
         options: SqliteConnectOptions,
-    ) -> (Self, mpsc::Receiver<Vec<Event>>) {
+    ) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (events, committed) = mpsc::channel(16);
+        let (committed, events) = mpsc::channel(16);
         #[cfg(feature = "planted")]
-        crate::planted::goes_out_through(&events);
-        tokio::spawn(write(db, options, queue, events));
-        (Self(jobs), committed)
+        crate::planted::goes_out_through(&committed);
+        (Self(jobs), Engine { db: Some(db), options, queue, committed, broken: HashSet::new() }, events)
     }
 
     /// Runs a unit of work and answers once it is committed and synced.
@@ -123,35 +120,57 @@ impl Writer {
     }
 }
 
-async fn write(
-    mut db: SqliteConnection,
+/// What does the writer's work, one transaction a step, so that a test may stop it between any two.
+pub(crate) struct Engine {
+    /// None once it is closed.
+    db: Option<SqliteConnection>,
     options: SqliteConnectOptions,
-    mut queue: mpsc::Receiver<Job>,
+    queue: mpsc::Receiver<Job>,
     committed: mpsc::Sender<Vec<Event>>,
-) {
-    let mut jobs = Vec::with_capacity(BATCH);
-    // Sockets that lost a message to a failed commit: they are being closed, and send it again when they are
-    // back. What they had queued behind it must not be stored before it.
-    let mut broken = HashSet::new();
-    while queue.recv_many(&mut jobs, BATCH).await > 0 {
-        let (mut batch, close) = Batch::new(jobs.drain(..), &broken);
-        let result = batch.commit(&mut db).await;
+    /// Sockets that lost a message to a failed commit: they are being closed, and send it again when they are
+    /// back. What they had queued behind it must not be stored before it.
+    broken: HashSet<ConnId>,
+}
+
+impl Engine {
+    /// Works until every handle is gone, or until [`Writer::close`].
+    pub(super) async fn run(mut self) {
+        while self.step().await {}
+    }
+
+    /// Commits what has queued, waiting until there is something. Events go out in the order of the commits;
+    /// when nobody takes them the writer waits. After a failed commit it goes on with a new connection.
+    /// Returns false when there is nothing more to do, ever.
+    pub(crate) async fn step(&mut self) -> bool {
+        let Some(db) = &mut self.db else { return false };
+        let mut jobs = Vec::with_capacity(BATCH);
+        if self.queue.recv_many(&mut jobs, BATCH).await == 0 {
+            return false;
+        }
+        let (mut batch, close) = Batch::new(jobs.into_iter(), &self.broken);
+        let result = batch.commit(db).await;
         let events = batch.finish(result.is_ok());
         if let Err(error) = result {
             tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
-            broken.extend(events.iter().filter_map(|event| match event {
+            self.broken.extend(events.iter().filter_map(|event| match event {
                 Event::Failed { conn } => Some(*conn),
                 _ => None,
             }));
-            db = reconnected(&options).await;
+            *db = reconnected(&self.options).await;
         }
-        let _ = committed.send(events).await;
+        let _ = self.committed.send(events).await;
         if let Some(done) = close {
-            if let Err(error) = db.close().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "closing the database");
-            }
+            self.close().await;
             let _ = done.send(());
-            return;
+        }
+        self.db.is_some()
+    }
+
+    async fn close(&mut self) {
+        if let Some(db) = self.db.take()
+            && let Err(error) = db.close().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "closing the database");
         }
     }
 }
