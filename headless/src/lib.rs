@@ -6,6 +6,7 @@
 //! * [`Client`] is a person at a device: it registers, signs in, connects, talks, and comes back after a loss.
 //! * [`Http`] and [`Socket`] are the two ways to the server by themselves, for whoever wants to send what no
 //!   decent client would send.
+//! * [`load`] is many people at once, for the load program.
 //!
 //! A client has no task of its own: it moves on only while one of its methods is awaited. Whoever wants many at
 //! once gives each a task, which makes one task per socket.
@@ -14,6 +15,7 @@ mod backoff;
 mod client;
 mod error;
 mod http;
+pub mod load;
 mod socket;
 
 pub use backoff::Backoff;

@@ -1,0 +1,267 @@
+//! What became of every message: counts, times, order.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+
+use super::order::{Arrival, Order};
+use super::text::{self, Stamp};
+use super::{Heard, Plan};
+
+/// Times are kept in nanoseconds, up to a minute, with three digits.
+const LONGEST: u64 = 60_000_000_000;
+
+/// What became of every message of a run.
+#[derive(Debug)]
+pub struct Tally {
+    plan: Plan,
+    run: u32,
+    clock: Instant,
+    /// Times count for what should have been sent from this moment on; faults count from the beginning.
+    from: u64,
+    pub(super) people: Vec<Person>,
+    pub(super) counts: Counts,
+    /// Nanoseconds from when a message should have been sent until its acknowledgement.
+    pub(super) ack: Histogram<u64>,
+    /// Nanoseconds from when a message should have been sent until somebody else had it.
+    pub(super) delivery: Histogram<u64>,
+}
+
+/// What one person has said and heard.
+#[derive(Debug, Default)]
+pub(super) struct Person {
+    /// How many messages they sent.
+    sent: u64,
+    /// Number and due time of those that are not acknowledged.
+    waiting: VecDeque<(u64, u64)>,
+    /// What they heard of each member of their group.
+    heard: Vec<Order>,
+    /// The last place in the group's order that they saw, once they saw one.
+    place: Option<i64>,
+}
+
+/// How often what happened.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub sent: u64,
+    pub acked: u64,
+    pub delivered: u64,
+    pub doubled: u64,
+    pub reordered: u64,
+    pub acked_twice: u64,
+    pub misplaced: u64,
+    pub refused: u64,
+    pub disconnected: u64,
+    pub repaired: u64,
+    /// Delivered, of those whose time counts.
+    pub timed: u64,
+}
+
+impl Tally {
+    /// A tally of a run that begins now. Times count for what should be sent from `warm_up` nanoseconds on.
+    #[must_use]
+    pub fn new(plan: Plan, warm_up: u64) -> Self {
+        let histogram = || Histogram::new_with_bounds(1_000, LONGEST, 3).expect("bounds that it can have");
+        Self {
+            plan,
+            run: getrandom::u32().unwrap_or_else(|_| std::process::id()),
+            clock: Instant::now(),
+            from: warm_up,
+            people: (0..plan.people).map(|_| Person::default()).collect(),
+            counts: Counts::default(),
+            ack: histogram(),
+            delivery: histogram(),
+        }
+    }
+
+    /// The run's clock, in nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes that a person says something, and writes it: a text of `bytes` bytes. Returns the message's name.
+    pub(super) fn say(&mut self, person: usize, due: u64, bytes: usize, text: &mut String) -> uuid::Uuid {
+        let speaker = &mut self.people[person];
+        let number = speaker.sent;
+        speaker.sent += 1;
+        speaker.waiting.push_back((number, due));
+        self.counts.sent += 1;
+        Stamp { run: self.run, person, number, due }.write(bytes, text);
+        text::name(milliseconds(), person, number)
+    }
+
+    /// Takes what a person heard at `now`. True when it is news: an acknowledgement or a text for the first time.
+    pub(super) fn hear(&mut self, person: usize, heard: Heard<'_>, now: u64) -> bool {
+        match heard {
+            Heard::Acked { id, place } => {
+                let news = self.acked(person, text::number(id), now);
+                if news {
+                    self.check_place(person, place);
+                }
+                news
+            }
+            Heard::Said { text, place } => match Stamp::read(text).filter(|stamp| stamp.run == self.run) {
+                Some(stamp) => {
+                    let news = self.said(person, stamp, now);
+                    if news {
+                        self.check_place(person, place);
+                    }
+                    news
+                }
+                None => false, // of an earlier run, or somebody else's
+            },
+            Heard::Refused { .. } => {
+                self.counts.refused += 1;
+                false
+            }
+            Heard::Repaired => {
+                self.counts.repaired += 1;
+                false
+            }
+        }
+    }
+
+    fn acked(&mut self, person: usize, number: u64, now: u64) -> bool {
+        let waiting = &mut self.people[person].waiting;
+        // Nearly always the first.
+        let Some(at) = waiting.iter().position(|(waits, _)| *waits == number) else {
+            self.counts.acked_twice += 1;
+            return false;
+        };
+        let (_, due) = waiting.remove(at).expect("it was found there");
+        self.counts.acked += 1;
+        if due >= self.from {
+            self.ack.saturating_record(now.saturating_sub(due));
+        }
+        true
+    }
+
+    fn said(&mut self, person: usize, stamp: Stamp, now: u64) -> bool {
+        let size = self.plan.group;
+        if stamp.person / size != person / size || stamp.person >= self.people.len() || stamp.person == person
+        {
+            self.counts.misplaced += 1; // heard where it was not said
+            return false;
+        }
+        let orders = &mut self.people[person].heard;
+        if orders.is_empty() {
+            orders.resize(size, Order::default());
+        }
+        match orders[stamp.person % size].take(stamp.number) {
+            Arrival::Doubled => {
+                self.counts.doubled += 1;
+                return false;
+            }
+            Arrival::TooLate => self.counts.reordered += 1,
+            Arrival::Next | Arrival::TooEarly => {}
+        }
+        self.counts.delivered += 1;
+        if stamp.due >= self.from {
+            self.counts.timed += 1;
+            self.delivery.saturating_record(now.saturating_sub(stamp.due));
+        }
+        true
+    }
+
+    /// Everybody in a group sees its messages, one's own acknowledgements among them, as 1, 2, 3…
+    fn check_place(&mut self, person: usize, place: Option<i64>) {
+        let Some(place) = place else { return };
+        let last = self.people[person].place.replace(place);
+        if last.is_some_and(|last| place != last + 1) {
+            self.counts.misplaced += 1;
+        }
+    }
+
+    /// Notes that a person's connection is gone.
+    pub(super) fn disconnected(&mut self) {
+        self.counts.disconnected += 1;
+    }
+
+    /// How many deliveries there have to be for what was sent.
+    pub(super) fn expected(&self) -> u64 {
+        self.counts.sent * (self.plan.group as u64 - 1)
+    }
+
+    /// How many deliveries there were.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.counts.delivered
+    }
+
+    /// Whether everything that was sent was acknowledged and delivered.
+    pub(super) fn is_complete(&self) -> bool {
+        self.counts.delivered >= self.expected()
+            && self.counts.acked + self.counts.refused >= self.counts.sent
+    }
+}
+
+fn milliseconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One person says `numbers` many things to another, who hears them as `heard` says.
+    fn told(sent: usize, heard: &[usize]) -> Tally {
+        let mut tally = Tally::new(Plan::new(2, 2), 0);
+        let mut texts = vec![String::new(); sent];
+        let ids: Vec<_> = texts.iter_mut().map(|text| tally.say(0, 0, 140, text)).collect();
+        for (place, id) in (1..).zip(ids) {
+            assert!(tally.hear(0, Heard::Acked { id, place: Some(place) }, 1_000_000));
+        }
+        for number in heard {
+            let place = i64::try_from(*number).ok().map(|number| number + 1);
+            tally.hear(1, Heard::Said { text: &texts[*number], place }, 2_000_000);
+        }
+        tally
+    }
+
+    #[test]
+    fn a_faultless_run_has_no_faults_and_right_times() {
+        let tally = told(4, &[0, 1, 2, 3]);
+        assert!(tally.is_complete());
+        let Counts { acked, delivered, doubled, reordered, misplaced, .. } = tally.counts;
+        assert_eq!((acked, delivered, doubled, reordered, misplaced), (4, 4, 0, 0, 0));
+        let near = |histogram: &Histogram<u64>| (histogram.max() as f64 / 1e6).round();
+        assert_eq!((near(&tally.ack), near(&tally.delivery)), (1.0, 2.0));
+    }
+
+    #[test]
+    fn what_is_lost_doubled_and_out_of_order_is_counted() {
+        let lost = told(4, &[0, 1, 3]);
+        assert!(!lost.is_complete());
+        assert_eq!((lost.expected() - lost.counts.delivered, lost.counts.misplaced), (1, 1));
+        let doubled = told(3, &[0, 1, 1, 2]);
+        assert_eq!((doubled.counts.doubled, doubled.counts.delivered), (1, 3));
+        let reordered = told(3, &[0, 2, 1]);
+        assert_eq!((reordered.counts.reordered, reordered.counts.delivered), (1, 3));
+        assert!(reordered.counts.misplaced > 0);
+    }
+
+    #[test]
+    fn what_is_heard_elsewhere_or_of_another_run_does_not_count_as_delivered() {
+        let mut tally = Tally::new(Plan::new(4, 2), 0);
+        let mut text = String::new();
+        tally.say(0, 0, 140, &mut text);
+        tally.hear(2, Heard::Said { text: &text, place: None }, 5);
+        assert_eq!((tally.counts.delivered, tally.counts.misplaced), (0, 1));
+        let mut earlier = Tally::new(Plan::new(4, 2), 0);
+        earlier.run = tally.run.wrapping_add(1);
+        earlier.hear(1, Heard::Said { text: &text, place: None }, 5);
+        assert_eq!((earlier.counts.delivered, earlier.counts.misplaced), (0, 0));
+    }
+
+    #[test]
+    fn a_name_acknowledged_twice_is_noticed() {
+        let mut tally = Tally::new(Plan::new(2, 2), 0);
+        let id = tally.say(0, 0, 140, &mut String::new());
+        assert!(tally.hear(0, Heard::Acked { id, place: None }, 5));
+        assert!(!tally.hear(0, Heard::Acked { id, place: None }, 6));
+        assert_eq!((tally.counts.acked, tally.counts.acked_twice), (1, 1));
+    }
+}
