@@ -36,6 +36,17 @@ impl Chat {
     /// # Errors
     /// [`Code::InvalidUser`], also for a name that could not exist; [`Code::WrongPassword`]; the database failed.
     pub async fn login(&self, username: &str, password: String) -> Result<Me> {
+        let outcome = self.check_login(username, password).await;
+        let said = match &outcome {
+            Ok(_) => "in",
+            Err(Error::Refused(fault)) => fault.error.name(),
+            Err(_) => "failed",
+        };
+        metrics::counter!("natter_logins_total", "outcome" => said).increment(1);
+        outcome
+    }
+
+    async fn check_login(&self, username: &str, password: String) -> Result<Me> {
         let unknown = || Error::refused(Code::InvalidUser);
         let name = Username::parse(username).map_err(|_| unknown())?;
         let user = self.0.store.user_by_key(name.key()).await?.ok_or_else(unknown)?;

@@ -103,6 +103,12 @@ impl Chat {
         Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
     }
 
+    /// Whether the database takes commits just now. Waits behind what has been handed in, but not for long.
+    pub async fn takes_commits(&self) -> bool {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        matches!(tokio::time::timeout(PATIENCE, self.0.store.probe()).await, Ok(Ok(())))
+    }
+
     /// Finishes what has been handed in, and closes the database. Everything asked for later fails.
     pub async fn close(&self) {
         self.0.store.close().await;

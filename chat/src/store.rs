@@ -52,6 +52,11 @@ impl Store {
         }
     }
 
+    /// Answers once the writer has got here, if it still commits.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        self.writer.run(|_| Box::pin(async { Ok(()) })).await
+    }
+
     /// Hands in a message. Its answer is an [`Event`].
     pub(crate) async fn post(&self, post: Post) -> Result<()> {
         self.writer.post(post).await

@@ -41,6 +41,9 @@ pub struct Serve {
     /// Address and port to listen on.
     #[arg(long, env = "NATTER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// Address and port to tell how the server is on: /healthz, /readyz and /metrics. Not for the public.
+    #[arg(long, env = "NATTER_PRIVATE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub private_listen: Option<SocketAddr>,
     /// Folder that holds everything; made when missing.
     #[arg(long, env = "NATTER_DATA", value_name = "DIR", default_value = "data", global = true)]
     pub data: PathBuf,
@@ -113,6 +116,7 @@ impl From<Serve> for Config {
             message_burst: serve.message_burst,
         };
         Config {
+            private_listen: serve.private_listen,
             public_origin: serve.public_origin,
             trusted_proxies: serve.trusted_proxies,
             open_registration: serve.registration == Registration::Open,

@@ -1,5 +1,6 @@
 //! What [`crate::serve`] needs to know.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use ipnet::IpNet;
 pub struct Config {
     /// The folder that holds everything.
     pub data: PathBuf,
+    /// Where the server tells how it is; nowhere by default.
+    pub private_listen: Option<SocketAddr>,
     /// Where people reach this server, if it is known.
     pub public_origin: Option<PublicOrigin>,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
@@ -35,6 +38,7 @@ impl Config {
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
+            private_listen: None,
             public_origin: None,
             trusted_proxies: Vec::new(),
             open_registration: true,

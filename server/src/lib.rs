@@ -9,6 +9,7 @@
 #![recursion_limit = "256"]
 
 mod accept;
+mod admission;
 mod assets;
 pub mod cli;
 mod client;
@@ -19,19 +20,21 @@ mod limits;
 mod logins;
 mod origin;
 mod page;
+mod private;
 mod router;
 mod state;
 pub mod telemetry;
 mod ws;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use chat::{Chat, Options};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use config::{Config, Limits, PublicOrigin};
 use state::AppState;
@@ -46,8 +49,8 @@ pub enum Error {
     #[error(transparent)]
     Open(#[from] chat::OpenError),
     /// The address is taken, or not this machine's.
-    #[error("{0} cannot be listened on: {1}. Name another address with --listen.")]
-    Listen(std::net::SocketAddr, std::io::Error),
+    #[error("{0} cannot be listened on: {1}. Name another address with {2}.")]
+    Listen(SocketAddr, std::io::Error, &'static str),
     /// The new password or its user was refused.
     #[error("{0}")]
     Refused(String),
@@ -66,9 +69,12 @@ pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     if config.limits.is_none() {
         tracing::warn!("limits are off: anybody can flood this server; this is for load tests only");
     }
-    let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?;
-    serve_until(config, listener, told_to_stop(), |bound| println!("Natter is listening on http://{bound}"))
-        .await
+    let listener = bind(address, "--listen").await?;
+    serve_until(config, listener, told_to_stop(), |bound, private| {
+        let private = private.map(|private| format!("\nNatter's private listener is on http://{private}"));
+        println!("Natter is listening on http://{bound}{}", private.unwrap_or_default()); // in one write
+    })
+    .await
 }
 
 /// Serves on a listener until `shutdown` is ready, then lets every connection end: within 15 s.
@@ -80,27 +86,35 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    serve_until(config, listener, shutdown, |_| {}).await
+    serve_until(config, listener, shutdown, |_, _| {}).await
 }
 
 async fn serve_until(
     config: Config,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
-    listening: impl FnOnce(std::net::SocketAddr),
+    listening: impl FnOnce(SocketAddr, Option<SocketAddr>),
 ) -> Result<(), Error> {
+    let private = match config.private_listen {
+        Some(address) => Some(bind(address, "--private-listen").await?),
+        None => None,
+    };
+    if private.is_some() {
+        telemetry::count();
+    }
     let chat = Chat::open(&config.data, options(&config)).await?;
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let (patience, window) = (config.patience, config.drain_window);
     let router = router::router(AppState::new(chat.clone(), config, connections.clone()));
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
-    listening(bound);
+    listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
+    let _private = private.map(|private| watched(private, &chat, stop.clone(), patience));
     tokio::select! {
         () = accept::accept(listener, router, patience, stop.clone(), connections.clone()) => {}
         () = shutdown => tracing::info!("stopping"),
     }
-    stop.cancel();
+    stop.cancel(); // readiness first
     chat.drain(window);
     connections.close();
     if tokio::time::timeout(LAST_CALL, connections.wait()).await.is_err() {
@@ -109,6 +123,24 @@ async fn serve_until(
     chat.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Answers on the private listener for as long as the value lives: to the very end of the server.
+fn watched(
+    listener: TcpListener,
+    chat: &Chat,
+    stopping: CancellationToken,
+    patience: Duration,
+) -> AbortOnDropHandle<()> {
+    let router = private::router(chat.clone(), stopping);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let (never, connections) = (CancellationToken::new(), TaskTracker::new());
+        tokio::join!(accept::accept(listener, router, patience, never, connections), private::upkeep());
+    }))
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error, setting))
 }
 
 /// Sets a new password, read from the first line of standard input, and ends the user's logins.

@@ -23,6 +23,7 @@ use futures::{SinkExt, StreamExt};
 use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, SessionId, close};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use crate::admission::Counted;
 use crate::router::refusal;
 use crate::state::AppState;
 use dispatch::{Dispatch, End};
@@ -68,6 +69,7 @@ pub(crate) async fn upgrade(
 }
 
 async fn run(socket: WebSocket, state: AppState, actor: Actor) {
+    let _counted = Counted::new("natter_sockets");
     let conn = Arc::new(state.chat.connect(actor));
     let (mut sink, mut stream) = socket.split();
     let end = match greet(&mut sink, &mut stream, &state, &conn).await {

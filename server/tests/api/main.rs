@@ -15,6 +15,7 @@ mod messages;
 mod origin;
 mod papers;
 mod presence;
+mod private;
 mod process;
 mod reconnect;
 mod stored;

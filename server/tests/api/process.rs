@@ -14,9 +14,16 @@ async fn help_names_every_setting_and_its_variable() {
     let data = tempfile::tempdir().unwrap();
     let (code, out, _) = run(natter(data.path()).arg("--help"), "").await;
     assert_eq!(code, Some(0));
-    for setting in
-        ["listen", "data", "public-origin", "trusted-proxy", "registration", "limits", "log-format"]
-    {
+    for setting in [
+        "listen",
+        "private-listen",
+        "data",
+        "public-origin",
+        "trusted-proxy",
+        "registration",
+        "limits",
+        "log-format",
+    ] {
         let variable = format!("NATTER_{}", setting.to_uppercase().replace('-', "_"));
         assert!(out.contains(&format!("--{setting}")) && out.contains(&variable), "{setting}: {out}");
     }

@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -222,42 +222,70 @@ pub fn status_of(user: UserId, wanted: Presence) -> impl FnMut(&ServerFrame) -> 
 pub struct Natter {
     child: Child,
     pub base: String,
+    /// Where it tells how it is, when it was asked to.
+    pub private: Option<String>,
     data: PathBuf,
+    args: Vec<String>,
 }
 
 impl Natter {
-    /// Starts it on this data, at a free port, and waits until it says that it is listening.
+    /// Starts it on this data, at a free port and without limits, and waits until it says that it is listening.
     pub async fn start(data: &Path) -> Self {
-        Self::at(data, "127.0.0.1:0").await
+        Self::with(data, &["--limits", "off"]).await
     }
 
-    async fn at(data: &Path, address: &str) -> Self {
+    /// The same with other settings.
+    pub async fn with(data: &Path, args: &[&str]) -> Self {
+        Self::at(data, "127.0.0.1:0", args.iter().map(|arg| (*arg).to_owned()).collect()).await
+    }
+
+    async fn at(data: &Path, address: &str, args: Vec<String>) -> Self {
         let mut child = natter(data)
-            .args(["--listen", address, "--limits", "off"])
+            .args(["--listen", address])
+            .args(&args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        within("the line on stdout", stdout.read_line(&mut line)).await.unwrap();
-        let base = line.trim().strip_prefix("Natter is listening on ").unwrap_or_else(|| panic!("{line:?}"));
-        Self { child, base: base.to_owned(), data: data.to_owned() }
+        let base = address_in(&mut stdout, "Natter is listening on ").await;
+        let private = match args.iter().any(|arg| arg == "--private-listen") {
+            true => Some(address_in(&mut stdout, "Natter's private listener is on ").await),
+            false => None,
+        };
+        Self { child, base, private, data: data.to_owned(), args }
     }
 
     /// `kill -9`, and the same again: same data, same port.
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().await.unwrap();
         let address = self.base.strip_prefix("http://").unwrap().to_owned();
-        *self = Self::at(&self.data, &address).await;
+        *self = Self::at(&self.data, &address, self.args.clone()).await;
     }
 
     /// SIGTERM, as a service manager does it.
     pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Sends a signal.
+    pub async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("sh").args(["-c", "kill -TERM $0", &pid]).status().await.unwrap().success());
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits until the process is gone.
+    pub async fn ended(&mut self) -> ExitStatus {
         within("the process to end", self.child.wait()).await.unwrap()
     }
+}
+
+/// The address in the next line of a program.
+async fn address_in(stdout: &mut BufReader<ChildStdout>, before: &str) -> String {
+    let mut line = String::new();
+    within("the line on stdout", stdout.read_line(&mut line)).await.unwrap();
+    line.trim().strip_prefix(before).unwrap_or_else(|| panic!("{line:?}")).to_owned()
 }
 
 /// The binary, to be run on this data, with nothing of this process's environment that could set it up.

@@ -1,0 +1,93 @@
+//! The private listener: how the server is, and what it counts.
+
+use std::path::Path;
+
+use headless::{Client, Http};
+
+use crate::support::{Natter, PASSWORD, befriend, natter, run, within};
+
+const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
+
+async fn get(natter: &Natter, path: &str) -> (u16, String) {
+    let answer = Http::new(natter.private.as_ref().unwrap()).get(path).await.unwrap();
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+/// What a metric stands at, labels included in its name.
+async fn metric(natter: &Natter, name: &str) -> Option<f64> {
+    let (status, text) = get(natter, "/metrics").await;
+    assert_eq!(status, 200);
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+async fn comes_to(natter: &Natter, name: &str, wanted: f64) {
+    within(&format!("{name} to be {wanted}"), async {
+        while metric(natter, name).await != Some(wanted) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn online(natter: &Natter, name: &str) -> Client {
+    let mut client = Client::new(&natter.base);
+    client.register(name, PASSWORD).await.unwrap();
+    client.login(name, PASSWORD).await.unwrap();
+    client.online().await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn the_private_listener_says_how_the_server_is_and_nothing_else() {
+    let data = tempfile::tempdir().unwrap();
+    let natter = Natter::with(data.path(), PRIVATE).await;
+    assert_eq!(get(&natter, "/healthz").await, (200, "ok\n".into()));
+    assert_eq!(get(&natter, "/readyz").await, (200, "ok\n".into()));
+    for path in ["/", "/login", "/api/load", "/ws"] {
+        assert_eq!(get(&natter, path).await.0, 404, "{path}");
+    }
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(
+            Http::new(&natter.base).get(path).await.unwrap().status,
+            404,
+            "{path} is not for the public"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_sockets_and_connections_while_they_are_open_and_logins_by_outcome() {
+    let data = tempfile::tempdir().unwrap();
+    let natter = Natter::with(data.path(), PRIVATE).await;
+    let (mut ada, mut bob) = (online(&natter, "Ada").await, online(&natter, "Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    ada.say_and_wait(session, "hello").await.unwrap();
+    comes_to(&natter, "natter_sockets", 2.0).await;
+    assert!(metric(&natter, "natter_connections").await.unwrap() >= 2.0);
+
+    let mut eve = Client::new(&natter.base);
+    eve.login("Eve", PASSWORD).await.unwrap_err();
+    eve.login("Ada", "correct donkey").await.unwrap_err();
+    for (outcome, times) in [("in", 2.0), ("InvalidUser", 1.0), ("WrongPassword", 1.0)] {
+        comes_to(&natter, &format!("natter_logins_total{{outcome=\"{outcome}\"}}"), times).await;
+    }
+    drop((ada, bob, eve));
+    comes_to(&natter, "natter_sockets", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_private_address_that_is_taken_is_one_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let (code, err) = refused(data.path(), &address).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&address) && err.contains("--private-listen"), "{err}");
+}
+
+async fn refused(data: &Path, private: &str) -> (Option<i32>, String) {
+    let args = ["--listen", "127.0.0.1:0", "--private-listen", private];
+    let (code, out, err) = run(natter(data).args(args), "").await;
+    assert_eq!(out, "");
+    (code, err)
+}
