@@ -18,6 +18,7 @@ mod client;
 mod error;
 mod http;
 pub mod load;
+pub mod process;
 mod socket;
 
 pub use backoff::Backoff;

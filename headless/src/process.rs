@@ -1,0 +1,250 @@
+//! A server as a process of its own: started from a binary on a folder, killed, stopped, watched.
+//!
+//! For the programs of this crate; Linux only where it reads `/proc`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+/// How long a server has to begin or to end: what hangs takes longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The program, with what stands before it: `natter`, or `strace … natter`.
+    command: Vec<String>,
+    data: PathBuf,
+    address: String,
+    settings: Vec<String>,
+    variables: Vec<(String, String)>,
+    log: Option<PathBuf>,
+}
+
+impl Start {
+    /// The program `binary` on the folder `data`, on a free port, without limits.
+    #[must_use]
+    pub fn new(binary: &Path, data: &Path) -> Self {
+        Self {
+            command: vec![binary.display().to_string()],
+            data: data.to_owned(),
+            address: "127.0.0.1:0".into(),
+            settings: ["--limits", "off"].map(String::from).to_vec(),
+            variables: Vec::new(),
+            log: None,
+        }
+    }
+
+    /// Runs the program under another one, such as `strace`.
+    #[must_use]
+    pub fn under<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.splice(0..0, words.into_iter().map(String::from));
+        self
+    }
+
+    /// Listens here, `127.0.0.1:3000`, to be found again after a restart.
+    #[must_use]
+    pub fn at(mut self, address: &str) -> Self {
+        self.address = address.to_owned();
+        self
+    }
+
+    /// Opens a private listener too, on a free port.
+    #[must_use]
+    pub fn private(self) -> Self {
+        self.with(["--private-listen", "127.0.0.1:0"])
+    }
+
+    /// Adds settings to the command line.
+    #[must_use]
+    pub fn with<'a>(mut self, settings: impl IntoIterator<Item = &'a str>) -> Self {
+        self.settings.extend(settings.into_iter().map(String::from));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds what the server logs to this file, instead of throwing it away.
+    #[must_use]
+    pub fn logging_to(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it says that it is listening.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or says nothing in time.
+    pub async fn start(&self) -> io::Result<Process> {
+        let began = Instant::now();
+        let mut child = self.command()?.spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut base = None;
+        let mut private = None;
+        let wants_private = self.settings.iter().any(|setting| setting == "--private-listen");
+        let said = async {
+            while base.is_none() || (wants_private && private.is_none()) {
+                let line = lines.next_line().await?;
+                let line =
+                    line.ok_or_else(|| io::Error::other("the server ended before it was listening"))?;
+                if let Some(at) = line.strip_prefix("Natter is listening on ") {
+                    base = Some(at.to_owned());
+                } else if let Some(at) = line.strip_prefix("Natter's private listener is on ") {
+                    private = Some(at.to_owned());
+                }
+            }
+            Ok::<_, io::Error>(())
+        };
+        timeout(PATIENCE, said)
+            .await
+            .map_err(|_| io::Error::other("the server did not say that it listens"))??;
+        let base = base.expect("waited for");
+        Ok(Process { child, base, private, ready_after: began.elapsed(), start: self.clone() })
+    }
+
+    /// The command, with nothing of this process's environment that could set the server up.
+    fn command(&self) -> io::Result<Command> {
+        let (program, before) = self.command.split_first().expect("never empty");
+        let mut command = Command::new(program);
+        command
+            .args(before)
+            .arg("--data")
+            .arg(&self.data)
+            .args(["--listen", &self.address])
+            .args(&self.settings);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NATTER_"))
+        {
+            command.env_remove(name);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let log = match &self.log {
+            Some(file) => std::fs::File::options().create(true).append(true).open(file)?.into(),
+            None => Stdio::null(),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+/// A server that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    start: Start,
+    /// Where it listens, such as `http://127.0.0.1:3000`.
+    pub base: String,
+    /// Where its private listener is, when it was asked for one.
+    pub private: Option<String>,
+    /// How long it took from its start until it listened.
+    pub ready_after: Duration,
+}
+
+impl Process {
+    /// Its process id.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn id(&self) -> io::Result<u32> {
+        self.child.id().ok_or_else(|| io::Error::other("the server has ended"))
+    }
+
+    /// `kill -9`. Returns when it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn terminate(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        timeout(PATIENCE, self.child.wait()).await.map_err(|_| io::Error::other("the server did not end"))?
+    }
+
+    /// Freezes it, as if its machine stood still.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Starts it again, at the same address with the same data, after it has ended.
+    ///
+    /// # Errors
+    /// As for [`Start::start`].
+    pub async fn start_again(&mut self) -> io::Result<()> {
+        let address = self.base.strip_prefix("http://").unwrap_or(&self.base).to_owned();
+        *self = self.start.clone().at(&address).start().await?;
+        Ok(())
+    }
+
+    /// Its resident memory, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended, or there is no `/proc`.
+    pub fn memory(&self) -> io::Result<u64> {
+        memory(self.id()?)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        let id = i32::try_from(self.id()?).ok().and_then(Pid::from_raw);
+        let id = id.ok_or_else(|| io::Error::other("the server has no process id"))?;
+        Ok(kill_process(id, signal)?)
+    }
+}
+
+/// The resident memory of a process, in bytes.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn memory(id: u32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kilobytes.map(|kb| kb * 1024).ok_or_else(|| io::Error::other("/proc names no VmRSS"))
+}
+
+/// The processor time that a process has used, its system's part included.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn processor_time(id: u32) -> io::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The second field is the program's name in brackets and may hold anything; utime and stime are the 14th and 15th.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// Lets this process open as many files and sockets as the system allows it. Returns how many that is.
+#[must_use]
+pub fn raise_open_files() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit); // a lower limit shows where it is reached
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
