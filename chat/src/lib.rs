@@ -103,10 +103,11 @@ impl Chat {
         Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
     }
 
-    /// Whether the database takes commits just now. Waits behind what has been handed in, but not for long.
-    pub async fn takes_commits(&self) -> bool {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        matches!(tokio::time::timeout(PATIENCE, self.0.store.probe()).await, Ok(Ok(())))
+    /// Whether messages can be stored. False while the disk is full or fails, and while a commit hangs; reading
+    /// goes on meanwhile, and it turns true by itself.
+    #[must_use]
+    pub fn takes_commits(&self) -> bool {
+        self.0.store.health().takes_commits()
     }
 
     /// Finishes what has been handed in, and closes the database. Everything asked for later fails.

@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod contract;
 mod event;
+mod failure;
+mod health;
 mod invites;
 mod logins;
 mod messages;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 
 pub(crate) use event::Event;
+pub(crate) use health::Health;
 pub(crate) use invites::{AskResult, NewInvite};
 pub(crate) use messages::Changes;
 pub use open::MIN_SQLITE;
@@ -38,6 +41,7 @@ use writer::Writer;
 pub(crate) struct Store {
     read: SqlitePool,
     writer: Writer,
+    health: Health,
     /// Held as long as the database is open, so that a second process finds it taken.
     lock: Option<Arc<File>>,
 }
@@ -52,9 +56,9 @@ impl Store {
         }
     }
 
-    /// Answers once the writer has got here, if it still commits.
-    pub(crate) async fn probe(&self) -> Result<()> {
-        self.writer.run(|_| Box::pin(async { Ok(()) })).await
+    /// Whether the database takes commits.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Hands in a message. Its answer is an [`Event`].

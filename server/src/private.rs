@@ -46,7 +46,7 @@ pub(crate) async fn upkeep() {
 
 /// 200 while the process lives and takes commits.
 async fn healthz(State(private): State<Private>) -> Response {
-    private.health().await
+    private.health()
 }
 
 /// 200 while new users may be sent here: until the server is told to stop, or takes no commits.
@@ -54,7 +54,7 @@ async fn readyz(State(private): State<Private>) -> Response {
     if private.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "The server is stopping.\n").into_response();
     }
-    private.health().await
+    private.health()
 }
 
 async fn metrics(State(private): State<Private>) -> Response {
@@ -63,8 +63,8 @@ async fn metrics(State(private): State<Private>) -> Response {
 }
 
 impl Private {
-    async fn health(&self) -> Response {
-        match self.chat.takes_commits().await {
+    fn health(&self) -> Response {
+        match self.chat.takes_commits() {
             true => "ok\n".into_response(),
             false => {
                 (StatusCode::SERVICE_UNAVAILABLE, "The database takes no commits just now.\n").into_response()

@@ -4,14 +4,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::mpsc;
 
-use super::writer::Engine;
-use super::{Event, Store, Writer};
+use super::writer::{Engine, log};
+use super::{Event, Health, Store, Writer, failure};
 use crate::OpenError;
 
 /// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint at once
@@ -69,8 +68,15 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(log::BUSY)
             .foreign_keys(true)
+            // The writer sees to it itself, after it has answered.
+            .pragma("wal_autocheckpoint", "0")
+            // What undoes a statement or a savepoint: a file of its own cost more than the statement.
+            .pragma("temp_store", "memory")
+            // Pages written are bytes written, and a message changes seven of them: half the usual size takes
+            // two thirds of the bytes. Only a new file listens to it. Never mmap: a read error would be a signal.
+            .page_size(2048)
             .disable_statement_logging(); // statements would stand among the sentences for people
         #[cfg(feature = "planted")]
         let options = crate::planted::options(options);
@@ -82,6 +88,7 @@ impl Store {
         }
         if check {
             quick_check(&mut db, &path).await?;
+            log::prove(&mut db).await.map_err(explain)?;
         }
         // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
         let migrating = SqlitePoolOptions::new().max_connections(1);
@@ -96,8 +103,9 @@ impl Store {
         crate::planted::drop_unique_key(&mut db).await.map_err(explain)?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
-        let (writer, engine, events) = Writer::new(db, options);
-        Ok((Self { read, writer, lock: None }, engine, events))
+        let health = Health::new();
+        let (writer, engine, events) = Writer::new(db, options, health.clone());
+        Ok((Self { read, writer, health, lock: None }, engine, events))
     }
 }
 
@@ -128,11 +136,10 @@ pub(super) fn mark_clean(lock: &File) {
     }
 }
 
-/// SQLite's result codes (sqlite.org/rescode.html) as sentences.
+/// SQLite's failures as sentences.
 fn explain(path: &Path, error: sqlx::Error) -> OpenError {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     let message = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
-    match code.map(|code| code & 0xff) {
+    match failure::code(&error) {
         Some(5 | 6) => OpenError::Locked(path.to_owned()), // BUSY, LOCKED
         Some(11 | 26) => OpenError::Damaged(path.to_owned(), message), // CORRUPT, NOTADB
         _ => OpenError::Database(path.to_owned(), error),

@@ -1,13 +1,15 @@
-//! Storing messages, many at a time. Set-based: sqlx pays a thread hop for every statement, so a batch costs the
-//! same few statements whether it holds one message or 256.
+//! Storing messages, many at a time. Set-based: sqlx pays a trip to the connection's thread and back for every
+//! call, so a batch costs two of them, whether it holds one message or 256: one that looks up, one that writes.
+//!
+//! Portable SQL but for the placeholders: `?`, because SQLite finds a numbered one by walking through all of them.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::LazyLock;
 
 use protocol::{Code, LiveMessage, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame};
 use protocol::{SessionId, TimeStamp, UserId};
-use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::Event;
@@ -23,41 +25,31 @@ pub(crate) struct Post {
     pub(crate) _ticket: Box<dyn Any + Send + Sync>,
 }
 
-/// A post as the statements below read it. Hex, because JSON has no bytes.
-#[derive(Serialize)]
-struct Row<'a> {
-    session: String,
-    message: String,
-    sender: String,
-    data: &'a str,
-    #[serde(flatten)]
-    place: Place,
+/// How much of a transaction the posts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// They begin and commit it.
+    Whole,
+    /// Somebody else does.
+    Part,
 }
 
 /// Where a message stands.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy)]
 struct Place {
     seq: Seq,
     rev: Rev,
     at: TimeStamp,
 }
 
-/// What is known of a post before it is stored.
-#[derive(sqlx::FromRow)]
+/// What is known, before it is stored, of a post whose sender is in the session.
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    row: i64,
-    is_member: bool,
-    /// The message of this name that is stored already, if there is one.
-    sender_id: Option<UserId>,
-    seq: Option<Seq>,
-    rev: Option<Rev>,
-    time_stamp: Option<TimeStamp>,
-}
-
-impl Known {
-    fn stored(&self) -> Option<(UserId, Place)> {
-        Some((self.sender_id?, Place { seq: self.seq?, rev: self.rev?, at: self.time_stamp? }))
-    }
+    /// Where the session stands.
+    seq: Seq,
+    rev: Rev,
+    /// The message of this name that is stored already, if there is one, and whose it is.
+    stored: Option<(UserId, Place)>,
 }
 
 /// Stores the posts that are new, answers those that are repeats, refuses those that may not be. Answers are
@@ -66,47 +58,39 @@ pub(super) async fn store(
     db: &mut SqliteConnection,
     posts: &[Post],
     events: &mut Vec<Event>,
+    extent: Extent,
 ) -> sqlx::Result<()> {
-    let mut rows: Vec<Row<'_>> = posts.iter().map(Row::new).collect();
-    let known = look_up(db, &rows).await?;
-
-    // The first post of each name that is new and may be stored; later ones of the same name are its repeats.
-    let mut firsts: HashMap<(SessionId, MessageId), usize> = HashMap::new();
-    let mut counts: HashMap<String, i64> = HashMap::new();
-    for (at, (post, known)) in posts.iter().zip(&known).enumerate() {
-        if known.is_member
-            && known.stored().is_none()
-            && let Entry::Vacant(entry) = firsts.entry(post.name())
-        {
-            entry.insert(at);
-            *counts.entry(rows[at].session.clone()).or_default() += 1;
-        }
-    }
-
-    let mut last = number(db, &counts).await?;
-    let mut fresh: Vec<usize> = firsts.values().copied().collect();
-    fresh.sort_unstable();
-    for &at in &fresh {
-        let last = last.get_mut(&posts[at].message.session_id).expect("its session was numbered");
-        *last = Place { seq: Seq(last.seq.0 + 1), rev: last.rev.next(), at: last.at };
-        rows[at].place = *last;
-    }
-    insert(db, &fresh.iter().map(|&at| &rows[at]).collect::<Vec<_>>()).await?;
-
-    for (at, (post, known)) in posts.iter().zip(&known).enumerate() {
-        let first = firsts.get(&post.name()).copied();
-        events.push(if first == Some(at) {
-            post.announced(rows[at].place)
-        } else {
-            let stored = known.stored().or_else(|| first.map(|at| (posts[at].sender, rows[at].place)));
-            match stored.filter(|_| known.is_member) {
-                Some((sender, place)) if sender == post.sender => post.acknowledged(place),
-                Some(_) => post.refused(Code::Conflict),
-                None => post.refused(Code::NotFound),
-            }
+    let known = look_up(db, posts, extent).await?;
+    // The first post of each name that is new gets a place; later ones of the same name are its repeats.
+    let mut firsts: HashMap<(SessionId, MessageId), usize> = HashMap::with_capacity(posts.len());
+    let mut heads: HashMap<SessionId, Place> = HashMap::new();
+    let mut fresh: Vec<(&Post, Place)> = Vec::with_capacity(posts.len());
+    let at = clock::now();
+    for (post, known) in posts.iter().zip(&known) {
+        events.push(match known {
+            None => post.refused(Code::NotFound),
+            Some(Known { stored: Some((sender, place)), .. }) => post.repeated(*sender, *place),
+            Some(Known { seq, rev, .. }) => match firsts.entry(post.name()) {
+                Entry::Occupied(first) => {
+                    let (first, place) = fresh[*first.get()];
+                    post.repeated(first.sender, place)
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(fresh.len());
+                    let session = post.message.session_id;
+                    let head = heads.entry(session).or_insert(Place { seq: *seq, rev: *rev, at });
+                    *head = Place { seq: Seq(head.seq.0 + 1), rev: head.rev.next(), at };
+                    fresh.push((post, *head));
+                    post.announced(*head)
+                }
+            },
         });
     }
-    Ok(())
+    #[cfg(feature = "planted")]
+    if extent == Extent::Whole {
+        crate::planted::before_commit(events).await;
+    }
+    write(db, &fresh, &heads, extent).await
 }
 
 impl Post {
@@ -129,6 +113,11 @@ impl Post {
         Event::Changed { live: LiveMessage { session_id, message }, origin: Some(self.conn) }
     }
 
+    /// The answer to a message whose name is taken.
+    fn repeated(&self, sender: UserId, place: Place) -> Event {
+        if sender == self.sender { self.acknowledged(place) } else { self.refused(Code::Conflict) }
+    }
+
     fn acknowledged(&self, Place { seq, rev, at }: Place) -> Event {
         let message_id = self.message.message_id;
         Event::ToConn { conn: self.conn, frame: ServerFrame::Ack { message_id, seq, rev, time_stamp: at } }
@@ -148,91 +137,135 @@ impl Post {
     }
 }
 
-impl<'a> Row<'a> {
-    fn new(post: &'a Post) -> Self {
+/// The statements for up to so many posts. Few different texts, so that each stays prepared: shorter batches fill
+/// them up with nulls.
+struct Statements {
+    look_up: [String; 2],
+    write: [String; 2],
+}
+
+/// For up to 1, 2, 4, … 256 posts.
+static STATEMENTS: LazyLock<Vec<Statements>> =
+    LazyLock::new(|| (0..=LARGEST.ilog2()).map(|log| Statements::new(1 << log)).collect());
+
+/// Most posts that are stored at once.
+const LARGEST: usize = 256;
+
+impl Statements {
+    fn new(size: usize) -> Self {
+        let numbered: Vec<String> = (0..size).map(|nth| format!("({nth}, ?, ?, ?)")).collect();
+        let values = |row: &'static str| vec![row; size].join(", ");
+        let look_up = format!(
+            "with post (nth, session_id, message_id, sender_id) as (values {})
+             select post.nth, s.last_seq, s.rev, m.sender_id, m.seq, m.rev, m.time_stamp from post
+             join sessions s on s.session_id = post.session_id
+             join session_users u on u.session_id = post.session_id and u.user_id = post.sender_id
+                  and u.left_at is null
+             left join messages m on m.session_id = post.session_id and m.message_id = post.message_id",
+            numbered.join(", ")
+        );
+        // One's own messages count as read. The new `read_seq` is above every older one: it is the newest message.
+        let write = format!(
+            "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
+             select * from (values {}) post where post.column1 is not null;
+             update sessions set last_seq = head.column2, rev = head.column3
+             from (values {}) head where sessions.session_id = head.column1;
+             update session_users set read_seq = own.column3
+             from (values {}) own
+             where session_users.session_id = own.column1 and session_users.user_id = own.column2",
+            values("(?, ?, ?, ?, ?, ?, ?)"),
+            values("(?, ?, ?)"),
+            values("(?, ?, ?)"),
+        );
         Self {
-            session: post.message.session_id.0.simple().to_string(),
-            message: post.message.message_id.0.simple().to_string(),
-            sender: post.sender.0.simple().to_string(),
-            data: &post.message.data,
-            place: Place::default(),
+            look_up: [format!("begin immediate; {look_up}"), look_up],
+            write: [format!("{write}; commit"), write],
         }
+    }
+
+    /// Those for this many posts, and how many they have room for.
+    fn of(posts: usize) -> (&'static Self, usize) {
+        let size = posts.next_power_of_two();
+        (&STATEMENTS[size.ilog2() as usize], size)
     }
 }
 
-/// For every row: is its sender in the session, and is there a message of this name already?
-async fn look_up(db: &mut SqliteConnection, rows: &[Row<'_>]) -> sqlx::Result<Vec<Known>> {
-    let mut known: Vec<Known> = sqlx::query_as(
-        "select j.key as row, u.user_id is not null as is_member, m.sender_id, m.seq, m.rev, m.time_stamp
-         from json_each($1) j
-         left join session_users u on u.session_id = unhex(j.value ->> 'session')
-              and u.user_id = unhex(j.value ->> 'sender') and u.left_at is null
-         left join messages m on m.session_id = unhex(j.value ->> 'session')
-              and m.message_id = unhex(j.value ->> 'message')",
-    )
-    .bind(json(rows))
-    .fetch_all(db)
-    .await?;
-    known.sort_unstable_by_key(|known| known.row);
-    #[cfg(feature = "planted")]
-    if crate::planted::is(crate::planted::Bug::NoUniqueKey) {
-        known.iter_mut().for_each(|known| known.sender_id = None);
+/// For every post: where its session stands and what is stored under its name; `None` when its sender is not in
+/// the session.
+async fn look_up(
+    db: &mut SqliteConnection,
+    posts: &[Post],
+    extent: Extent,
+) -> sqlx::Result<Vec<Option<Known>>> {
+    type Row = (i64, Seq, Rev, Option<UserId>, Option<Seq>, Option<Rev>, Option<TimeStamp>);
+    let (statements, size) = Statements::of(posts.len());
+    let mut query = sqlx::query_as::<_, Row>(statements.look_up[extent as usize].as_str());
+    for nth in 0..size {
+        let post = posts.get(nth);
+        query = query
+            .bind(post.map(|post| post.message.session_id))
+            .bind(post.map(|post| post.message.message_id))
+            .bind(post.map(|post| post.sender));
+    }
+    let mut known = vec![None; posts.len()];
+    for (nth, seq, rev, sender, stored_seq, stored_rev, at) in query.fetch_all(db).await? {
+        let place = || Some(Place { seq: stored_seq?, rev: stored_rev?, at: at? });
+        let stored = sender.and_then(|sender| Some((sender, place()?)));
+        #[cfg(feature = "planted")]
+        let stored = stored.filter(|_| !crate::planted::is(crate::planted::Bug::NoUniqueKey));
+        if let Some(post) = usize::try_from(nth).ok().and_then(|nth| known.get_mut(nth)) {
+            *post = Some(Known { seq, rev, stored });
+        }
     }
     Ok(known)
 }
 
-/// Takes as many numbers of each session as `counts` says. Returns the place before the first one taken.
-async fn number(
+/// Stores the messages at their places and moves the sessions' counters to `heads`.
+async fn write(
     db: &mut SqliteConnection,
-    counts: &HashMap<String, i64>,
-) -> sqlx::Result<HashMap<SessionId, Place>> {
-    if counts.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let taken: Vec<(SessionId, Seq, Rev)> = sqlx::query_as(
-        "update sessions set last_seq = last_seq + j.value, rev = rev + j.value
-         from json_each($1) j where session_id = unhex(j.key)
-         returning session_id, last_seq, rev", // of the updated table only: SQLite sees no `j` here
-    )
-    .bind(json(counts))
-    .fetch_all(db)
-    .await?;
-    let at = clock::now();
-    let before = |(id, Seq(seq), Rev(rev)): (SessionId, Seq, Rev)| {
-        let count = counts.get(&id.0.simple().to_string()).copied().unwrap_or_default();
-        (id, Place { seq: Seq(seq - count), rev: Rev(rev - count), at })
-    };
-    Ok(taken.into_iter().map(before).collect())
-}
-
-/// Stores the rows, and counts each as read by its own writer.
-async fn insert(db: &mut SqliteConnection, rows: &[&Row<'_>]) -> sqlx::Result<()> {
-    if rows.is_empty() {
+    fresh: &[(&Post, Place)],
+    heads: &HashMap<SessionId, Place>,
+    extent: Extent,
+) -> sqlx::Result<()> {
+    if fresh.is_empty() {
+        if extent == Extent::Whole {
+            sqlx::query("commit").execute(db).await?;
+        }
         return Ok(());
     }
-    let rows = json(rows);
-    sqlx::query(
-        "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
-         select unhex(value ->> 'session'), value ->> 'seq', unhex(value ->> 'message'),
-                unhex(value ->> 'sender'), value ->> 'data', value ->> 'at', value ->> 'rev'
-         from json_each($1)",
-    )
-    .bind(&rows)
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(
-        "update session_users set read_seq = max(read_seq, j.seq)
-         from (select unhex(value ->> 'session') as session_id, unhex(value ->> 'sender') as user_id,
-                      max(value ->> 'seq') as seq
-               from json_each($1) group by 1, 2) j
-         where session_users.session_id = j.session_id and session_users.user_id = j.user_id",
-    )
-    .bind(&rows)
-    .execute(&mut *db)
-    .await?;
+    let (statements, size) = Statements::of(fresh.len());
+    let mut query = sqlx::query(statements.write[extent as usize].as_str());
+    let mut read: HashMap<(SessionId, UserId), Seq> = HashMap::new();
+    for nth in 0..size {
+        let row = fresh.get(nth);
+        let (post, place) = (row.map(|(post, _)| post), row.map(|(_, place)| place));
+        query = query
+            .bind(post.map(|post| post.message.session_id))
+            .bind(place.map(|place| place.seq))
+            .bind(post.map(|post| post.message.message_id))
+            .bind(post.map(|post| post.sender))
+            .bind(post.map(|post| post.message.data.as_str()))
+            .bind(place.map(|place| place.at))
+            .bind(place.map(|place| place.rev));
+        if let Some((post, place)) = row {
+            read.insert((post.message.session_id, post.sender), place.seq);
+        }
+    }
+    let (mut heads, mut read) = (heads.iter(), read.iter());
+    for _ in 0..size {
+        let head = heads.next();
+        query = query
+            .bind(head.map(|(session, _)| *session))
+            .bind(head.map(|(_, place)| place.seq))
+            .bind(head.map(|(_, place)| place.rev));
+    }
+    for _ in 0..size {
+        let own = read.next();
+        query = query
+            .bind(own.map(|((session, _), _)| *session))
+            .bind(own.map(|((_, user), _)| *user))
+            .bind(own.map(|(_, seq)| *seq));
+    }
+    query.execute(db).await?;
     Ok(())
-}
-
-fn json(rows: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(rows).expect("rows hold strings and numbers")
 }

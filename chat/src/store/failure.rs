@@ -1,0 +1,59 @@
+//! What SQLite's failures mean (sqlite.org/rescode.html).
+
+use crate::Error;
+
+/// The primary result code, when the failure is SQLite's own.
+pub(super) fn code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Whether the database, not the statement, is at fault: after it nothing that this connection says counts.
+pub(super) fn of_the_disk(error: &Error) -> bool {
+    const NO_MEMORY: u32 = 7;
+    const READ_ONLY: u32 = 8;
+    const IO: u32 = 10;
+    const CORRUPT: u32 = 11;
+    const FULL: u32 = 13;
+    const CANNOT_OPEN: u32 = 14;
+    const NO_DATABASE: u32 = 26;
+    match error {
+        Error::Database(error) => match code(error) {
+            Some(code) => {
+                matches!(code, NO_MEMORY | READ_ONLY | IO | CORRUPT | FULL | CANNOT_OPEN | NO_DATABASE)
+            }
+            // Not SQLite's: a row that cannot be read is ours, the rest is the connection's.
+            None => !matches!(
+                error,
+                sqlx::Error::RowNotFound
+                    | sqlx::Error::ColumnDecode { .. }
+                    | sqlx::Error::ColumnNotFound(_)
+                    | sqlx::Error::Decode(_)
+                    | sqlx::Error::Encode(_)
+            ),
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_is_a_statements_failure_and_a_full_disk_is_the_databases() {
+        use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+        let mut db = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        let mut run = async |sql: &'static str| sqlx::raw_sql(sql).execute(&mut db).await.map(|_| ());
+        run("create table t (k primary key); insert into t values (1)").await.unwrap();
+        let taken = run("insert into t values (1)").await.unwrap_err();
+        assert_eq!(code(&taken), Some(19));
+        assert!(!of_the_disk(&Error::Database(taken)));
+        run("pragma max_page_count = 3").await.unwrap();
+        let full = run("insert into t values (zeroblob(100000))").await.unwrap_err();
+        assert!(of_the_disk(&Error::Database(full)));
+        assert!(!of_the_disk(&Error::Unavailable("")));
+        assert!(!of_the_disk(&Error::Database(sqlx::Error::RowNotFound)));
+        assert!(of_the_disk(&Error::Database(sqlx::Error::WorkerCrashed)));
+    }
+}

@@ -1,0 +1,108 @@
+//! The work of one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::oneshot;
+
+use super::super::posting::{self, Extent, Post};
+use super::super::{Event, failure};
+use super::{Job, Tx, Unit};
+use crate::hub::ConnId;
+
+enum Step {
+    /// Messages that stood next to one another: stored together.
+    Posts(Vec<Post>),
+    Unit(Box<dyn Unit>),
+}
+
+/// The work of one transaction, in the order it was handed in.
+pub(super) struct Batch {
+    steps: Vec<Step>,
+    events: Vec<Event>,
+}
+
+impl Batch {
+    /// Sorts what has queued. Returns also whom to tell when the writer is to end after it; what was handed in
+    /// later than that is dropped, and whoever waits for it learns that the database is closed. So are messages
+    /// of `broken` sockets.
+    pub(super) fn new(
+        jobs: impl Iterator<Item = Job>,
+        broken: &HashMap<ConnId, Instant>,
+    ) -> (Self, Option<oneshot::Sender<()>>) {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut close = None;
+        for job in jobs {
+            match (job, steps.last_mut()) {
+                (Job::Post(post), _) if broken.contains_key(&post.conn) => {}
+                (Job::Post(post), Some(Step::Posts(posts))) => posts.push(post),
+                (Job::Post(post), _) => steps.push(Step::Posts(vec![post])),
+                (Job::Unit(unit), _) => steps.push(Step::Unit(unit)),
+                (Job::Close(done), _) => {
+                    close = Some(done);
+                    break;
+                }
+            }
+        }
+        (Self { steps, events: Vec::new() }, close)
+    }
+
+    /// Messages and other units in it.
+    pub(super) fn size(&self) -> usize {
+        let size = |step: &Step| match step {
+            Step::Posts(posts) => posts.len(),
+            Step::Unit(_) => 1,
+        };
+        self.steps.iter().map(size).sum()
+    }
+
+    /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
+    /// and that this connection is not to be used again.
+    pub(super) async fn commit(&mut self, db: &mut SqliteConnection) -> sqlx::Result<()> {
+        match &mut self.steps[..] {
+            [] => return Ok(()),
+            // The case that has to be fast: two trips to the connection's thread in all.
+            [Step::Posts(posts)] => return posting::store(db, posts, &mut self.events, Extent::Whole).await,
+            _ => {}
+        }
+        let mut transaction = db.begin_with("begin immediate").await?;
+        for step in &mut self.steps {
+            match step {
+                Step::Posts(posts) => {
+                    posting::store(&mut transaction, posts, &mut self.events, Extent::Part).await?;
+                }
+                Step::Unit(unit) => {
+                    let announced = self.events.len();
+                    let mut savepoint = transaction.begin().await?;
+                    match unit.run(Tx { db: &mut savepoint, events: &mut self.events }).await {
+                        None => savepoint.commit().await?,
+                        Some(error) if failure::of_the_disk(error) => return Err(sqlx::Error::WorkerCrashed),
+                        Some(_) => {
+                            self.events.truncate(announced);
+                            savepoint.rollback().await?;
+                        }
+                    }
+                }
+            }
+        }
+        #[cfg(feature = "planted")]
+        crate::planted::before_commit(&mut self.events).await;
+        transaction.commit().await
+    }
+
+    /// Answers every unit. Returns what to announce.
+    pub(super) fn finish(self, committed: bool) -> Vec<Event> {
+        let mut senders = BTreeSet::new();
+        for step in self.steps {
+            match step {
+                Step::Posts(posts) => senders.extend(posts.iter().map(|post| post.conn)),
+                Step::Unit(unit) => unit.finish(committed),
+            }
+        }
+        match committed {
+            true => self.events,
+            false => senders.into_iter().map(|conn| Event::Failed { conn }).collect(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What does the writer's work: takes what has queued, commits it, answers; and what it does when the disk fails.
+//!
+//! A commit that failed has an unknown outcome: SQLite's frames of it may be in the write-ahead log, unsynced, and
+//! a crash at that moment could bring them to life. So nobody hears "done" and nobody hears "not done": waiting
+//! requests are unavailable, sockets are closed with `TRY_LATER`, and their clients ask again by sending the same
+//! `MessageID`. The connection is thrown away, because a later sync on it could succeed without having written
+//! what the failed one should have (Linux reports a failed write-back once). The new connection serves only after it
+//! has emptied the log into the database, which syncs afresh whatever anybody may have seen and removes what the
+//! failed commit left, and has then committed and synced something itself. Until that succeeds nothing is
+//! written, [`Health`] says so, and it is tried again every second. Reading goes on meanwhile.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::mpsc;
+
+use super::super::{Event, Health};
+use super::batch::Batch;
+use super::log::{self, Log};
+use super::{BATCH, Job};
+use crate::hub::ConnId;
+
+/// How often it is tried whether the disk works again.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// A socket that is being closed is gone after this long, and nothing more comes from it: its last frame has 10 s
+/// to be taken and its client 2 s to answer the close.
+const GONE: Duration = Duration::from_secs(60);
+
+/// What does the writer's work, one transaction a step, so that a test may stop it between any two.
+pub(crate) struct Engine {
+    /// None while commits are not possible, and once it is closed.
+    db: Option<SqliteConnection>,
+    closed: bool,
+    options: SqliteConnectOptions,
+    queue: mpsc::Receiver<Job>,
+    committed: mpsc::Sender<Vec<Event>>,
+    /// Sockets that lost a message to a failed commit, and when: they are being closed, and send it again when
+    /// they are back. What they had queued behind it must not be stored before it.
+    broken: HashMap<ConnId, Instant>,
+    health: Health,
+    log: Log,
+    /// When there is something to do though nothing queues.
+    due: Option<Instant>,
+    meters: Meters,
+}
+
+struct Meters {
+    queue_depth: metrics::Gauge,
+    batch_size: metrics::Histogram,
+    commit_seconds: metrics::Histogram,
+    errors: metrics::Counter,
+}
+
+impl Engine {
+    pub(super) fn new(
+        db: SqliteConnection,
+        options: SqliteConnectOptions,
+        queue: mpsc::Receiver<Job>,
+        committed: mpsc::Sender<Vec<Event>>,
+        health: Health,
+    ) -> Self {
+        let meters = Meters {
+            queue_depth: metrics::gauge!("natter_writer_queue_depth"),
+            batch_size: metrics::histogram!("natter_commit_batch_size"),
+            commit_seconds: metrics::histogram!("natter_commit_seconds"),
+            errors: metrics::counter!("natter_database_errors_total"),
+        };
+        let (broken, log) = (HashMap::new(), Log::new());
+        Self {
+            db: Some(db),
+            closed: false,
+            options,
+            queue,
+            committed,
+            broken,
+            health,
+            log,
+            due: None,
+            meters,
+        }
+    }
+
+    /// Works until every handle is gone, or until `Writer::close`.
+    pub(crate) async fn run(mut self) {
+        while self.step().await {}
+    }
+
+    /// Commits what has queued, waiting until there is something. Events go out in the order of the commits;
+    /// when nobody takes them the writer waits. Returns false when there is nothing more to do, ever.
+    pub(crate) async fn step(&mut self) -> bool {
+        if self.closed {
+            return false;
+        }
+        let mut jobs = Vec::with_capacity(BATCH);
+        let due = async {
+            match self.due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased; // a flood of requests must not keep it from looking at the disk again
+            () = due => self.look_after().await,
+            taken = self.queue.recv_many(&mut jobs, BATCH) => match taken {
+                0 => self.close().await,
+                _ => self.work(jobs).await,
+            },
+        }
+        !self.closed
+    }
+
+    async fn work(&mut self, jobs: Vec<Job>) {
+        self.meters.queue_depth.set(float(self.queue.len() + jobs.len()));
+        let (mut batch, close) = Batch::new(jobs.into_iter(), &self.broken);
+        let size = batch.size();
+        let result = match &mut self.db {
+            Some(db) => {
+                let began = Instant::now();
+                let working = self.health.working();
+                let result = batch.commit(db).await;
+                drop(working);
+                self.meters.commit_seconds.record(began.elapsed());
+                self.meters.batch_size.record(float(size));
+                result.map(|()| true)
+            }
+            None => Ok(false),
+        };
+        let events = batch.finish(matches!(result, Ok(true)));
+        if !matches!(result, Ok(true)) {
+            let now = Instant::now();
+            self.broken.retain(|_, since| now - *since < GONE);
+            self.broken.extend(events.iter().filter_map(|event| match event {
+                Event::Failed { conn } => Some((*conn, now)),
+                _ => None,
+            }));
+        }
+        let _ = self.committed.send(events).await;
+        match result {
+            Ok(true) => self.tend_log(size).await,
+            Ok(false) => {}
+            Err(error) => self.fail("a commit failed", &error).await,
+        }
+        if let Some(done) = close {
+            self.close().await;
+            let _ = done.send(());
+        }
+    }
+
+    /// What is to be done though nothing queues.
+    async fn look_after(&mut self) {
+        self.due = None;
+        match self.db {
+            Some(_) => self.tend_log(0).await,
+            None => self.revive().await,
+        }
+    }
+
+    async fn tend_log(&mut self, size: usize) {
+        let Some(db) = &mut self.db else { return };
+        match self.log.tend(db, size).await {
+            Ok(again) => self.due = again,
+            Err(error) => self.fail("a checkpoint failed", &error).await,
+        }
+    }
+
+    /// Nothing is written from here on until [`Engine::revive`] has found the disk in order: at once, for a
+    /// failure that has passed already.
+    async fn fail(&mut self, what: &'static str, error: &sqlx::Error) {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "{what}: nothing is written until the disk is in order"
+        );
+        self.meters.errors.increment(1);
+        self.health.set_writes(false);
+        if let Some(db) = self.db.take() {
+            let _ = db.close().await; // its transaction ends with it, whatever it says
+        }
+        self.revive().await;
+    }
+
+    async fn revive(&mut self) {
+        let revived = async {
+            let mut db = self.options.connect().await?;
+            log::prove(&mut db).await?;
+            Ok::<_, sqlx::Error>(db)
+        };
+        match revived.await {
+            Ok(db) => {
+                tracing::info!("the disk takes commits again");
+                (self.db, self.due, self.log) = (Some(db), None, Log::new());
+                self.health.set_writes(true);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the disk takes no commits");
+                self.meters.errors.increment(1);
+                self.due = Some(Instant::now() + PROBE);
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.closed = true;
+        if let Some(db) = self.db.take()
+            && let Err(error) = db.close().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "closing the database");
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a queue is no longer than thousands")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
