@@ -1,24 +1,34 @@
 //! Who is listening on this machine: sockets, the sessions they follow, and the bytes that wait for each.
 //!
-//! Knows no storage and no rights: `live` tells it who follows what. Frames come encoded, once for everybody.
+//! Knows no storage, no rights and no runtime: `live` tells it who follows what. Frames come encoded, once for
+//! everybody. Its maps are in parts, each under a lock of its own, so publishing in one session waits for none of
+//! the others, and a session to which nobody listens is not in them.
+//!
+//! Locks are taken in this order: a socket's sessions, a part of a map, an outbox. Never two parts at once.
 
 mod outbox;
+mod shards;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 
-pub(crate) use outbox::Outbox;
 pub use outbox::Outgoing;
+use outbox::{Kind, Outbox};
+pub(crate) use shards::Shards;
 
 use crate::LoginId;
 
 /// No socket is asked back sooner than this after a drain: a restart takes its time.
 const DRAIN_LEAST: Duration = Duration::from_millis(500);
+
+const RESTARTS: &str = "The server restarts.";
 
 /// Names one socket in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,86 +41,117 @@ pub(crate) struct Hub(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     last_id: AtomicU64,
-    /// A std mutex: nothing awaits under it, and nothing under it takes long.
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    conns: HashMap<ConnId, Conn>,
-    users: HashMap<UserId, HashSet<ConnId>>,
-    topics: HashMap<SessionId, Topic>,
     /// The server stops: whoever comes now is sent away.
-    draining: bool,
+    draining: AtomicBool,
+    sockets: Shards<ConnId, Arc<Socket>>,
+    users: Shards<UserId, Vec<Arc<Socket>>>,
+    topics: Shards<SessionId, Topic>,
 }
 
-struct Conn {
+/// One socket.
+pub(crate) struct Socket {
+    id: ConnId,
     user: UserId,
     login: LoginId,
-    sessions: HashSet<SessionId>,
     outbox: Outbox,
+    follows: Mutex<Follows>,
 }
 
+/// The sessions a socket follows, sorted.
+#[derive(Default)]
+struct Follows {
+    sessions: Vec<SessionId>,
+    /// It is gone and follows nothing more: a session that begins at this moment must not hold on to it.
+    gone: bool,
+}
+
+/// A session that somebody follows.
 struct Topic {
     head: Head,
-    /// Each with the place up to which messages are not for its user to see.
-    listeners: HashMap<ConnId, Seq>,
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    socket: Arc<Socket>,
+    /// Messages up to here are not for its user to see.
+    joined: Seq,
 }
 
 impl Hub {
     /// A new socket: from now on it gets what is sent to its user.
-    pub(crate) fn connect(&self, user: UserId, login: LoginId) -> (ConnId, Outbox) {
+    pub(crate) fn connect(&self, user: UserId, login: LoginId) -> Arc<Socket> {
         let id = ConnId(self.0.last_id.fetch_add(1, Ordering::Relaxed));
-        let outbox = Outbox::default();
-        let mut state = self.lock();
-        if state.draining {
-            outbox.close(close::RESTART, "The server restarts.");
+        let (outbox, follows) = (Outbox::default(), Mutex::default());
+        let socket = Arc::new(Socket { id, user, login, outbox, follows });
+        self.0.sockets.of(&id).insert(id, socket.clone());
+        self.0.users.of(&user).entry(user).or_default().push(socket.clone());
+        // Looked at after it can be found: a drain either finds it or is seen here.
+        if self.0.draining.load(Ordering::SeqCst) {
+            socket.outbox.close(None, close::RESTART, RESTARTS);
         }
-        state.conns.insert(id, Conn { user, login, sessions: HashSet::new(), outbox: outbox.clone() });
-        state.users.entry(user).or_default().insert(id);
-        (id, outbox)
+        socket
     }
 
-    /// The socket is gone.
-    pub(crate) fn disconnect(&self, id: ConnId) {
-        let mut state = self.lock();
-        let Some(conn) = state.conns.remove(&id) else { return };
-        for session in conn.sessions {
-            state.unfollow(session, id);
-        }
-        if let Some(own) = state.users.get_mut(&conn.user) {
-            own.remove(&id);
+    /// The socket is gone. Returns the sessions to which nobody listens any more.
+    pub(crate) fn disconnect(&self, socket: &Socket) -> Vec<SessionId> {
+        let mut sessions = {
+            let mut follows = socket.follows();
+            follows.gone = true;
+            std::mem::take(&mut follows.sessions)
+        };
+        sessions.retain(|session| self.unfollow(*session, socket.id));
+        self.0.sockets.of(&socket.id).remove(&socket.id);
+        let mut users = self.0.users.of(&socket.user);
+        if let Some(own) = users.get_mut(&socket.user) {
+            own.retain(|other| other.id != socket.id);
             if own.is_empty() {
-                state.users.remove(&conn.user);
+                users.remove(&socket.user);
+            }
+        }
+        sessions
+    }
+
+    /// From now on the socket gets what is published in this session about messages after `joined`.
+    pub(crate) fn follow(&self, socket: &Arc<Socket>, session: SessionId, head: Head, joined: Seq) {
+        let mut follows = socket.follows();
+        if follows.gone {
+            return;
+        }
+        let place = follows.sessions.binary_search(&session);
+        let mut topics = self.0.topics.of(&session);
+        let topic = topics.entry(session).or_insert_with(|| Topic { head, listeners: Vec::new() });
+        topic.head.rev = topic.head.rev.max(head.rev);
+        match place {
+            Ok(_) => topic
+                .listeners
+                .iter_mut()
+                .filter(|l| l.socket.id == socket.id)
+                .for_each(|l| l.joined = joined),
+            Err(place) => {
+                follows.sessions.insert(place, session);
+                topic.listeners.push(Listener { socket: socket.clone(), joined });
             }
         }
     }
 
-    /// From now on the socket gets what is published in this session about messages after `joined`.
-    pub(crate) fn follow(&self, id: ConnId, session: SessionId, head: Head, joined: Seq) {
-        self.lock().follow(id, session, head, joined);
-    }
-
     /// The same for every socket of a user.
     pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head, joined: Seq) {
-        let mut state = self.lock();
-        let own: Vec<ConnId> = state.users.get(&user).into_iter().flatten().copied().collect();
-        for id in own {
-            state.follow(id, session, head, joined);
+        for socket in self.sockets_of(user) {
+            self.follow(&socket, session, head, joined);
         }
     }
 
-    /// Whether the socket follows this session.
-    pub(crate) fn follows(&self, id: ConnId, session: SessionId) -> bool {
-        self.lock().conns.get(&id).is_some_and(|conn| conn.sessions.contains(&session))
+    /// After which place messages of this session are this socket's user's to see; `None` when it does not follow
+    /// the session.
+    pub(crate) fn joined(&self, socket: &Socket, session: SessionId) -> Option<Seq> {
+        let topics = self.0.topics.of(&session);
+        topics.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.joined)
     }
 
     /// Sends to everybody who follows the session.
     pub(crate) fn publish(&self, session: SessionId, frame: &Bytes) {
-        let state = self.lock();
-        let listeners = state.topics.get(&session).into_iter().flat_map(|topic| topic.listeners.keys());
-        for conn in listeners.filter_map(|id| state.conns.get(id)) {
-            conn.outbox.push(frame.clone());
+        if let Some(topic) = self.0.topics.of(&session).get(&session) {
+            topic.listeners.iter().for_each(|l| l.socket.publish(frame));
         }
     }
 
@@ -120,109 +161,155 @@ impl Hub {
         &self,
         session: SessionId,
         (seq, rev): (Seq, Rev),
-        frame: &Bytes,
+        frame: impl FnOnce() -> Bytes,
         except: Option<ConnId>,
     ) {
-        let mut state = self.lock();
-        let State { conns, topics, .. } = &mut *state;
+        let mut topics = self.0.topics.of(&session);
         let Some(topic) = topics.get_mut(&session) else { return };
         topic.head.rev = topic.head.rev.max(rev);
-        for (id, joined) in topic.listeners.iter().filter(|(id, _)| Some(**id) != except) {
-            let Some(conn) = conns.get(id) else { continue };
-            if seq > *joined {
-                conn.outbox.push(frame.clone());
-            } else {
-                let heads = ServerFrame::Heads { sessions: [(session, topic.head)].into() };
-                conn.outbox.push(heads.encode().into());
-            }
+        let frame = LazyCell::new(frame);
+        let heads = LazyCell::new(|| {
+            let sessions = [(session, topic.head)].into();
+            Bytes::from(ServerFrame::Heads { sessions }.encode())
+        });
+        for Listener { socket, joined } in topic.listeners.iter().filter(|l| Some(l.socket.id) != except) {
+            socket.publish(if seq > *joined { &frame } else { &heads });
         }
     }
 
     /// Sends to everybody who follows the session, except one user.
     pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: UserId) {
-        let state = self.lock();
-        let listeners = state.topics.get(&session).into_iter().flat_map(|topic| topic.listeners.keys());
-        for conn in listeners.filter_map(|id| state.conns.get(id)).filter(|conn| conn.user != except) {
-            conn.outbox.push(frame.clone());
+        if let Some(topic) = self.0.topics.of(&session).get(&session) {
+            let others = topic.listeners.iter().filter(|l| l.socket.user != except);
+            others.for_each(|l| l.socket.publish(frame));
         }
     }
 
     /// Tells every socket to come back, each at another moment of the window, and ends it.
     pub(crate) fn drain(&self, window: Duration) {
-        let mut state = self.lock();
-        state.draining = true;
-        let count = u32::try_from(state.conns.len()).unwrap_or(u32::MAX).max(1);
-        for (nth, conn) in (0..count).zip(state.conns.values()) {
+        self.0.draining.store(true, Ordering::SeqCst);
+        let sockets = self.all();
+        let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX).max(1);
+        for (nth, socket) in (0..count).zip(sockets) {
             let after = DRAIN_LEAST + window * nth / count;
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-            conn.outbox.push(ServerFrame::Drain { after_ms }.encode().into());
-            conn.outbox.close(close::RESTART, "The server restarts.");
+            let drain = ServerFrame::Drain { after_ms }.encode().into();
+            socket.outbox.close(Some(drain), close::RESTART, RESTARTS);
         }
     }
 
     /// Sends to every socket of a user, except one.
     pub(crate) fn send_to_user(&self, user: UserId, frame: &Bytes, except: Option<ConnId>) {
-        let state = self.lock();
-        for id in state.users.get(&user).into_iter().flatten().filter(|id| Some(**id) != except) {
-            if let Some(conn) = state.conns.get(id) {
-                conn.outbox.push(frame.clone());
-            }
+        if let Some(own) = self.0.users.of(&user).get(&user) {
+            own.iter().filter(|socket| Some(socket.id) != except).for_each(|socket| socket.publish(frame));
         }
     }
 
-    /// Sends to one socket.
-    pub(crate) fn send(&self, id: ConnId, frame: Bytes) {
-        if let Some(conn) = self.lock().conns.get(&id) {
-            conn.outbox.push(frame);
+    /// Answers one socket.
+    pub(crate) fn answer(&self, id: ConnId, frame: Bytes) {
+        if let Some(socket) = self.0.sockets.of(&id).get(&id) {
+            socket.answer(frame);
         }
     }
 
     /// Ends one socket.
     pub(crate) fn close(&self, id: ConnId, code: u16, reason: &'static str) {
-        if let Some(conn) = self.lock().conns.get(&id) {
-            conn.outbox.close(code, reason);
+        if let Some(socket) = self.0.sockets.of(&id).get(&id) {
+            socket.outbox.close(None, code, reason);
         }
     }
 
     /// Ends every socket whose login or user is meant.
     pub(crate) fn revoke(&self, meant: impl Fn(LoginId, UserId) -> bool) {
-        for conn in self.lock().conns.values().filter(|conn| meant(conn.login, conn.user)) {
-            conn.outbox.close(close::LOGIN_REVOKED, "Please sign in again.");
+        for socket in self.all().into_iter().filter(|socket| meant(socket.login, socket.user)) {
+            socket.outbox.close(None, close::LOGIN_REVOKED, "Please sign in again.");
         }
     }
 
     /// Where every session that this socket follows stands.
-    pub(crate) fn heads(&self, id: ConnId) -> BTreeMap<SessionId, Head> {
-        let state = self.lock();
-        let sessions = state.conns.get(&id).into_iter().flat_map(|conn| &conn.sessions);
-        sessions.filter_map(|id| Some((*id, state.topics.get(id)?.head))).collect()
+    pub(crate) fn heads(&self, socket: &Socket) -> BTreeMap<SessionId, Head> {
+        let sessions = socket.follows().sessions.clone();
+        let head = |id: SessionId| Some((id, self.0.topics.of(&id).get(&id)?.head));
+        sessions.into_iter().filter_map(head).collect()
     }
 
     /// Every login that has a socket here.
     pub(crate) fn logins(&self) -> HashSet<LoginId> {
-        self.lock().conns.values().map(|conn| conn.login).collect()
+        let logins =
+            |part: shards::Part<'_, _, Arc<Socket>>| part.values().map(|s| s.login).collect::<Vec<_>>();
+        self.0.sockets.each().flat_map(logins).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().expect("nothing panics under the hub's lock")
+    /// Returns whether nobody listens to the session any more.
+    fn unfollow(&self, session: SessionId, id: ConnId) -> bool {
+        let mut topics = self.0.topics.of(&session);
+        let Some(topic) = topics.get_mut(&session) else { return true };
+        topic.listeners.retain(|listener| listener.socket.id != id);
+        let is_empty = topic.listeners.is_empty();
+        if is_empty {
+            topics.remove(&session);
+        }
+        is_empty
+    }
+
+    fn sockets_of(&self, user: UserId) -> Vec<Arc<Socket>> {
+        self.0.users.of(&user).get(&user).cloned().unwrap_or_default()
+    }
+
+    fn all(&self) -> Vec<Arc<Socket>> {
+        let sockets = |part: shards::Part<'_, _, Arc<Socket>>| part.values().cloned().collect::<Vec<_>>();
+        self.0.sockets.each().flat_map(sockets).collect()
     }
 }
 
-impl State {
-    fn follow(&mut self, id: ConnId, session: SessionId, head: Head, joined: Seq) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.sessions.insert(session);
-        let topic = self.topics.entry(session).or_insert_with(|| Topic { head, listeners: HashMap::new() });
-        topic.head.rev = topic.head.rev.max(head.rev);
-        topic.listeners.insert(id, joined);
+impl Socket {
+    /// Its name in this process.
+    pub(crate) fn id(&self) -> ConnId {
+        self.id
     }
 
-    fn unfollow(&mut self, session: SessionId, id: ConnId) {
-        if let Some(topic) = self.topics.get_mut(&session) {
-            topic.listeners.remove(&id);
-            if topic.listeners.is_empty() {
-                self.topics.remove(&session);
-            }
+    /// Sends an answer to a frame of this socket, behind what waits already.
+    pub(crate) fn answer(&self, frame: Bytes) {
+        self.push(frame, Kind::Own);
+    }
+
+    /// What is to be written next; waits until there is something. For one writer. May be dropped while it waits.
+    pub(crate) async fn outgoing(&self) -> Outgoing {
+        poll_fn(|cx| self.outbox.poll_take(cx)).await
+    }
+
+    /// Waits while many answers wait to be written. For one reader.
+    pub(crate) async fn room(&self) {
+        poll_fn(|cx| self.outbox.poll_room(cx)).await;
+    }
+
+    /// Takes frames again after it lagged. False when it did not, or was not told yet.
+    pub(crate) fn reopen(&self) -> bool {
+        self.outbox.reopen()
+    }
+
+    /// How it is to end, once that is decided.
+    pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
+        self.outbox.closed()
+    }
+
+    /// The frames that wait at this moment.
+    pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
+        self.outbox.take_rest()
+    }
+
+    fn publish(&self, frame: &Bytes) {
+        self.push(frame.clone(), Kind::Published);
+    }
+
+    fn push(&self, frame: Bytes, kind: Kind) {
+        if self.outbox.push(frame, kind) {
+            metrics::counter!("natter_lag_total").increment(1);
+            tracing::debug!(conn = self.id.0, "a socket lags");
         }
+    }
+
+    fn follows(&self) -> MutexGuard<'_, Follows> {
+        self.follows.lock().expect("nothing panics under this lock")
     }
 }

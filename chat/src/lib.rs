@@ -34,6 +34,7 @@ pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
 pub use logins::{Login, LoginId};
 pub use name::Username;
+pub use sessions::Greeting;
 pub use store::MIN_SQLITE;
 
 use live::Live;

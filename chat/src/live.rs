@@ -5,7 +5,7 @@
 //! messages of others in the order in which they were stored.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use protocol::{Head, Presence, Seq, ServerFrame, SessionId, UserId, close};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use crate::hub::{ConnId, Hub, Outbox, Outgoing};
+use crate::hub::{ConnId, Hub, Outgoing, Socket};
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::{Actor, Chat, LoginId, Options};
@@ -26,6 +26,11 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// Signs of writing from one socket in one session are passed on at most this often.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
+
+/// After so many events, or so many bytes in them, the sockets' writers get their turn: one commit may hold more than
+/// may wait for a socket, and a client that reads all it is sent shall not lag for that.
+const TURN_EVENTS: usize = 32;
+const TURN_BYTES: usize = 16 * 1024;
 
 /// Given back when a message that was handed in has been dealt with.
 pub type Ticket = Box<dyn Any + Send + Sync>;
@@ -129,7 +134,16 @@ impl Live {
 impl Shared {
     async fn fan_out(self: Arc<Self>, mut events: mpsc::Receiver<Vec<Event>>) {
         while let Some(committed) = events.recv().await {
+            let (mut carried, mut bytes) = (0, 0);
             for event in committed {
+                if carried == TURN_EVENTS || bytes > TURN_BYTES {
+                    tokio::task::yield_now().await;
+                    (carried, bytes) = (0, 0);
+                }
+                carried += 1;
+                if let Event::Changed { live, .. } = &event {
+                    bytes += live.message.data.len();
+                }
                 self.carry(event);
             }
         }
@@ -140,9 +154,10 @@ impl Shared {
             Event::Changed { live, origin } => {
                 let (session, message) = (live.session_id, &live.message);
                 let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
-                self.hub.publish_change(session, change, &encode(&ServerFrame::Message(live)), origin);
+                let frame = || encode(&ServerFrame::Message(live));
+                self.hub.publish_change(session, change, frame, origin);
                 if let Some(origin) = origin {
-                    self.hub.send(origin, encode(&ack));
+                    self.hub.answer(origin, encode(&ack));
                 }
             }
             Event::Opened { session_id, head, last_seq, users, joined } => {
@@ -161,7 +176,7 @@ impl Shared {
             Event::ToUser { user_id, frame, except } => {
                 self.hub.send_to_user(user_id, &encode(&frame), except)
             }
-            Event::ToConn { conn, frame } => self.hub.send(conn, encode(&frame)),
+            Event::ToConn { conn, frame } => self.hub.answer(conn, encode(&frame)),
             Event::Failed { conn } => {
                 self.hub.close(conn, close::TRY_LATER, "The server cannot store messages just now.");
             }
@@ -241,9 +256,8 @@ impl Shared {
 
 /// One socket, as the chat sees it. Dropping it is the end of the socket.
 pub struct Connection {
-    id: ConnId,
+    socket: Arc<Socket>,
     actor: Actor,
-    outbox: Outbox,
     /// When this user was last said to be writing, by session.
     typed: Mutex<HashMap<SessionId, Instant>>,
     shared: Arc<Shared>,
@@ -259,35 +273,48 @@ impl Connection {
     /// Its name in this process.
     #[must_use]
     pub fn id(&self) -> ConnId {
-        self.id
+        self.socket.id()
     }
 
-    /// What is to be written next: everything that waits, in order; a close is the last. Cancel safe.
-    pub async fn outgoing(&self) -> Vec<Outgoing> {
-        self.outbox.take().await
+    /// What is to be written next; waits until there is something. A close is the last. Cancel safe. For one writer.
+    pub async fn outgoing(&self) -> Outgoing {
+        self.socket.outgoing().await
+    }
+
+    /// Waits while many answers to this socket are still to be written: until then nothing more is to be read
+    /// from it. Cancel safe. For one reader.
+    pub async fn room(&self) {
+        self.socket.room().await;
+    }
+
+    /// Whether the client may say `Hello` now: it lagged and was told so. From now on frames are queued again, so
+    /// [`Chat::hello`] is to follow.
+    #[must_use]
+    pub fn reopen(&self) -> bool {
+        self.socket.reopen()
     }
 
     /// How it is to end, once that is decided: nothing more is to be taken from it.
     #[must_use]
     pub fn ending(&self) -> Option<(u16, &'static str)> {
-        self.outbox.closed()
+        self.socket.closed()
     }
 
-    /// What waits to be written at this moment, for a socket that is about to end.
+    /// The frames that wait to be written at this moment, for a socket that is about to end.
     #[must_use]
-    pub fn left(&self) -> Vec<Outgoing> {
-        self.outbox.take_now()
+    pub fn left(&self) -> VecDeque<Bytes> {
+        self.socket.take_rest()
     }
 
     /// A `Heads` frame: where every session of this socket stands.
     #[must_use]
     pub fn heads(&self) -> Bytes {
-        encode(&ServerFrame::Heads { sessions: self.shared.hub.heads(self.id) })
+        encode(&ServerFrame::Heads { sessions: self.shared.hub.heads(&self.socket) })
     }
 
-    /// Sends a frame to this socket alone, behind what waits already.
+    /// Sends an answer to this socket alone, behind what waits already.
     pub fn send(&self, frame: &ServerFrame) {
-        self.outbox.push(encode(frame));
+        self.socket.answer(encode(frame));
     }
 
     /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs, and when it
@@ -296,7 +323,7 @@ impl Connection {
         let now = Instant::now();
         let mut typed = self.typed.lock().expect("nothing panics under this lock");
         let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
-        if is_due && self.shared.hub.follows(self.id, session_id) {
+        if is_due && self.joined(session_id).is_some() {
             typed.insert(session_id, now);
             let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
             self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
@@ -304,13 +331,18 @@ impl Connection {
     }
 
     pub(crate) fn follow(&self, session: SessionId, head: Head, joined: Seq) {
-        self.shared.hub.follow(self.id, session, head, joined);
+        self.shared.hub.follow(&self.socket, session, head, joined);
+    }
+
+    /// After which place messages of a session are its user's to see; `None` when it does not follow the session.
+    pub(crate) fn joined(&self, session: SessionId) -> Option<Seq> {
+        self.shared.hub.joined(&self.socket, session)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.hub.disconnect(self.id);
+        self.shared.hub.disconnect(&self.socket);
         let grace = self.shared.offline_after;
         self.shared.leases().disconnected(self.actor.user_id(), Instant::now(), grace);
         self.shared.leases_changed.notify_one();
@@ -323,10 +355,10 @@ impl Chat {
     #[must_use]
     pub fn connect(&self, actor: Actor) -> Connection {
         let shared = self.0.live.shared.clone();
-        let (id, outbox) = shared.hub.connect(actor.user_id(), actor.login());
+        let socket = shared.hub.connect(actor.user_id(), actor.login());
         let came = shared.leases().connected(actor.user_id(), Instant::now());
         shared.came_or_stayed(actor.user_id(), came);
-        Connection { id, actor, outbox, typed: Mutex::default(), shared }
+        Connection { socket, actor, typed: Mutex::default(), shared }
     }
 
     /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not
@@ -348,4 +380,55 @@ pub(crate) fn presence_of<'a>(
 ) -> BTreeMap<UserId, Presence> {
     let leases = live.shared.leases();
     users.map(|user| (*user, leases.of(*user))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Epoch, LiveMessage, Message, MessageId, Rev, TimeStamp};
+
+    use super::*;
+
+    fn said(session_id: SessionId, n: i64, data: &str) -> Event {
+        let message = Message {
+            message_id: MessageId::new(),
+            data: data.into(),
+            time_stamp: TimeStamp(n),
+            sender: UserId::new(),
+            seq: Seq(n),
+            rev: Rev(n),
+            edited_at: None,
+            deleted_at: None,
+        };
+        Event::Changed { live: LiveMessage { session_id, message }, origin: None }
+    }
+
+    #[tokio::test]
+    async fn one_large_commit_does_not_make_those_lag_who_read_all_they_are_sent() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, _events) = Store::open(data.path()).await.unwrap();
+        let (commits, events) = mpsc::channel(1);
+        let (live, _edges) = Live::at_rest(store, &Options::default());
+        tokio::spawn(live.shared.clone().fan_out(events));
+        let (session, head) = (SessionId::new(), Head { epoch: Epoch::new(), rev: Rev(0) });
+        let readers = [(); 3].map(|()| {
+            let socket = live.hub().connect(UserId::new(), LoginId::of_token(b"x"));
+            live.hub().follow(&socket, session, head, Seq(0));
+            tokio::spawn(async move {
+                let mut taken = 0;
+                while taken < 512 {
+                    match socket.outgoing().await {
+                        Outgoing::Frames(frames) => taken += frames.len(),
+                        other => panic!("{other:?} after {taken}"),
+                    }
+                }
+            })
+        });
+        tokio::task::yield_now().await; // all of them wait now
+        for data in ["short", &"long".repeat(4000)] {
+            commits.send((1..=256).map(|n| said(session, n, data)).collect()).await.unwrap();
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! First pictures: what a page renders, what `load` answers, what a socket is welcomed with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use protocol::api::{Loaded, LoadedSession};
@@ -18,6 +18,37 @@ const LOAD_ROWS: i64 = 30;
 
 /// Newest messages of the session that a page shows.
 const OPEN_ROWS: i64 = 50;
+
+/// The answer to a `Hello`: the `Welcome`, the first `Page` (or a `Reset`) of each session that the client named
+/// and does not stand at the head of, and the open invitations. One frame at a time, so that a client that is
+/// behind in many sessions and reads slowly does not have all their pages in memory.
+#[derive(Default)]
+pub struct Greeting {
+    welcome: Option<Bytes>,
+    behind: VecDeque<(SessionRow, Position)>,
+    invitations: VecDeque<Bytes>,
+}
+
+impl Greeting {
+    /// The next frame to write; `None` when it was the last.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn next(&mut self, chat: &Chat, conn: &Connection) -> Result<Option<Bytes>> {
+        if let Some(welcome) = self.welcome.take() {
+            return Ok(Some(welcome));
+        }
+        let Some((row, position)) = self.behind.pop_front() else {
+            return Ok(self.invitations.pop_front());
+        };
+        let SessionRow { session_id, epoch, rev, .. } = row;
+        let other_history = position.epoch.is_some_and(|own| own != epoch);
+        if other_history || position.rev > rev {
+            return Ok(Some(encode(&ServerFrame::Reset { session_id, epoch, rev })));
+        }
+        chat.page(conn.actor(), session_id, position.rev).await.map(|page| Some(encode(&page)))
+    }
+}
 
 impl Chat {
     /// Every session of a user, who is in it, and its newest messages: the answer of `GET /api/load`.
@@ -70,8 +101,8 @@ impl Chat {
         })
     }
 
-    /// Answers a `Hello`: the frames to write before anything else, in order. They are the `Welcome`, the first
-    /// `Page` (or a `Reset`) of each session that the client named and is behind in, and the open invitations.
+    /// Answers a `Hello`: gives the frames to write before anything that waits for the socket, the first time as
+    /// every time it lagged.
     ///
     /// # Errors
     /// The database failed.
@@ -79,11 +110,11 @@ impl Chat {
         &self,
         conn: &Connection,
         positions: BTreeMap<SessionId, Position>,
-    ) -> Result<Vec<Bytes>> {
+    ) -> Result<Greeting> {
         let (actor, user) = (conn.actor(), conn.actor().user_id());
         if self.actor(actor.login()).await?.is_none() {
             self.0.live.revoke(actor.login()); // signed out while the socket was being opened
-            return Ok(Vec::new());
+            return Ok(Greeting::default());
         }
         for row in self.0.store.sessions_of(user).await? {
             conn.follow(row.session_id, Head { epoch: row.epoch, rev: row.rev }, row.joined_seq);
@@ -91,24 +122,20 @@ impl Chat {
         // Read again: what was committed before the socket followed shows here, what comes later is queued.
         let rows = self.0.store.sessions_of(user).await?;
         let welcome = ServerFrame::Welcome { user_id: user, sessions: self.heads(user, &rows).await? };
-        let mut frames = vec![encode(&welcome)];
-        for row in &rows {
-            let Some(position) = positions.get(&row.session_id) else { continue };
-            let other_history = position.epoch.is_some_and(|epoch| epoch != row.epoch);
-            if other_history || position.rev > row.rev {
-                let (session_id, epoch, rev) = (row.session_id, row.epoch, row.rev);
-                frames.push(encode(&ServerFrame::Reset { session_id, epoch, rev }));
-            } else if position.rev < row.rev {
-                frames.push(encode(&self.page(actor, row.session_id, position.rev).await?));
-            }
-        }
-        for invited in self.0.store.invited(user).await? {
-            let notice = SearchNotice::Invited { invite_id: invited.invite_id, username: invited.username };
-            frames.push(encode(&ServerFrame::Search(notice)));
-        }
+        let behind = rows.iter().filter_map(|row| Some((row, *positions.get(&row.session_id)?)));
+        let behind = behind.filter(|(row, position)| {
+            position.rev != row.rev || position.epoch.is_some_and(|own| own != row.epoch)
+        });
+        let invited = self.0.store.invited(user).await?.into_iter().map(|invited| SearchNotice::Invited {
+            invite_id: invited.invite_id,
+            username: invited.username,
+        });
         let asked = self.0.store.asked(user).await?;
-        frames.extend(asked.into_iter().map(|notice| encode(&ServerFrame::Search(notice))));
-        Ok(frames)
+        Ok(Greeting {
+            welcome: Some(encode(&welcome)),
+            behind: behind.map(|(row, position)| (row.clone(), position)).collect(),
+            invitations: invited.chain(asked).map(|notice| encode(&ServerFrame::Search(notice))).collect(),
+        })
     }
 
     /// Where each session stands for a user, and who is in it.

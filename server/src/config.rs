@@ -28,6 +28,8 @@ pub struct Config {
     pub patience: Duration,
     /// How often a socket is told where its sessions stand; it ends when it answers twice in a row not.
     pub heartbeat: Duration,
+    /// A socket that takes nothing for this long, or gives no `Hello` after it lagged, is closed.
+    pub stall: Duration,
     /// Over how long sockets are asked to come back when the server stops.
     pub drain_window: Duration,
 }
@@ -45,6 +47,7 @@ impl Config {
             limits: Some(Limits::default()),
             patience: Duration::from_secs(5),
             heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(15),
             drain_window: Duration::from_secs(4),
         }
     }

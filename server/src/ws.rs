@@ -3,11 +3,11 @@
 //!
 //! Reading and writing are two loops of one task. The reader hands frames to the chat one after the other, so a
 //! person's messages keep their order, and stops reading while they are over a limit; the writer never waits for
-//! the reader.
+//! the reader. When the client read so slowly that frames for it were let go, both stop and it is greeted again.
 
 mod dispatch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -20,8 +20,8 @@ use bytes::Bytes;
 use chat::{Actor, Connection, Outgoing};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, SessionId, close};
-use tokio::time::{MissedTickBehavior, timeout};
+use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, ServerFrame, SessionId, close};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::admission::Counted;
 use crate::router::refusal;
@@ -34,9 +34,6 @@ const BUFFER: usize = 4 * 1024;
 /// Most bytes that wait inside the library for one socket: room for one `Welcome`, which names every session. Not
 /// taken before it is needed.
 const WRITE_BUFFER: usize = 16 * 1024 * 1024;
-
-/// A socket that takes nothing for this long is given up.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a client has to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -72,30 +69,55 @@ async fn run(socket: WebSocket, state: AppState, actor: Actor) {
     let _counted = Counted::new("natter_sockets");
     let conn = Arc::new(state.chat.connect(actor));
     let (mut sink, mut stream) = socket.split();
-    let end = match greet(&mut sink, &mut stream, &state, &conn).await {
-        Ok(()) => talk(&mut sink, &mut stream, &state, &conn).await,
-        Err(end) => Some(end),
-    };
-    if let Some(End { code, reason }) = end {
-        let left = conn.left().into_iter().filter(|item| matches!(item, Outgoing::Frame(_)));
-        let _ = write(&mut sink, left).await; // the refusals that explain the close
-        drop(conn);
-        say_goodbye(sink, stream, code, reason).await;
+    let end = converse(&mut sink, &mut stream, &state, &conn).await;
+    if end == End::GONE {
+        return;
     }
+    if end != End::SLOW {
+        let left = conn.left(); // the refusals that explain the close
+        let _ = write(&mut sink, left, state.config.stall).await;
+    }
+    drop(conn);
+    say_goodbye(sink, stream, end).await;
 }
 
-/// Waits for `Hello` and answers it. Nothing else is written before that answer.
-async fn greet(
+/// Greets, reads and writes until the socket ends; greets again whenever it has lagged.
+async fn converse(
     sink: &mut SplitSink<WebSocket, Message>,
     stream: &mut SplitStream<WebSocket>,
     state: &AppState,
-    conn: &Connection,
-) -> Result<(), End> {
+    conn: &Arc<Connection>,
+) -> End {
     const LATE: End = End { code: close::POLICY, reason: "Hello must come first, and in time." };
-    let hello = timeout(state.config.patience, first_frame(stream)).await.map_err(|_| LATE)??;
-    let sessions = hello.ok_or(LATE)?;
-    let frames = state.chat.hello(conn, sessions).await.map_err(End::of_failure)?;
-    write(sink, frames.into_iter().map(Outgoing::Frame)).await.map(drop)
+    let mut hello = match timeout(state.config.patience, first_frame(stream)).await {
+        Ok(Ok(Some(sessions))) => sessions,
+        Ok(Err(end)) => return end,
+        Ok(Ok(None)) | Err(_) => return LATE,
+    };
+    let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone());
+    loop {
+        if let Err(end) = greet(sink, state, conn, hello).await {
+            return end;
+        }
+        hello = match talk(sink, stream, state, &mut dispatch).await {
+            Ok(again) => again,
+            Err(end) => return end,
+        };
+    }
+}
+
+/// Answers `Hello`. Nothing else is written before that answer.
+async fn greet(
+    sink: &mut SplitSink<WebSocket, Message>,
+    state: &AppState,
+    conn: &Connection,
+    hello: BTreeMap<SessionId, Position>,
+) -> Result<(), End> {
+    let mut greeting = state.chat.hello(conn, hello).await.map_err(End::of_failure)?;
+    while let Some(frame) = greeting.next(&state.chat, conn).await.map_err(End::of_failure)? {
+        in_time(state.config.stall, sink.feed(Message::Text(text(frame)))).await?;
+    }
+    in_time(state.config.stall, sink.flush()).await
 }
 
 async fn first_frame(
@@ -117,77 +139,99 @@ async fn first_frame(
     }
 }
 
-/// Reads and writes until one of the two comes to an end.
+/// Reads and writes until one of the two comes to an end, or the client answers `Lagged`: then gives its `Hello`.
 async fn talk(
     sink: &mut SplitSink<WebSocket, Message>,
     stream: &mut SplitStream<WebSocket>,
     state: &AppState,
-    conn: &Arc<Connection>,
-) -> Option<End> {
+    dispatch: &mut Dispatch,
+) -> Result<BTreeMap<SessionId, Position>, End> {
     let unanswered = AtomicU8::new(0);
-    let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone());
+    let conn = dispatch.conn().clone();
     let reading = async {
         loop {
+            conn.room().await;
             let frame = match stream.next().await {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => return End::of_error(error),
-                None => return End::GONE,
+                Some(Err(error)) => return Err(End::of_error(error)),
+                None => return Err(End::GONE),
             };
             unanswered.store(0, Ordering::Relaxed);
-            if let Err(end) = dispatch.take(frame).await {
-                return end;
-            }
-        }
-    };
-    let writing = async {
-        let mut beat = tokio::time::interval(state.config.heartbeat);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.tick().await; // the first is at once
-        loop {
-            let outgoing = tokio::select! {
-                outgoing = conn.outgoing() => outgoing,
-                _ = beat.tick() => {
-                    if unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED {
-                        return End { code: close::SLOW, reason: "No answer." };
-                    }
-                    vec![Outgoing::Frame(conn.heads())]
-                }
-            };
-            match write(sink, outgoing.into_iter()).await {
-                Ok(None) => {}
-                Ok(Some(end)) | Err(end) => return end,
+            if let Some(hello) = dispatch.take(frame).await? {
+                return Ok(hello);
             }
         }
     };
     // Whichever ends first ends both.
-    let end = tokio::select! {
-        end = reading => end,
-        end = writing => end,
-    };
-    (end != End::GONE).then_some(end)
+    tokio::select! {
+        read = reading => read,
+        end = write_all(sink, state, &conn, &unanswered) => Err(end),
+    }
 }
 
-/// Writes many frames with one flush. Returns how the socket ends, when that was among them.
-async fn write(
+/// Writes what waits for the socket, and where its sessions stand, until it has to end.
+async fn write_all(
     sink: &mut SplitSink<WebSocket, Message>,
-    outgoing: impl Iterator<Item = Outgoing>,
-) -> Result<Option<End>, End> {
-    let mut end = None;
-    for item in outgoing {
-        match item {
-            Outgoing::Frame(bytes) => in_time(sink.feed(Message::Text(text(bytes)))).await?,
-            Outgoing::Close(code, reason) => end = Some(End { code, reason }),
+    state: &AppState,
+    conn: &Connection,
+    unanswered: &AtomicU8,
+) -> End {
+    let stall = state.config.stall;
+    let mut beat = tokio::time::interval(state.config.heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await; // the first is at once
+    let mut told = None; // since when a `Hello` is waited for
+    loop {
+        let outgoing = tokio::select! {
+            outgoing = conn.outgoing() => outgoing,
+            _ = beat.tick() => {
+                if unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED {
+                    return End { code: close::SLOW, reason: "No answer." };
+                }
+                Outgoing::Frames([conn.heads()].into())
+            }
+            () = until(told.map(|since| since + stall)) => return End::SLOW,
+        };
+        let frames = match outgoing {
+            Outgoing::Frames(frames) => frames,
+            Outgoing::Lagged => {
+                told = Some(Instant::now());
+                [ServerFrame::Lagged.encode().into()].into()
+            }
+            Outgoing::Close(code, reason) => return End { code, reason },
+        };
+        if let Err(end) = write(sink, frames, stall).await {
+            return end;
         }
     }
-    in_time(sink.flush()).await?;
-    Ok(end)
 }
 
-/// Each step by itself has to come to an end in time: a slow reader is one that takes nothing.
-async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match timeout(WRITE_PATIENCE, writing).await {
+/// Writes many frames with one flush.
+async fn write(
+    sink: &mut SplitSink<WebSocket, Message>,
+    frames: VecDeque<Bytes>,
+    stall: Duration,
+) -> Result<(), End> {
+    for frame in frames {
+        in_time(stall, sink.feed(Message::Text(text(frame)))).await?;
+    }
+    in_time(stall, sink.flush()).await
+}
+
+/// Each step by itself has to come to an end in time: a stalled reader is one that takes nothing.
+async fn in_time(stall: Duration, writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
+    match timeout(stall, writing).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(End::GONE),
+        Ok(Err(_)) => Err(End::GONE),
+        Err(_) => Err(End::SLOW),
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -201,8 +245,7 @@ fn text(bytes: Bytes) -> Utf8Bytes {
 async fn say_goodbye(
     mut sink: SplitSink<WebSocket, Message>,
     mut stream: SplitStream<WebSocket>,
-    code: u16,
-    reason: &'static str,
+    End { code, reason }: End,
 ) {
     let goodbye = async {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };

@@ -1,63 +1,126 @@
-//! What waits to be written to one socket. Bounded: a reader who does not keep up is let go, and catches up from
-//! the store when it comes back. Nothing on the publishing path ever waits for a client.
+//! What waits to be written to one socket. Bounded: nothing on the publishing path ever waits for a client.
+//!
+//! What is *published* to a reader who does not keep up is let go: the queue is forgotten, the socket lags, and its
+//! writer, once it can write again, says so. The client answers with `Hello`, which opens the queue again and brings
+//! everything as after a reconnect; so nothing is lost by it, an acknowledgement no more than an invitation. Answers
+//! to the socket's *own* frames wait unbounded, but nothing more is read from a client while many of them do.
+//!
+//! Knows no runtime: a writer is woken by the waker it came with.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use protocol::close;
-use tokio::sync::Notify;
 
-/// Most bytes and frames that wait for one socket. Room for a burst: one commit may hold 256 messages.
-const MAX_BYTES: usize = 1024 * 1024;
-const MAX_FRAMES: usize = 1024;
+/// Most published bytes and frames that wait for one socket (the design's bound for a stalled reader).
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_FRAMES: usize = 128;
 
 /// Something to write to a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
-    /// A text frame, encoded.
-    Frame(Bytes),
-    /// The end: a close code (see [`protocol::close`]) and a reason.
+    /// Text frames, encoded, in their order.
+    Frames(VecDeque<Bytes>),
+    /// Frames were let go. Nothing follows until the client has said `Hello`.
+    Lagged,
+    /// The end: a close code (see [`protocol::close`]) and a reason. Nothing follows.
     Close(u16, &'static str),
 }
 
-/// The queue of one socket. Clones are handles to the same queue.
-#[derive(Clone, Default)]
-pub(crate) struct Outbox(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<Queue>,
-    ready: Notify,
+/// Why a frame is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Something happened that this socket is told among others.
+    Published,
+    /// It answers a frame from this socket.
+    Own,
 }
+
+/// The queue of one socket.
+#[derive(Default)]
+pub(crate) struct Outbox(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Bytes>,
-    bytes: usize,
+    published: Waiting,
+    own: Waiting,
+    flow: Flow,
     closed: Option<(u16, &'static str)>,
+    /// The writer, while it waits for something to write.
+    writer: Option<Waker>,
+    /// The reader, while it waits for answers to be written.
+    reader: Option<Waker>,
+}
+
+/// How much waits.
+#[derive(Default)]
+struct Waiting {
+    bytes: usize,
+    frames: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, frame: &Bytes) {
+        self.bytes += frame.len();
+        self.frames += 1;
+    }
+
+    fn is_over(&self, bytes: usize, frames: usize) -> bool {
+        self.bytes > bytes || self.frames > frames
+    }
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Flow {
+    #[default]
+    Open,
+    /// Frames were let go, and the client is to be told.
+    Lagging,
+    /// The client was told, and is to say `Hello`.
+    Told,
 }
 
 impl Outbox {
-    pub(crate) fn push(&self, frame: Bytes) {
+    /// Queues a frame. Returns whether the socket began to lag by it. Until it is open again nothing is taken.
+    pub(crate) fn push(&self, frame: Bytes, kind: Kind) -> bool {
         let mut queue = self.lock();
-        if queue.closed.is_some() {
-            return;
+        if queue.closed.is_some() || queue.flow != Flow::Open {
+            return false;
         }
-        queue.bytes += frame.len();
+        match kind {
+            Kind::Published => queue.published.add(&frame),
+            Kind::Own => queue.own.add(&frame),
+        }
         queue.frames.push_back(frame);
-        if queue.bytes > MAX_BYTES || queue.frames.len() > MAX_FRAMES {
-            queue.frames = VecDeque::new();
-            queue.closed = Some((close::SLOW, "Too slow. Come back and catch up."));
+        let lags = queue.published.is_over(MAX_BYTES, MAX_FRAMES);
+        if lags {
+            queue.forget();
+            queue.flow = Flow::Lagging;
         }
-        drop(queue);
-        self.0.ready.notify_one();
+        wake(queue);
+        lags
     }
 
-    /// Ends the socket after what waits already.
-    pub(crate) fn close(&self, code: u16, reason: &'static str) {
-        self.lock().closed.get_or_insert((code, reason));
-        self.0.ready.notify_one();
+    /// Takes frames again, after `Hello`. False when nobody asked for one.
+    pub(crate) fn reopen(&self) -> bool {
+        let mut queue = self.lock();
+        let told = queue.flow == Flow::Told;
+        if told {
+            queue.flow = Flow::Open;
+        }
+        told
+    }
+
+    /// Ends the socket after what waits already, and this frame.
+    pub(crate) fn close(&self, last: Option<Bytes>, code: u16, reason: &'static str) {
+        let mut queue = self.lock();
+        if queue.closed.is_none() {
+            queue.frames.extend(last);
+            queue.closed = Some((code, reason));
+        }
+        wake(queue);
     }
 
     /// How the socket ends, once that is decided.
@@ -65,54 +128,154 @@ impl Outbox {
         self.lock().closed
     }
 
-    /// Takes everything that waits, in order; waits until there is something. A close is always the last.
-    /// May be dropped while it waits without losing anything.
-    pub(crate) async fn take(&self) -> Vec<Outgoing> {
-        loop {
-            let taken = self.take_now();
-            if !taken.is_empty() {
-                return taken;
-            }
-            self.0.ready.notified().await;
+    /// What is to be written next. Ready is forgotten here: it is the caller's to write. For one writer.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Outgoing> {
+        let mut queue = self.lock();
+        if !queue.frames.is_empty() {
+            return Poll::Ready(Outgoing::Frames(queue.forget()));
         }
+        if let Some((code, reason)) = queue.closed {
+            return Poll::Ready(Outgoing::Close(code, reason));
+        }
+        if queue.flow == Flow::Lagging {
+            queue.flow = Flow::Told;
+            return Poll::Ready(Outgoing::Lagged);
+        }
+        queue.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
-    /// Takes what waits, if anything does.
-    pub(crate) fn take_now(&self) -> Vec<Outgoing> {
+    /// Whether the socket's next frame may be read: its own answers take less than half of the queue. For one
+    /// reader.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = self.lock();
-        queue.bytes = 0;
-        let mut taken: Vec<_> = queue.frames.drain(..).map(Outgoing::Frame).collect();
-        taken.extend(queue.closed.map(|(code, reason)| Outgoing::Close(code, reason)));
-        taken
+        if queue.closed.is_some() || !queue.own.is_over(MAX_BYTES / 2, MAX_FRAMES / 2) {
+            return Poll::Ready(());
+        }
+        queue.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The frames that wait at this moment, for a socket that is about to end.
+    pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
+        self.lock().forget()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.state.lock().expect("nothing panics under the outbox's lock")
+        self.0.lock().expect("nothing panics under the outbox's lock")
+    }
+}
+
+impl Queue {
+    /// Gives what waits and holds no memory for it any more.
+    fn forget(&mut self) -> VecDeque<Bytes> {
+        (self.published, self.own) = Default::default();
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        std::mem::take(&mut self.frames)
+    }
+}
+
+/// Wakes the writer, after the queue is free.
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let writer = queue.writer.take();
+    drop(queue);
+    if let Some(writer) = writer {
+        writer.wake();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::close;
+
     use super::*;
 
-    #[tokio::test]
-    async fn frames_come_out_in_order_and_the_close_last() {
-        let outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"1"));
-        outbox.push(Bytes::from_static(b"2"));
-        outbox.close(close::RESTART, "bye");
-        outbox.push(Bytes::from_static(b"3"));
-        let frame = |text: &'static str| Outgoing::Frame(Bytes::from_static(text.as_bytes()));
-        assert_eq!(outbox.take().await, [frame("1"), frame("2"), Outgoing::Close(close::RESTART, "bye")]);
+    fn frame(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
     }
 
-    #[tokio::test]
-    async fn a_reader_who_does_not_keep_up_is_let_go_and_holds_no_memory() {
+    fn taken(outbox: &Outbox) -> Poll<Outgoing> {
+        outbox.poll_take(&Context::from_waker(Waker::noop()))
+    }
+
+    fn has_room(outbox: &Outbox) -> bool {
+        outbox.poll_room(&Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Publishes until it lags; gives how many frames that took.
+    fn fill(outbox: &Outbox, frame: &Bytes) -> usize {
+        (1..).find(|_| outbox.push(frame.clone(), Kind::Published)).unwrap()
+    }
+
+    #[test]
+    fn frames_come_out_in_order_and_the_close_last() {
         let outbox = Outbox::default();
-        for _ in 0..=MAX_FRAMES {
-            outbox.push(Bytes::from_static(b"x"));
+        outbox.push(frame("1"), Kind::Published);
+        outbox.push(frame("2"), Kind::Own);
+        outbox.close(Some(frame("3")), close::RESTART, "bye");
+        outbox.push(frame("4"), Kind::Published);
+        let frames = ["1", "2", "3"].map(frame).into();
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames(frames)));
+        for _ in 0..2 {
+            assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
         }
-        assert!(matches!(outbox.take().await[..], [Outgoing::Close(close::SLOW, _)]));
-        assert_eq!(outbox.lock().frames.capacity(), 0);
+    }
+
+    #[test]
+    fn a_reader_who_does_not_keep_up_is_told_once_and_gets_nothing_until_its_hello() {
+        let outbox = Outbox::default();
+        outbox.push(frame("an answer"), Kind::Own);
+        assert_eq!(fill(&outbox, &frame("x")), MAX_FRAMES + 1);
+        assert_eq!(outbox.lock().frames.capacity(), 0, "nothing is held for it");
+        assert!(!outbox.reopen(), "it was not told yet");
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Lagged));
+        assert_eq!(taken(&outbox), Poll::Pending);
+        for kind in [Kind::Published, Kind::Own] {
+            outbox.push(frame("lost"), kind);
+        }
+        assert_eq!(taken(&outbox), Poll::Pending);
+        assert!(outbox.reopen());
+        outbox.push(frame("new"), Kind::Published);
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([frame("new")].into())));
+        assert!(!outbox.reopen(), "one Hello for each time");
+    }
+
+    #[test]
+    fn bytes_count_as_well_as_frames_and_what_was_taken_does_not() {
+        let (outbox, large) = (Outbox::default(), Bytes::from(vec![b'x'; MAX_BYTES / 4]));
+        for _ in 0..4 {
+            assert!(!outbox.push(large.clone(), Kind::Published));
+        }
+        assert!(taken(&outbox).is_ready());
+        assert_eq!(fill(&outbox, &large), 5);
+    }
+
+    #[test]
+    fn answers_are_not_let_go_but_nothing_more_is_read_while_many_wait() {
+        let outbox = Outbox::default();
+        assert!(has_room(&outbox));
+        let page = Bytes::from(vec![b'x'; MAX_BYTES]);
+        assert!(!outbox.push(page.clone(), Kind::Own));
+        assert!(!has_room(&outbox));
+        assert!(!outbox.push(frame("live"), Kind::Published), "nor does a large answer make it lag");
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([page, frame("live")].into())));
+        assert!(has_room(&outbox));
+        for _ in 0..=MAX_FRAMES / 2 {
+            outbox.push(frame("ack"), Kind::Own);
+        }
+        assert!(!has_room(&outbox));
+        outbox.close(None, close::RESTART, "bye");
+        assert!(has_room(&outbox), "the reader has to learn of the end");
+    }
+
+    #[test]
+    fn a_socket_that_lags_can_be_closed_and_hears_the_last_frame() {
+        let outbox = Outbox::default();
+        fill(&outbox, &frame("x"));
+        outbox.close(Some(frame("drain")), close::RESTART, "bye");
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([frame("drain")].into())));
+        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
     }
 }

@@ -1,12 +1,13 @@
 //! One frame from a client, one method of the chat.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::ws::Message;
 use chat::{Chat, Connection, Error};
 use protocol::{
-    ClientFrame, Code, Fault, InviteId, MAX_UNACKED, MessageId, Refused, Search, ServerFrame, SessionId,
-    close,
+    ClientFrame, Code, Fault, InviteId, MAX_UNACKED, MessageId, Position, Refused, Search, ServerFrame,
+    SessionId, close,
 };
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,9 @@ pub(super) struct End {
 impl End {
     /// The client is gone already: there is nobody to say it to.
     pub(super) const GONE: End = End { code: 0, reason: "" };
+
+    /// The client took nothing, or did not come back from lagging, for as long as it may.
+    pub(super) const SLOW: End = End { code: close::SLOW, reason: "Too slow. Come back and catch up." };
 
     /// The server failed: the client comes back and sends again what was not acknowledged. The cause is logged.
     pub(super) fn of_failure(error: Error) -> Self {
@@ -65,21 +69,31 @@ impl Dispatch {
         Self { chat, conn, unacked: Arc::new(Semaphore::new(MAX_UNACKED)), malformed: 0 }
     }
 
-    /// Takes a frame. An error ends the socket.
-    pub(super) async fn take(&mut self, frame: Message) -> Result<(), End> {
+    /// Whose frames they are.
+    pub(super) fn conn(&self) -> &Arc<Connection> {
+        &self.conn
+    }
+
+    /// Takes a frame. Gives back a `Hello` that answers `Lagged`: it is the greeting's. An error ends the socket.
+    pub(super) async fn take(
+        &mut self,
+        frame: Message,
+    ) -> Result<Option<BTreeMap<SessionId, Position>>, End> {
         if let Some((code, reason)) = self.conn.ending() {
             return Err(End { code, reason });
         }
         match frame {
             Message::Text(text) => match ClientFrame::decode(&text) {
-                Ok(ClientFrame::Hello { .. }) => self.malformed("Hello is said once."),
-                Ok(frame) => self.handle(frame).await,
-                Err(error) => self.malformed(&error.to_string()),
+                Ok(ClientFrame::Hello { sessions }) if self.conn.reopen() => return Ok(Some(sessions)),
+                Ok(ClientFrame::Hello { .. }) => self.malformed("Hello is said once, and after Lagged.")?,
+                Ok(frame) => self.handle(frame).await?,
+                Err(error) => self.malformed(&error.to_string())?,
             },
-            Message::Binary(_) => self.malformed("Frames are text."),
-            Message::Ping(_) | Message::Pong(_) => Ok(()),
-            Message::Close(_) => Err(End::GONE),
+            Message::Binary(_) => self.malformed("Frames are text.")?,
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(_) => return Err(End::GONE),
         }
+        Ok(None)
     }
 
     async fn handle(&self, frame: ClientFrame) -> Result<(), End> {

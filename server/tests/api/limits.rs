@@ -168,33 +168,3 @@ async fn a_socket_that_answers_its_heartbeats_stays_and_is_told_where_its_sessio
         assert_eq!(ada.expect("Heads", head).await.unwrap(), Rev(1));
     }
 }
-
-#[tokio::test]
-async fn who_reads_too_slowly_is_let_go_and_catches_up_while_nobody_else_waits() {
-    let server = TestServer::start().await;
-    let (mut ada, mut bob, session) = server.pair().await;
-    let mut eve = server.online("Eve").await;
-    let with_eve = befriend(&mut ada, &mut eve).await;
-    bob.set_receive_buffer(64 * 1024);
-    bob.online().await.unwrap(); // and not read from now on
-    const SAID: usize = 500;
-    for n in 0..SAID {
-        ada.say(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
-        while ada.sync().outbox().len() > 30 {
-            ada.next().await.unwrap();
-        }
-    }
-    ada.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
-    let began = Instant::now();
-    ada.say_and_wait(with_eve, "are you there?").await.unwrap();
-    eve.wait_for("the message", |sync| !sync.rows(with_eve).is_empty()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-
-    let ended = bob.closed().await.unwrap();
-    assert_eq!(ended, Some(protocol::close::SLOW));
-    bob.reconnect().await.unwrap();
-    bob.wait_for("everything", |sync| sync.rows(session).len() == SAID).await.unwrap();
-    assert!(
-        bob.sync().rows(session).iter().enumerate().all(|(n, row)| row.data.starts_with(&format!("{n} ")))
-    );
-}

@@ -10,6 +10,7 @@ mod bad_input;
 mod forms;
 mod headers;
 mod invitations;
+mod lag;
 mod limits;
 mod messages;
 mod origin;
