@@ -137,6 +137,19 @@ impl History {
         &self.entries
     }
 
+    /// How long it has lasted.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// What had happened until a moment.
+    #[must_use]
+    pub fn until(&self, moment: Duration) -> Self {
+        let entries = self.entries.iter().filter(|entry| entry.at <= moment).copied().collect();
+        Self { began: self.began, entries }
+    }
+
     /// How many messages were acknowledged, each counted once.
     #[must_use]
     pub fn acked(&self) -> usize {

@@ -1,0 +1,149 @@
+//! The faults: a real server on a temporary folder, a crowd that talks, something that breaks, and the checker.
+//!
+//! Each file below is one way to break things and can be run alone (`faults --only kill`). What they share: `crowd`
+//! makes people and sessions, `device` is one of their devices with its log, `run` is one server with its crowd from
+//! beginning to end. The program is `src/bin/faults.rs`; docs/RELIABILITY.md says what each shows.
+
+mod chaos;
+mod crowd;
+mod device;
+mod disk;
+mod full_disk;
+mod kill;
+mod login_flood;
+mod logout;
+mod outcome;
+mod planted;
+mod power;
+mod proxy;
+mod resume;
+mod rolling;
+mod run;
+mod slowloris;
+mod stalled;
+mod storm;
+mod sync_error;
+
+use std::path::PathBuf;
+
+use futures::future::BoxFuture;
+
+pub use outcome::{Failure, Outcome, Result};
+pub use planted::{BUGS, Bug, Caught, run as run_planted};
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Lane {
+    /// A few minutes on two cores; decides by what is lost, doubled or reordered, not by time.
+    Short,
+    /// What a release has to pass; times count.
+    Full,
+    /// As `full`, with the most kills.
+    Long,
+}
+
+impl Lane {
+    /// This much in each lane.
+    pub(crate) fn of<T>(self, short: T, full: T, long: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Full => full,
+            Self::Long => long,
+        }
+    }
+
+    /// Whether times decide: only where the machine is the run's own.
+    pub(crate) fn is_timed(self) -> bool {
+        self != Self::Short
+    }
+}
+
+/// What a scenario is given.
+#[derive(Debug, Clone)]
+pub struct Rig {
+    /// The server's binary.
+    pub natter: PathBuf,
+    /// How much of everything.
+    pub lane: Lane,
+    /// Where every choice of the run comes from.
+    pub seed: u64,
+    /// The planted bug, when the binary has them and one was chosen.
+    pub bug: Option<String>,
+}
+
+impl Rig {
+    /// Random choices, the same for the same seed and purpose.
+    pub(crate) fn random(&self, purpose: u64) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(purpose))
+    }
+}
+
+/// One way to break things.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Does it.
+    pub run: for<'a> fn(&'a Rig) -> BoxFuture<'a, Result<Outcome>>,
+}
+
+/// All of them, in the order in which they run.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "kill",
+        about: "kill -9 at random moments, while everybody talks",
+        run: |rig| Box::pin(kill::run(rig)),
+    },
+    Scenario {
+        name: "power",
+        about: "power cuts: copies of a frozen server's disk (root)",
+        run: |rig| Box::pin(power::run(rig)),
+    },
+    Scenario {
+        name: "full-disk",
+        about: "a disk that is full for a while (root)",
+        run: |rig| Box::pin(full_disk::run(rig)),
+    },
+    Scenario {
+        name: "sync-error",
+        about: "fdatasync fails with EIO, at another place each time (strace)",
+        run: |rig| Box::pin(sync_error::run(rig)),
+    },
+    Scenario {
+        name: "chaos",
+        about: "connections that are cut, delayed, doubled, half open, or lose messages",
+        run: |rig| Box::pin(chaos::run(rig)),
+    },
+    Scenario { name: "rolling", about: "restarts in good order", run: |rig| Box::pin(rolling::run(rig)) },
+    Scenario {
+        name: "logout",
+        about: "logouts that race requests of the same login",
+        run: |rig| Box::pin(logout::run(rig)),
+    },
+    Scenario {
+        name: "stalled",
+        about: "readers that read nothing, beside others that do",
+        run: |rig| Box::pin(stalled::run(rig)),
+    },
+    Scenario {
+        name: "storm",
+        about: "everybody comes back at once after a kill -9",
+        run: |rig| Box::pin(storm::run(rig)),
+    },
+    Scenario {
+        name: "resume",
+        about: "coming back after very much was said",
+        run: |rig| Box::pin(resume::run(rig)),
+    },
+    Scenario {
+        name: "slowloris",
+        about: "connections that say nothing, one byte, or half a head",
+        run: |rig| Box::pin(slowloris::run(rig)),
+    },
+    Scenario {
+        name: "login-flood",
+        about: "very many sign in at once",
+        run: |rig| Box::pin(login_flood::run(rig)),
+    },
+];

@@ -1,0 +1,41 @@
+//! Everybody talks through a proxy that cuts, delays, doubles, forgets and half-opens their connections.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::crowd::Crowd;
+use super::proxy::Proxy;
+use super::run::{Talk, clean, finish, folder};
+use super::{Outcome, Result, Rig};
+
+/// A device that waits this long for an acknowledgement takes its connection for dead.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// A connection lasts this long at most: then the device goes to find another fate.
+const RESTLESS: Duration = Duration::from_millis(400);
+
+pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
+    let data = folder()?;
+    let server = rig.server(data.path()).start().await?;
+    let mut crowd = Crowd::gather(&server.base, 16, 4, 8).await?;
+    let proxy = Proxy::start(&server.base, rig.random(4_000)).await?;
+    for client in &mut crowd.people {
+        client.kill();
+        client.http.move_to(&proxy.base);
+    }
+    let talk = Talk::begin(rig, crowd, |device| {
+        device.set_patience(PATIENCE);
+        device.set_restless(RESTLESS);
+    });
+    let until = Instant::now()
+        + rig.lane.of(Duration::from_secs(8), Duration::from_secs(60), Duration::from_secs(300));
+    while Instant::now() < until && !talk.has_failed() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let base = server.base.clone();
+    let (_, figures) = talk.end_and_check(&base).await?;
+    let fates = proxy.fates.to_string();
+    finish(server).await?;
+    Ok(Outcome::Passed(format!("connections: {fates}; {figures}: {}", clean())))
+}

@@ -1,0 +1,51 @@
+//! How a scenario ends.
+
+use crate::Error;
+use crate::check::{Verdict, Violation};
+
+/// It held, or could not be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It held; the figures, in a line.
+    Passed(String),
+    /// It could not be tried here; why, in a sentence.
+    Skipped(String),
+}
+
+/// It did not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The checker found broken rules.
+    #[error("{}; {figures}{}", Verdict::of(broken), several(broken))]
+    Broken {
+        /// Which, and how.
+        broken: Vec<Violation>,
+        /// The figures, in a line.
+        figures: String,
+    },
+    /// Something else did not hold; a sentence.
+    #[error("{0}")]
+    Missed(String),
+    /// A client could not do its part.
+    #[error("a client failed: {0}")]
+    Client(#[from] Error),
+    /// The server or the system could not do its part.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The database file could not be read.
+    #[error("the database file: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// What a scenario's parts give back.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// The first broken rules; there may be thousands.
+fn several(broken: &[Violation]) -> String {
+    const SHOWN: usize = 8;
+    let mut text: String = broken.iter().take(SHOWN).map(|violation| format!("\n    {violation}")).collect();
+    if broken.len() > SHOWN {
+        text += &format!("\n    and {} more", broken.len() - SHOWN);
+    }
+    text
+}

@@ -1,0 +1,90 @@
+//! Power cuts. The server's folder is an ext4 on a loop device. At a random moment the server is frozen and the file
+//! behind the device copied: what was not synced is not in it, just as after a power cut. The copy is mounted, the
+//! database opened and held against everything that had been acknowledged or seen until then.
+//!
+//! Its control is the planted bug `synchronous-normal`: the same rig has to lose something.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::crowd::Crowd;
+use super::disk::{Mount, cannot_mount, read_table};
+use super::run::{Talk, clean, finish, folder};
+use super::{Failure, Outcome, Result, Rig};
+use crate::check::{Bounds, Table, check};
+
+/// Images of one server; then another one begins with an empty disk.
+const CHAPTER: usize = 10;
+
+const MEBIBYTES: u64 = 192;
+
+/// Milliseconds of talk between two images.
+const MOMENTS: std::ops::RangeInclusive<u64> = 30..=400;
+
+/// What a power cut would have left.
+struct Image {
+    /// What had happened until then.
+    until: Duration,
+    table: Table,
+}
+
+pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
+    if let Some(why) = cannot_mount("ext4") {
+        return Ok(Outcome::Skipped(format!("{why}.")));
+    }
+    let images = rig.lane.of(10, 60, 200);
+    let (mut done, mut acked, mut stored) = (0, 0, 0);
+    for chapter in 0..usize::div_ceil(images, CHAPTER) {
+        let (a, s) = self::chapter(rig, chapter, CHAPTER.min(images - done)).await?;
+        (acked, stored) = (acked + a, stored + s);
+        done += CHAPTER.min(images - done);
+    }
+    Ok(Outcome::Passed(format!(
+        "{done} images, all whole, {acked} acks and {stored} rows compared: {}",
+        clean()
+    )))
+}
+
+async fn chapter(rig: &Rig, chapter: usize, images: usize) -> Result<(usize, usize)> {
+    let folder = folder()?;
+    let (image, at) = (folder.path().join("disk"), folder.path().join("mounted"));
+    let disk = Mount::new_ext4(&image, &at, MEBIBYTES)?;
+    let data = at.join("data");
+    let server = rig.server(&data).start().await?;
+    let crowd = Crowd::gather(&server.base, 16, 4, 8).await?;
+    let talk = Talk::begin(rig, crowd, |_| {});
+    let mut random = rig.random(2_000 + chapter as u64);
+    let mut taken = Vec::new();
+    while taken.len() < images && !talk.has_failed() {
+        sleep(Duration::from_millis(random.u64(MOMENTS))).await;
+        server.freeze()?;
+        let copy = folder.path().join("copy");
+        let (from, to) = (image.clone(), copy.clone());
+        let copied = tokio::task::spawn_blocking(move || std::fs::copy(from, to)).await;
+        // Everything noted until now was acknowledged or seen before the server froze.
+        let until = talk.history.elapsed();
+        server.thaw()?;
+        copied.map_err(|error| Failure::Missed(error.to_string()))??;
+        let found = folder.path().join("found");
+        let mounted = Mount::of_image(&copy, &found)?;
+        taken.push(Image { until, table: read_table(&found.join("data")).await? });
+        drop(mounted);
+    }
+    let base = server.base.clone();
+    let (ended, _) = talk.end_and_check(&base).await?;
+    finish(server).await?;
+    drop(disk);
+    let (mut acked, mut stored) = (0, 0);
+    for image in &taken {
+        let history = ended.history.until(image.until);
+        let figures = format!("after {:.1?}", image.until);
+        let broken = check(&history, &image.table, &Bounds::default());
+        if !broken.is_empty() {
+            return Err(Failure::Broken { broken, figures });
+        }
+        acked += history.acked();
+        stored += image.table.values().map(Vec::len).sum::<usize>();
+    }
+    Ok((acked, stored))
+}

@@ -1,0 +1,229 @@
+//! Readers that read nothing, beside others that do: the server must not grow with them, the others must not wait
+//! for them, and they must have everything once they read again.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use protocol::{Rev, ServerFrame, SessionId};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::crowd::{Crowd, another_device};
+use super::device::Device;
+use super::run::{Ended, clean, finish, folder, percentile, stored};
+use super::{Failure, Outcome, Result, Rig};
+use crate::check::{Actor, Bounds, History, Table};
+use crate::process::Process;
+
+/// What one stalled reader may take, and what all else may (issue: 64 KiB each and 32 MiB).
+const EACH: u64 = 64 << 10;
+const ALL_ELSE: u64 = 32 << 20;
+
+/// How much slower it may be for the others.
+const SLOWER: f64 = 1.2;
+
+/// The texts are as long as a longish message.
+const TEXT: usize = 300;
+
+/// How much of everything.
+struct Size {
+    sessions: usize,
+    healthy: usize,
+    stalled: usize,
+    /// Messages a second, in all sessions together.
+    rate: u32,
+    alone: Duration,
+    beside: Duration,
+}
+
+pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
+    let seconds = Duration::from_secs;
+    let full =
+        Size { sessions: 10, healthy: 50, stalled: 200, rate: 1000, alone: seconds(20), beside: seconds(60) };
+    let short =
+        Size { sessions: 2, healthy: 6, stalled: 40, rate: 200, alone: seconds(2), beside: seconds(5) };
+    let size = if rig.lane.is_timed() { full } else { short };
+    let data = folder()?;
+    let server = rig.server(data.path()).start().await?;
+    let crowd = Crowd::gather(&server.base, size.sessions * 3, size.sessions, 3).await?;
+    let mut scene = Scene::begin(crowd, &size);
+    sleep(size.alone).await;
+    let before = server.memory()?;
+    let began = Instant::now();
+    let stalled = scene.stall(&size).await?;
+    let most = watch_memory(&server, size.beside).await?;
+    let (history, table, latencies) = scene.end(stalled).await?;
+    finish(server).await?;
+    let ended = Ended { table, history, absences: Vec::new() };
+    let figures = ended.check(&Bounds::default())?;
+
+    let (alone, beside): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at < began);
+    let p99 = |samples: Vec<(Instant, Duration)>| {
+        percentile(&mut samples.into_iter().map(|(_, took)| took).collect::<Vec<_>>(), 0.99)
+    };
+    let (alone, beside) = (p99(alone), p99(beside));
+    let grown = most.saturating_sub(before);
+    let allowed = size.stalled as u64 * EACH + ALL_ELSE;
+    let said = format!(
+        "{} stalled beside {} healthy at {}/s: memory +{} KiB of {} allowed, p99 {beside:.1?} after {alone:.1?} alone; {figures}",
+        size.stalled,
+        size.healthy,
+        size.rate,
+        grown >> 10,
+        allowed >> 10,
+    );
+    if grown > allowed || (rig.lane.is_timed() && beside > alone.mul_f64(SLOWER)) {
+        return Err(Failure::Missed(said));
+    }
+    Ok(Outcome::Passed(format!("{said}: {}", clean())))
+}
+
+/// The most memory that the server took in a while.
+async fn watch_memory(server: &Process, during: Duration) -> Result<u64> {
+    let (until, mut most) = (Instant::now() + during, 0);
+    while Instant::now() < until {
+        sleep(Duration::from_millis(100)).await;
+        most = most.max(server.memory()?);
+    }
+    Ok(most)
+}
+
+/// A message's latency, and when it arrived.
+type Latency = (Instant, Duration);
+
+/// Senders and readers that do as they should.
+struct Scene {
+    history: History,
+    sessions: Vec<SessionId>,
+    /// Of each session the one whose devices are going to stall.
+    idlers: Vec<crate::Client>,
+    devices: u32,
+    stop: watch::Sender<bool>,
+    senders: Vec<JoinHandle<Result<Device>>>,
+    readers: Vec<JoinHandle<Result<(Device, Vec<Latency>)>>>,
+}
+
+impl Scene {
+    fn begin(crowd: Crowd, size: &Size) -> Self {
+        let (history, origin) = (History::new(), Instant::now());
+        let (stop, told) = watch::channel(false);
+        let sessions: Vec<_> = crowd.sessions.iter().map(|(session, _)| *session).collect();
+        let pace = Duration::from_secs(1) * u32::try_from(sessions.len()).unwrap_or(1) / size.rate;
+        let (mut senders, mut readers, mut idlers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut devices = 0;
+        let mut device = |client| {
+            devices += 1;
+            Device::new(client, history.log(Actor(devices)))
+        };
+        let mut people = crowd.people.into_iter();
+        for &session in &sessions {
+            let (Some(sender), Some(reader), Some(idler)) = (people.next(), people.next(), people.next())
+            else {
+                break;
+            };
+            for _ in 1..size.healthy / sessions.len() {
+                let other = another_device(&reader);
+                readers.push(tokio::spawn(read(device(other), origin, told.clone())));
+            }
+            readers.push(tokio::spawn(read(device(reader), origin, told.clone())));
+            senders.push(tokio::spawn(send(device(sender), session, pace, origin, told.clone())));
+            idlers.push(idler);
+        }
+        Self { history, sessions, idlers, devices, stop, senders, readers }
+    }
+
+    /// Connects the readers that then read nothing.
+    async fn stall(&mut self, size: &Size) -> Result<Vec<Device>> {
+        let mut stalled = Vec::new();
+        for idler in &mut self.idlers {
+            idler.kill();
+            for _ in 0..size.stalled / self.sessions.len() {
+                let mut client = another_device(idler);
+                client.set_receive_buffer(4096);
+                client.connect().await?;
+                self.devices += 1;
+                stalled.push(Device::new(client, self.history.log(Actor(self.devices))));
+            }
+        }
+        Ok(stalled)
+    }
+
+    /// Everybody stops, reads what there is, and catches up.
+    async fn end(mut self, stalled: Vec<Device>) -> Result<(History, Table, Vec<Latency>)> {
+        let _ = self.stop.send(true);
+        let gone = |error: tokio::task::JoinError| Failure::Missed(error.to_string());
+        let (mut devices, mut latencies, mut table) = (stalled, Vec::new(), Table::new());
+        for (sender, session) in self.senders.into_iter().zip(&self.sessions) {
+            let mut sender = sender.await.map_err(gone)??;
+            table.insert(*session, stored(&mut sender.client, *session).await?);
+            devices.push(sender);
+        }
+        for reader in self.readers {
+            let (reader, mut seen) = reader.await.map_err(gone)??;
+            latencies.append(&mut seen);
+            devices.push(reader);
+        }
+        // Each device is in one session, and knows it once it has read its Welcome.
+        try_join_all(devices.iter_mut().map(|device| async {
+            while device.client.sync().sessions().is_empty() {
+                device.live().await?;
+            }
+            let own = device.client.sync().sessions().keys().copied();
+            let heads: Vec<_> = own
+                .map(|id| (id, table.get(&id).and_then(|rows| rows.last()).map_or(Rev(0), |row| row.rev)))
+                .collect();
+            device.catch_up(&heads).await
+        }))
+        .await?;
+        devices.into_iter().for_each(|device| self.history.add(device.into_parts().1));
+        Ok((self.history, table, latencies))
+    }
+}
+
+/// Sends at a pace, whatever the answers do. The text says when it was due.
+async fn send(
+    mut device: Device,
+    session: SessionId,
+    pace: Duration,
+    origin: Instant,
+    stop: watch::Receiver<bool>,
+) -> Result<Device> {
+    let mut due = interval(pace);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    loop {
+        tokio::select! {
+            at = due.tick(), if !*stop.borrow() => {
+                let text = format!("{} {:.>TEXT$}", at.duration_since(origin).as_micros(), "");
+                device.say(session, text).await?;
+            }
+            taken = device.next() => drop(taken?),
+        }
+        if *stop.borrow() && device.client.sync().outbox().is_empty() {
+            return Ok(device);
+        }
+    }
+}
+
+/// Reads, and measures how long each message took from when it was due.
+async fn read(
+    mut device: Device,
+    origin: Instant,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(Device, Vec<Latency>)> {
+    let mut seen = Vec::new();
+    if !device.client.is_connected() {
+        device.back().await?;
+    }
+    loop {
+        let frame = tokio::select! {
+            _ = stop.changed() => return Ok((device, seen)),
+            frame = device.next() => frame?,
+        };
+        if let ServerFrame::Message(live) = frame {
+            let due = live.message.data.split(' ').next().and_then(|micros| micros.parse().ok());
+            let due = origin + Duration::from_micros(due.unwrap_or_default());
+            seen.push((Instant::now(), due.elapsed()));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Everybody comes back at once after a `kill -9`, with something to catch up on.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use protocol::{Rev, SessionId};
+use tokio::time::Instant;
+
+use super::crowd::{Crowd, another_device};
+use super::device::Device;
+use super::run::{Ended, clean, finish, folder, stored};
+use super::{Failure, Outcome, Result, Rig};
+use crate::Http;
+use crate::check::{Actor, Bounds, History, Table};
+
+/// What each session's sender says while the server is away.
+const MISSED: usize = 50;
+
+/// How soon everybody has to be where the sessions stand.
+const BACK: Duration = Duration::from_secs(10);
+
+/// Pages that may be read from the database, a session.
+const PAGES: u64 = 3;
+
+pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
+    let (sessions, readers) = if rig.lane.is_timed() { (50, 2_000) } else { (10, 200) };
+    let data = folder()?;
+    let mut server = rig.server(data.path()).private().start().await?;
+    let crowd = Crowd::gather(&server.base, sessions * 2, sessions, 2).await?;
+    let mut history = History::new();
+    let mut numbers = (0..).map(Actor);
+    let mut device =
+        |client| Device::new(client, history.log(numbers.next().expect("there is no last number")));
+    let (mut senders, mut devices) = (Vec::new(), Vec::new());
+    let mut people = crowd.people.into_iter();
+    for (session, _) in &crowd.sessions {
+        let (Some(one), Some(other)) = (people.next(), people.next()) else { break };
+        for n in 0..readers / sessions {
+            let of = if n % 2 == 0 { &one } else { &other };
+            devices.push((device(another_device(of)), *session));
+        }
+        senders.push((device(one), *session));
+    }
+    try_join_all(devices.iter_mut().map(|(device, _)| device.back())).await?;
+
+    server.kill().await?;
+    let killed = Instant::now();
+    let writing = try_join_all(senders.iter_mut().map(|(device, session)| device.write(*session, MISSED)));
+    let goal = Rev(i64::try_from(MISSED).expect("a small number"));
+    let catching_up = try_join_all(devices.iter_mut().map(|(device, session)| async move {
+        device.catch_up(&[(*session, goal)]).await?;
+        Ok::<_, Failure>(killed.elapsed())
+    }));
+    let starting = async { Ok::<_, Failure>(server.start_again().await?) };
+    let (_, back, ()) = tokio::try_join!(writing, catching_up, starting)?;
+    let last = back.into_iter().max().unwrap_or_default();
+
+    let pages = page_reads(server.private.as_deref().unwrap_or_default()).await?;
+    let mut table = Table::new();
+    for (device, session) in &mut senders {
+        table.insert(*session, stored(&mut device.client, *session).await?);
+    }
+    let ended = |devices: Vec<(Device, SessionId)>, history: &mut History| {
+        devices.into_iter().for_each(|(device, _)| history.add(device.into_parts().1));
+    };
+    ended(senders, &mut history);
+    ended(devices, &mut history);
+    let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
+    finish(server).await?;
+    let said = format!(
+        "{readers} devices in {sessions} sessions at the head {last:.1?} after the kill, {:.1} page reads a session; {figures}",
+        pages as f64 / sessions as f64
+    );
+    if pages > PAGES * sessions as u64 || (rig.lane.is_timed() && last > BACK) {
+        return Err(Failure::Missed(said));
+    }
+    Ok(Outcome::Passed(format!("{said}: {}", clean())))
+}
+
+/// How many pages the server has read from its database.
+async fn page_reads(private: &str) -> Result<u64> {
+    let metrics = Http::new(private).get("/metrics").await?.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("natter_page_reads_total"));
+    // Not counted yet is not named yet.
+    Ok(line.and_then(|rest| rest.split_whitespace().last()?.parse().ok()).unwrap_or(0))
+}

@@ -1,0 +1,89 @@
+//! The disk fails to sync: strace answers one `fdatasync` with EIO, at another place each time.
+//!
+//! What was in that commit has an unknown end. It must not be acknowledged nor seen before it is known; reading goes
+//! on; and writing returns, by itself or after the restart that a service manager does.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::crowd::{Crowd, another_device};
+use super::run::{Talk, clean, finish, folder};
+use super::{Failure, Outcome, Result, Rig};
+use crate::process::PATIENCE;
+
+/// Syncs after which the error comes. The first few are the server's start.
+const POSITIONS: std::ops::RangeInclusive<u32> = 3..=150;
+
+/// How long the server may be without acknowledging before it is restarted.
+const RESTART: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
+    if let Some(why) = cannot_trace() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let folder = folder()?;
+    let data = folder.path().join("data");
+    let mut server = rig.server(&data).start().await?;
+    let address = server.base.strip_prefix("http://").unwrap_or_default().to_owned();
+    let base = server.base.clone();
+    let crowd = Crowd::gather(&base, 8, 2, 4).await?;
+    let mut visitor = another_device(&crowd.people[0]);
+    let session = crowd.sessions[0].0;
+    let talk = Talk::begin(rig, crowd, |_| {});
+    let mut random = rig.random(3_000);
+    let (mut injected, mut restarts) = (0, 0);
+    let positions = rig.lane.of(3, 20, 20);
+    for position in 0..positions {
+        server.terminate().await?;
+        let log = folder.path().join(format!("trace-{position}"));
+        let when = random.u32(POSITIONS);
+        let inject = format!("inject=fdatasync:error=EIO:when={when}");
+        let trace = log.display().to_string();
+        let strace = ["strace", "-D", "-f", "-q", "-o", &trace, "-e", "trace=fdatasync", "-e", &inject];
+        server = rig.server(&data).at(&address).under(strace).start().await?;
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&log).is_ok_and(|lines| lines.contains("(INJECTED)")) {
+            if Instant::now() > deadline || talk.has_failed() {
+                return Err(Failure::Missed(format!("sync {when} was never reached")));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        injected += 1;
+        if visitor.whole_history(session).await?.is_empty() {
+            return Err(Failure::Missed("nothing can be read after a sync failed".into()));
+        }
+        let (acked, failed_at) = (talk.acked.get(), Instant::now());
+        while talk.acked.get() == acked && failed_at.elapsed() < RESTART && !talk.has_failed() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        if talk.acked.get() == acked {
+            restarts += 1;
+        }
+    }
+    server.kill().await?;
+    server = rig.server(&data).at(&address).start().await?;
+    let (_, figures) = talk.end_and_check(&base).await?;
+    finish(server).await?;
+    Ok(Outcome::Passed(format!(
+        "{injected} failed syncs, {} healed by the server itself, {restarts} by a restart; {figures}: {}",
+        injected - restarts,
+        clean()
+    )))
+}
+
+/// Why errors cannot be injected here, if they cannot.
+fn cannot_trace() -> Option<String> {
+    let done = Command::new("strace")
+        .args(["-f", "-q", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=9", "true"])
+        .stdin(Stdio::null())
+        .output();
+    match done {
+        Err(_) => {
+            Some("strace, which makes a sync fail, is not installed (Debian: apt-get install strace).".into())
+        }
+        Ok(done) if !done.status.success() => Some("strace may not trace here.".into()),
+        Ok(_) => None,
+    }
+}
