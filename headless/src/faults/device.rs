@@ -122,7 +122,7 @@ impl Device {
                 self.log.note(What::InStep);
                 self.absences.extend(self.away_since.take().map(|since| since.elapsed()));
             }
-            ServerFrame::Lagged {} => self.log.note(What::Away),
+            ServerFrame::Lagged => self.log.note(What::Away),
             ServerFrame::Drain { after_ms } => self.called_back = Some(Duration::from_millis(*after_ms)),
             ServerFrame::Ack { message_id, seq, .. } => {
                 if let Some(&session) = self.written.get(message_id) {

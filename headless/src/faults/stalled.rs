@@ -92,6 +92,9 @@ async fn watch_memory(server: &Process, during: Duration) -> Result<u64> {
 /// A message's latency, and when it arrived.
 type Latency = (Instant, Duration);
 
+/// A reader, and how long each message took to it.
+type Reader = (Device, Vec<Latency>);
+
 /// Senders and readers that do as they should.
 struct Scene {
     history: History,
@@ -101,7 +104,7 @@ struct Scene {
     devices: u32,
     stop: watch::Sender<bool>,
     senders: Vec<JoinHandle<Result<Device>>>,
-    readers: Vec<JoinHandle<Result<(Device, Vec<Latency>)>>>,
+    readers: Vec<JoinHandle<Result<Reader>>>,
 }
 
 impl Scene {
@@ -206,11 +209,7 @@ async fn send(
 }
 
 /// Reads, and measures how long each message took from when it was due.
-async fn read(
-    mut device: Device,
-    origin: Instant,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(Device, Vec<Latency>)> {
+async fn read(mut device: Device, origin: Instant, mut stop: watch::Receiver<bool>) -> Result<Reader> {
     let mut seen = Vec::new();
     if !device.client.is_connected() {
         device.back().await?;
