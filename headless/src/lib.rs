@@ -6,7 +6,7 @@
 //! * [`Client`] is a person at a device: it registers, signs in, connects, talks, and comes back after a loss.
 //! * [`Http`] and [`Socket`] are the two ways to the server by themselves, for whoever wants to send what no
 //!   decent client would send.
-//! * [`load`] is many people at once, for the load program.
+//! * [`load`] is many people at once, for the load program; [`relay`] is the floor it compares with.
 //! * [`faults`] breaks a server in many ways, and [`check`] holds what many clients did and saw against what is promised.
 //!
 //! A client has no task of its own: it moves on only while one of its methods is awaited. Whoever wants many at
@@ -20,6 +20,7 @@ pub mod faults;
 mod http;
 pub mod load;
 pub mod process;
+pub mod relay;
 mod socket;
 
 pub use backoff::Backoff;

@@ -41,6 +41,12 @@ impl Start {
         }
     }
 
+    /// The bare relay, which knows no settings, on the folder `data`, on a free port.
+    #[must_use]
+    pub fn relay(binary: &Path, data: &Path) -> Self {
+        Self { settings: Vec::new(), ..Self::new(binary, data) }
+    }
+
     /// Runs the program under another one, such as `strace`.
     #[must_use]
     pub fn under<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
@@ -98,7 +104,7 @@ impl Start {
                 let line = lines.next_line().await?;
                 let line =
                     line.ok_or_else(|| io::Error::other("the server ended before it was listening"))?;
-                if let Some(at) = line.strip_prefix("Natter is listening on ") {
+                if let Some((_, at)) = line.split_once(" is listening on ") {
                     base = Some(at.to_owned());
                 } else if let Some(at) = line.strip_prefix("Natter's private listener is on ") {
                     private = Some(at.to_owned());

@@ -7,7 +7,6 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::fd::OwnedFd;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
@@ -199,24 +198,4 @@ impl Timer {
     fn clear(&self) {
         let _ = rustix::io::read(&self.fd, &mut [0; 8]); // nothing there is as good
     }
-}
-
-/// Raises the limit on this process' open files to hold `sockets` of them and some more.
-///
-/// # Errors
-/// When the system's hard limit is lower; it says how to raise it.
-pub fn allow_sockets(sockets: usize) -> Result<(), Error> {
-    let wanted = sockets as u64 + 256;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    if maximum.is_some_and(|maximum| maximum < wanted) {
-        let maximum = maximum.unwrap_or_default();
-        return Err(Error::protocol(format!(
-            "{sockets} sockets need {wanted} open files and the system allows {maximum}: raise it with `ulimit -Hn {wanted}`"
-        )));
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(std::io::Error::from)?;
-    Ok(())
 }

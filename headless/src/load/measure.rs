@@ -6,10 +6,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 
 use super::report::Moments;
-use super::{Crowd, Error, Line, Mode, Plan, Process, Report, ServerUse, Service, Tally, allow_sockets};
+use super::{Crowd, Error, Line, Mode, Plan, Process, Report, ServerUse, Service, Tally};
+use crate::process::raise_open_files;
 
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 64;
+
+/// Open files besides the sockets.
+const SPARE_FILES: u64 = 64;
 
 /// How a run goes, whatever its mode.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +82,12 @@ async fn connect<S: Service>(
     people: usize,
     progress: &ProgressBar,
 ) -> Result<Vec<Line<S::Talk>>, Error> {
-    allow_sockets(people)?;
+    let files = raise_open_files();
+    if files < people as u64 + SPARE_FILES {
+        return Err(Error::protocol(format!(
+            "{people} sockets need as many open files and the system allows {files}: raise that with `ulimit -Hn`"
+        )));
+    }
     progress.set_length(people as u64);
     progress.set_message("connecting");
     let connecting = stream::iter(0..people).map(|person| service.connect(person)).buffered(AT_ONCE);

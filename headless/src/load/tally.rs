@@ -118,6 +118,7 @@ impl Tally {
             }
             Heard::Repaired => {
                 self.counts.repaired += 1;
+                self.people[person].place = None; // the page that comes has no part in the count of places
                 false
             }
         }

@@ -1,0 +1,95 @@
+//! Natter under load: accounts, logins and sessions as real people get them, and how they talk.
+
+mod accounts;
+mod numbers;
+mod page;
+mod talk;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use protocol::{ServerFrame, SessionHead};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Error, Line, Plan, Service, websocket};
+use accounts::Accounts;
+pub use talk::{Check, NatterTalk};
+
+/// A Natter server, and the people who are known to it.
+#[derive(Debug)]
+pub struct Natter {
+    base: String,
+    address: SocketAddr,
+    check: Check,
+    accounts: Accounts,
+    plan: Plan,
+}
+
+impl Natter {
+    /// The server at `base`, such as `http://127.0.0.1:3000`. Accounts, logins and sessions are kept in `file`, for the
+    /// next run: 5,000 logins cost the server minutes.
+    ///
+    /// # Errors
+    /// When the server's name has no address, or the file holds something else.
+    pub async fn new(base: &str, check: Check, file: Option<PathBuf>) -> Result<Self, Error> {
+        let accounts = Accounts::open(file)?;
+        let base = base.trim_end_matches('/').to_owned();
+        let authority = base
+            .strip_prefix("http://")
+            .ok_or_else(|| Error::protocol(format!("{base} is no address of the form http://name:port")))?;
+        let nowhere = || Error::protocol(format!("{authority} has no address"));
+        let address = tokio::net::lookup_host(authority).await?.next().ok_or_else(nowhere)?;
+        Ok(Self { base, address, check, accounts, plan: Plan::new(2, 2) })
+    }
+}
+
+impl Service for Natter {
+    type Talk = NatterTalk;
+
+    fn name(&self) -> String {
+        "natter".to_owned()
+    }
+
+    async fn prepare(&mut self, plan: Plan, progress: &ProgressBar) -> Result<(), Error> {
+        self.plan = plan;
+        self.accounts.prepare(&self.base, plan, progress).await
+    }
+
+    async fn connect(&self, person: usize) -> Result<Line<NatterTalk>, Error> {
+        let account = self.accounts.of(self.plan, person)?;
+        let headers = [("Cookie", account.cookie())];
+        let (mut stream, mut input) = websocket::open(self.address, person, "/ws", &headers).await?;
+        let mut output = Vec::new();
+        websocket::write_text(r#"{"type":"Hello"}"#, &mut output);
+        stream.write_all(&output).await?;
+        output.clear();
+        let mut welcome = None;
+        loop {
+            let taken = websocket::read(&input, &mut output, |text, _| {
+                if let frame @ ServerFrame::Welcome { .. } = ServerFrame::decode(text)? {
+                    welcome = Some(frame);
+                }
+                Ok(())
+            })?;
+            input.drain(..taken);
+            if let Some(welcome) = welcome {
+                let talk = NatterTalk::new(self.check, account.session(), welcome)?;
+                return Line::new(stream, talk, input, output);
+            }
+            if stream.read_buf(&mut input).await? == 0 {
+                return Err(Error::protocol("the server closed the socket before its Welcome"));
+            }
+        }
+    }
+}
+
+/// Where a session stands, out of a `Welcome`.
+fn head(welcome: &ServerFrame, session: protocol::SessionId) -> Result<&SessionHead, Error> {
+    match welcome {
+        ServerFrame::Welcome { sessions, .. } => sessions
+            .get(&session)
+            .ok_or_else(|| Error::protocol(format!("the session {session} is not in the Welcome"))),
+        _ => Err(Error::protocol("this is no Welcome")),
+    }
+}

@@ -1,0 +1,72 @@
+//! How people talk on Natter's socket.
+
+use clap::ValueEnum;
+use protocol::{ServerFrame, SessionId};
+use uuid::Uuid;
+
+use super::numbers::Numbers;
+use super::page::Page;
+use crate::load::{Error, Heard, Talk, websocket};
+
+/// How what arrives is checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Check {
+    /// By the page's own state machine: what a person would see is what counts.
+    #[default]
+    Sync,
+    /// By the numbers in the frames: a third of the CPU, for the highest rates.
+    Numbers,
+}
+
+/// A person on Natter's socket, welcomed already.
+#[derive(Debug)]
+pub struct NatterTalk {
+    device: Device,
+    /// A frame to be sent, so that writing one takes no memory.
+    frame: String,
+}
+
+#[derive(Debug)]
+enum Device {
+    Page(Box<Page>),
+    Numbers(Numbers),
+}
+
+impl NatterTalk {
+    /// A person who was welcomed so, and talks in this session.
+    ///
+    /// # Errors
+    /// When the session is not one of theirs.
+    pub(super) fn new(check: Check, session: Option<SessionId>, welcome: ServerFrame) -> Result<Self, Error> {
+        let session = session.ok_or_else(|| Error::protocol("this person has no session"))?;
+        let device = match check {
+            Check::Sync => Device::Page(Box::new(Page::new(session, welcome)?)),
+            Check::Numbers => Device::Numbers(Numbers::new(session, &welcome)?),
+        };
+        Ok(Self { device, frame: String::new() })
+    }
+}
+
+impl Talk for NatterTalk {
+    fn say(&mut self, id: Uuid, text: &str, out: &mut Vec<u8>) {
+        match &mut self.device {
+            Device::Page(page) => page.say(id, text, out),
+            Device::Numbers(numbers) => {
+                numbers.say(id, text, &mut self.frame);
+                websocket::write_text(&self.frame, out);
+            }
+        }
+    }
+
+    fn hear(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        heard: &mut dyn FnMut(Heard<'_>),
+    ) -> Result<usize, Error> {
+        websocket::read(input, out, |text, out| match &mut self.device {
+            Device::Page(page) => page.hear(text, out, heard),
+            Device::Numbers(numbers) => numbers.hear(text, out, heard),
+        })
+    }
+}
