@@ -83,6 +83,11 @@ e2e: $(BINARY) node_modules browser nginx ## The browser tests (ARGS="…" goes 
 	@cd end2end && npx --no-install tsc --noEmit
 	$(PLAYWRIGHT) $(ARGS)
 
+# Without --url the program starts the release on a folder of its own, which keeps the accounts for the next run.
+load: toolchain $(if $(findstring --url,$(ARGS)),,$(BINARY)) ## Drive a server as many people at once (ARGS="rate --rate 1000", "--help", …)
+	@cargo build --quiet --release -p headless --bin load --bin relay
+	@target/release/load $(if $(findstring --folder,$(ARGS)),,--folder target/load) $(or $(ARGS),rate --floor)
+
 screenshots: $(BINARY) node_modules browser ## Take the pictures in docs/img again
 	SCREENSHOTS=1 $(PLAYWRIGHT) screenshots.spec.ts
 
@@ -162,4 +167,4 @@ debian = { \
 
 comma := ,
 
-.PHONY: run test dev build lint rust-test release-check e2e screenshots clean help toolchain tools node_modules browser nginx
+.PHONY: run test dev build lint rust-test release-check e2e load screenshots clean help toolchain tools node_modules browser nginx

@@ -16,6 +16,7 @@ mod measure;
 mod mode;
 mod natter;
 mod order;
+mod picture;
 mod process;
 mod relay;
 mod report;
@@ -30,13 +31,14 @@ pub use line::{Line, dial};
 pub use measure::Run;
 pub use mode::{FanOut, Idle, Mode, PingPong, Rate};
 pub use natter::{Check, Natter, NatterTalk};
+pub use picture::picture;
 pub use process::{Process, Used};
 pub use relay::{Relay, RelayTalk};
 pub use report::{Latency, Report, ServerUse};
 pub use talk::{Heard, Talk};
 pub use tally::Tally;
 
-use indicatif::ProgressBar;
+pub use indicatif::ProgressBar;
 
 /// How many people there are, and how many of them share a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

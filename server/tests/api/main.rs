@@ -12,6 +12,7 @@ mod headers;
 mod invitations;
 mod lag;
 mod limits;
+mod load;
 mod messages;
 mod origin;
 mod papers;

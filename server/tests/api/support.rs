@@ -62,6 +62,11 @@ impl TestServer {
         Self::on(data, base.strip_prefix("http://").unwrap(), |_| {}).await
     }
 
+    /// The folder with everything.
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         self.data.path().join("natter.sqlite")

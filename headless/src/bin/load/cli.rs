@@ -44,6 +44,9 @@ pub struct Cli {
     /// Seconds of sending whose times count.
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0, global = true)]
     pub seconds: f64,
+    /// Draw how the times are distributed, as an SVG.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub picture: Option<PathBuf>,
     /// Print the reports as a JSON list, with the whole distributions.
     #[arg(long, global = true)]
     pub json: bool,

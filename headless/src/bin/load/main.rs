@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use headless::load::{
-    Error, FanOut, Idle, Natter, PingPong, Plan, Process, Rate, Relay, Report, Run, Service,
+    Error, FanOut, Idle, Natter, PingPong, Plan, Process, Rate, Relay, Report, Run, Service, picture,
 };
 use headless::process::Start;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -53,6 +53,9 @@ async fn run(cli: &Cli) -> Result<Vec<Report>, Error> {
         relay.kill().await?;
     }
     reports.extend(natter(cli, folder).await?);
+    if let Some(file) = &cli.picture {
+        std::fs::write(file, picture("How long messages take", &reports))?;
+    }
     Ok(reports)
 }
 

@@ -1,0 +1,48 @@
+//! The load program against a real server: every mode, both ways to check, and people who are known the next time.
+
+use std::time::Duration;
+
+use headless::load::{
+    Check, FanOut, Idle, Mode, Natter, PingPong, Plan, ProgressBar, Rate, Report, Run, Service,
+};
+
+use crate::support::TestServer;
+
+async fn drive(server: &TestServer, check: Check, plan: Plan, mode: &mut impl Mode) -> Report {
+    let hidden = ProgressBar::hidden();
+    let mut natter =
+        Natter::new(&server.base, check, Some(server.folder().join("accounts.json"))).await.unwrap();
+    natter.prepare(plan, &hidden).await.unwrap();
+    let run = Run {
+        plan,
+        warm_up: Duration::ZERO,
+        length: Duration::from_millis(300),
+        message_bytes: 140,
+        server: Some(headless::load::Process::own()),
+    };
+    run.measure(&natter, mode, &hidden).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mode_of_the_load_program_finds_the_server_faultless() {
+    let server = TestServer::start().await;
+    let (pairs, five) = (Plan::new(4, 2), Plan::new(5, 5));
+    for check in [Check::Sync, Check::Numbers] {
+        let idle = drive(&server, check, pairs, &mut Idle).await;
+        assert!(idle.is_faultless() && idle.people == 4 && idle.sent == 0, "{idle}");
+        let ping_pong = drive(&server, check, pairs, &mut PingPong::new(pairs)).await;
+        assert!(ping_pong.is_faultless() && ping_pong.delivered > 2, "{ping_pong}");
+        let rate = drive(&server, check, pairs, &mut Rate::new(pairs, 200.0, 3)).await;
+        assert!(rate.is_faultless() && rate.sent > 20 && rate.delivered == rate.sent, "{rate}");
+        let fan_out = drive(&server, check, five, &mut FanOut::new(five, 2)).await;
+        assert!(fan_out.is_faultless() && fan_out.delivered == 4 * fan_out.sent, "{fan_out}");
+        assert_eq!([&ping_pong, &rate, &fan_out].map(|report| report.repaired), [0; 3], "nothing was missed");
+        assert!(fan_out.server.unwrap().cpu_seconds_per_1000.unwrap() > 0.0);
+    }
+    // Everybody was registered once: the accounts were found again, every time.
+    let mut database = crate::support::open(&server.database()).await;
+    let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut database).await.unwrap();
+    let logins: i64 =
+        sqlx::query_scalar("select count(*) from logins").fetch_one(&mut database).await.unwrap();
+    assert_eq!((users, logins), (9, 9));
+}
