@@ -1,8 +1,13 @@
 //! Taking connections. HTTP/1 only, on hyper's own builder: `axum::serve` holds a connection that stays silent
 //! for ever, and so does hyper-util's automatic builder; this one closes it (measured, see docs/ARCHITECTURE.md).
+//!
+//! Every phase has its deadline: the head of a request and the pause before the next one here, its body in `router`,
+//! the taking of an answer in `admission`. A WebSocket has its own, in `ws`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,55 +15,119 @@ use axum::extract::connect_info::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Full, Gate, Ticket};
+
+/// Connections that the system holds for us between two looks: a storm of clients that come back must not be refused.
+/// The system may allow fewer (net.core.somaxconn, 4096 on today's Linux).
+const BACKLOG: u32 = 4096;
 
 /// How long to wait after the machine refused a connection, for want of file descriptors most likely.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections for ever. Each is closed when it has not sent a whole request head within `patience`, and
-/// finishes its request and ends on `stop`.
+/// Most bytes that wait in the system for one connection before it counts as full: a client that does not read is
+/// noticed after these, and not after the megabytes that the system would take. Linux only; elsewhere that many.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 16 * 1024;
+
+/// Most bytes of a request's head, and of an answer that hyper gathers: what a stranger can make us keep.
+const HEAD: usize = 32 * 1024;
+
+/// How long somebody who is told that there is no room may take to read it.
+const TURN_AWAY: Duration = Duration::from_secs(1);
+
+/// What is done with the connections of a listener.
+pub(crate) struct Door {
+    pub(crate) gate: Gate,
+    pub(crate) router: Router,
+    /// A whole request head has to be here within this time, from the connection's start or the last answer's end.
+    pub(crate) patience: Duration,
+    /// A client has to take a fair part of its answer in each such time.
+    pub(crate) answer_patience: Duration,
+}
+
+/// Listens for connections: also where a server that has just stopped has some left.
+///
+/// # Errors
+/// The address is taken, or not this machine's.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Takes connections for ever. Each finishes its request and ends on `stop`.
 pub(crate) async fn accept(
     listener: TcpListener,
-    router: Router,
-    patience: Duration,
+    door: Arc<Door>,
     stop: CancellationToken,
     connections: TaskTracker,
 ) {
+    let mut failing = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                connections.spawn(serve(stream, peer, router.clone(), patience, stop.clone()));
+                failing = false;
+                match door.gate.admit(peer.ip()) {
+                    Ok(ticket) => {
+                        connections.spawn(serve(stream, peer, ticket, door.clone(), stop.clone()));
+                    }
+                    // Told why as long as there is room even for that; the others are closed.
+                    Err(full) => {
+                        if let Some(room) = door.gate.room_to_refuse() {
+                            connections.spawn(async move {
+                                turn_away(stream, full).await;
+                                drop(room);
+                            });
+                        }
+                    }
+                }
             }
+            // That connection was gone before we took it.
+            Err(error) if concerns_one(&error) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a connection was not accepted");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no connections are taken");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
+fn concerns_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    patience: Duration,
+    ticket: Ticket,
+    door: Arc<Door>,
     stop: CancellationToken,
 ) {
-    // Frames are small and each is flushed when it is due: never wait for more (RFC 896).
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    });
+    prepare(&stream);
+    let (stream, progress) = Admitted::new(stream, ticket, door.answer_patience);
+    let asked = progress.clone();
+    let service =
+        door.router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            asked.next_answer();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(axum::body::Body::new)
+        });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience)
-        .serve_connection(TokioIo::new(Admitted::new(stream)), TowerToHyperService::new(service))
+        .header_read_timeout(door.patience)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -68,7 +137,28 @@ async fn serve(
             connection.await
         }
     };
+    progress.no_more_http();
     if let Err(error) = ended {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection ended early");
     }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Frames are small and each is flushed when it is due: never wait for more (RFC 896).
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+}
+
+/// Says why there is no room. Reads until the client has closed: bytes that nobody reads would make the system throw
+/// our answer away.
+async fn turn_away(mut stream: TcpStream, full: Full) {
+    let told = async {
+        stream.write_all(full.answer().as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 512];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = timeout(TURN_AWAY, told).await; // gone is gone
 }

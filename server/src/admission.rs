@@ -1,20 +1,147 @@
-//! A connection that was let in, and what is counted for it until it is closed: also as a WebSocket, which outlives
-//! the HTTP connection that it began as.
+//! Who may have a connection, and what is kept for it until it is closed: also as a WebSocket, which outlives the HTTP
+//! connection that it began as.
+//!
+//! There are as many places in all as there are file descriptors, less a few for everything else, and so many for each
+//! address. A trusted proxy brings everybody's connections from one address: it is not counted, but each address behind
+//! it is, request by request (see `limits`).
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use http::StatusCode;
+use ipnet::IpNet;
 use metrics::Gauge;
+use protocol::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+
+use crate::config::Config;
+use crate::places::{Place, Places, household};
+
+/// File descriptors kept for everything else: the database's files, the log, the listeners, and whoever is being told
+/// that there is no room.
+const SPARE: usize = 128;
+
+/// Most connections that are being told so at a time.
+const TOLD: usize = 64;
+
+/// In each period of the patience for an answer a client has to take this many bytes: 35 kbit/s at 15 s, and what no
+/// line of today stays below. A whole answer then takes minutes at most, and not a day at a byte now and then.
+const FAIR_PART: usize = 64 * 1024;
+
+/// What lets connections in.
+pub(crate) struct Gate {
+    all: Arc<Semaphore>,
+    addresses: Option<Places<IpAddr>>,
+    proxies: Vec<IpNet>,
+    told: Arc<Semaphore>,
+    open: Gauge,
+}
+
+/// Why a connection was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// There is no room for anybody.
+    Server,
+    /// This address has as many as it may.
+    Address,
+}
+
+/// What a connection holds until it is closed.
+pub(crate) struct Ticket {
+    _place: OwnedSemaphorePermit,
+    _address: Option<Place<IpAddr>>,
+    _counted: Counted,
+}
+
+impl Gate {
+    /// The gate of everybody's listener.
+    pub(crate) fn new(config: &Config) -> Self {
+        let most = config.connections.unwrap_or_else(room);
+        tracing::debug!(most, "connections at a time");
+        Self {
+            all: Arc::new(Semaphore::new(most)),
+            addresses: config.limits.map(|limits| Places::new(limits.connections_per_address)),
+            proxies: config.trusted_proxies.clone(),
+            told: Arc::new(Semaphore::new(TOLD)),
+            open: metrics::gauge!("natter_connections"),
+        }
+    }
+
+    /// The gate of the private listener, where few come: theirs are not counted as users'.
+    pub(crate) fn private() -> Self {
+        const FEW: usize = 16;
+        Self {
+            all: Arc::new(Semaphore::new(FEW)),
+            addresses: None,
+            proxies: Vec::new(),
+            told: Arc::new(Semaphore::new(0)),
+            open: Gauge::noop(),
+        }
+    }
+
+    /// A place for a connection from this address.
+    pub(crate) fn admit(&self, peer: IpAddr) -> Result<Ticket, Full> {
+        let place = self.all.clone().try_acquire_owned().map_err(|_| Full::Server)?;
+        let peer = peer.to_canonical();
+        let is_proxy = self.proxies.iter().any(|net| net.contains(&peer));
+        let address = match &self.addresses {
+            Some(addresses) if !is_proxy => Some(addresses.take(household(peer)).ok_or(Full::Address)?),
+            _ => None,
+        };
+        Ok(Ticket { _place: place, _address: address, _counted: Counted::of(self.open.clone()) })
+    }
+
+    /// Leave to tell one more that there is no room, while not too many are being told.
+    pub(crate) fn room_to_refuse(&self) -> Option<OwnedSemaphorePermit> {
+        self.told.clone().try_acquire_owned().ok()
+    }
+}
+
+/// As many connections as this process has file descriptors for.
+fn room() -> usize {
+    const FEW: usize = 16;
+    let (soft, _) = rlimit::Resource::NOFILE.get().unwrap_or((1024, 1024));
+    let most = usize::try_from(soft).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    most.saturating_sub(SPARE).max(FEW)
+}
+
+impl Full {
+    /// A whole HTTP answer, for a request that was not read.
+    pub(crate) fn answer(self) -> String {
+        let (status, code, seconds, reason) = match self {
+            Full::Server => {
+                let reason =
+                    "The server has no room for more connections. Please try again in half a minute.";
+                (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, 30, reason)
+            }
+            Full::Address => {
+                let reason =
+                    "Too many connections from your address at once. Please close some and try again.";
+                (StatusCode::TOO_MANY_REQUESTS, Code::TooMany, 5, reason)
+            }
+        };
+        let body = serde_json::to_string(&Fault::new(code, reason)).expect("two texts");
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: {seconds}\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
 
 /// One more in a gauge, for as long as the value lives.
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
-    pub(crate) fn new(gauge: &'static str) -> Self {
-        let gauge = metrics::gauge!(gauge);
+    pub(crate) fn of(gauge: Gauge) -> Self {
         gauge.increment(1);
         Self(gauge)
     }
@@ -26,15 +153,73 @@ impl Drop for Counted {
     }
 }
 
-/// The bytes of a connection.
+/// How far a connection has come, as its server and its bytes tell each other.
+#[derive(Default)]
+pub(crate) struct Progress {
+    answers: AtomicU32,
+    no_more_http: AtomicBool,
+}
+
+impl Progress {
+    /// A request is here: the time for its answer begins anew.
+    pub(crate) fn next_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connection is closed, or a WebSocket that keeps its own time.
+    pub(crate) fn no_more_http(&self) {
+        self.no_more_http.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of a connection that was let in. Writing fails when the client takes its answer too slowly.
 pub(crate) struct Admitted {
     stream: TcpStream,
-    _counted: Counted,
+    patience: Duration,
+    progress: Arc<Progress>,
+    /// Which answer is being written.
+    answer: u32,
+    /// Since it last began to wait for the client.
+    taken: usize,
+    late: Option<Pin<Box<Sleep>>>,
+    _ticket: Ticket,
 }
 
 impl Admitted {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, _counted: Counted::new("natter_connections") }
+    pub(crate) fn new(stream: TcpStream, ticket: Ticket, patience: Duration) -> (Self, Arc<Progress>) {
+        let progress = Arc::<Progress>::default();
+        let shared = progress.clone();
+        (Self { stream, patience, progress, answer: 0, taken: 0, late: None, _ticket: ticket }, shared)
+    }
+
+    /// Passes on how a write went; an error when the client has had its time.
+    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let answer = self.progress.answers.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.answer, answer) != answer {
+            self.late = None;
+        }
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                self.taken += bytes;
+                if self.taken >= FAIR_PART {
+                    self.late = None;
+                }
+                written
+            }
+            Poll::Pending if !self.progress.no_more_http.load(Ordering::Relaxed) => {
+                if self.late.is_none() {
+                    self.taken = 0;
+                }
+                let patience = self.patience;
+                let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+                ready!(late.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            _ => {
+                self.late = None;
+                written
+            }
+        }
     }
 }
 
@@ -50,7 +235,8 @@ impl AsyncRead for Admitted {
 
 impl AsyncWrite for Admitted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -58,7 +244,8 @@ impl AsyncWrite for Admitted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

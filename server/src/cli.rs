@@ -67,6 +67,15 @@ pub struct Serve {
     /// Registrations a minute from one address.
     #[arg(long, env = "NATTER_REGISTRATIONS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().registrations_per_minute, value_parser = at_least_one())]
     pub registrations_per_minute: u32,
+    /// Connections at a time; without it, as many as the limit of open files allows.
+    #[arg(long, env = "NATTER_CONNECTIONS", value_name = "N", value_parser = at_least_one())]
+    pub connections: Option<u32>,
+    /// Connections at a time from one address. Behind a trusted proxy: requests and sockets.
+    #[arg(long, env = "NATTER_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = Limits::default().connections_per_address, value_parser = at_least_one())]
+    pub connections_per_address: u32,
+    /// Sockets at a time of one user: each open page is one.
+    #[arg(long, env = "NATTER_SOCKETS_PER_USER", value_name = "N", default_value_t = Limits::default().sockets_per_user, value_parser = at_least_one())]
+    pub sockets_per_user: u32,
     /// Messages a second from one user, once a burst is used up.
     #[arg(long, env = "NATTER_MESSAGES_PER_SECOND", value_name = "N", default_value_t = Limits::default().messages_per_second, value_parser = at_least_one())]
     pub messages_per_second: u32,
@@ -112,6 +121,8 @@ impl From<Serve> for Config {
         let limits = Limits {
             logins_per_minute: serve.logins_per_minute,
             registrations_per_minute: serve.registrations_per_minute,
+            connections_per_address: serve.connections_per_address,
+            sockets_per_user: serve.sockets_per_user,
             messages_per_second: serve.messages_per_second,
             message_burst: serve.message_burst,
         };
@@ -121,6 +132,7 @@ impl From<Serve> for Config {
             trusted_proxies: serve.trusted_proxies,
             open_registration: serve.registration == Registration::Open,
             limits: (serve.limits == Switch::On).then_some(limits),
+            connections: serve.connections.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             ..Config::new(serve.data)
         }
     }

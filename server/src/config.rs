@@ -24,8 +24,14 @@ pub struct Config {
     pub open_registration: bool,
     /// What holds floods back; `None` is for load tests.
     pub limits: Option<Limits>,
+    /// Most connections at a time; `None` for as many as there are file descriptors for.
+    pub connections: Option<usize>,
     /// A connection that has not sent a whole request head by then is closed; so is a socket without a `Hello`.
     pub patience: Duration,
+    /// A request's body has to be here within this time.
+    pub body_patience: Duration,
+    /// A client that takes less than a fair part of its answer in this time is let go.
+    pub answer_patience: Duration,
     /// How often a socket is told where its sessions stand; it ends when it answers twice in a row not.
     pub heartbeat: Duration,
     /// A socket that takes nothing for this long, or gives no `Hello` after it lagged, is closed.
@@ -45,7 +51,10 @@ impl Config {
             trusted_proxies: Vec::new(),
             open_registration: true,
             limits: Some(Limits::default()),
+            connections: None,
             patience: Duration::from_secs(5),
+            body_patience: Duration::from_secs(15),
+            answer_patience: Duration::from_secs(15),
             heartbeat: Duration::from_secs(15),
             stall: Duration::from_secs(15),
             drain_window: Duration::from_secs(4),
@@ -60,6 +69,10 @@ pub struct Limits {
     pub logins_per_minute: u32,
     /// From one address.
     pub registrations_per_minute: u32,
+    /// From one address at a time. Behind a trusted proxy: requests under way and sockets.
+    pub connections_per_address: u32,
+    /// Of one user at a time.
+    pub sockets_per_user: u32,
     /// From one user, once the burst is used up.
     pub messages_per_second: u32,
     /// From one user.
@@ -71,6 +84,8 @@ impl Default for Limits {
         Self {
             logins_per_minute: 60,
             registrations_per_minute: 20,
+            connections_per_address: 64,
+            sockets_per_user: 20,
             messages_per_second: 30,
             message_burst: 300,
         }

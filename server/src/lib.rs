@@ -20,6 +20,7 @@ mod limits;
 mod logins;
 mod origin;
 mod page;
+mod places;
 mod private;
 mod router;
 mod state;
@@ -29,6 +30,7 @@ mod ws;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{Chat, Options};
@@ -36,6 +38,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use accept::Door;
+use admission::Gate;
 pub use config::{Config, Limits, PublicOrigin};
 use state::AppState;
 
@@ -69,7 +73,8 @@ pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     if config.limits.is_none() {
         tracing::warn!("limits are off: anybody can flood this server; this is for load tests only");
     }
-    let listener = bind(address, "--listen").await?;
+    more_descriptors();
+    let listener = bind(address, "--listen")?;
     serve_until(config, listener, told_to_stop(), |bound, private| {
         let private = private.map(|private| format!("\nNatter's private listener is on http://{private}"));
         println!("Natter is listening on http://{bound}{}", private.unwrap_or_default()); // in one write
@@ -96,7 +101,7 @@ async fn serve_until(
     listening: impl FnOnce(SocketAddr, Option<SocketAddr>),
 ) -> Result<(), Error> {
     let private = match config.private_listen {
-        Some(address) => Some(bind(address, "--private-listen").await?),
+        Some(address) => Some(bind(address, "--private-listen")?),
         None => None,
     };
     if private.is_some() {
@@ -104,14 +109,16 @@ async fn serve_until(
     }
     let chat = Chat::open(&config.data, options(&config)).await?;
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
-    let (patience, window) = (config.patience, config.drain_window);
+    let (gate, window) = (Gate::new(&config), config.drain_window);
+    let (patience, answer_patience) = (config.patience, config.answer_patience);
     let router = router::router(AppState::new(chat.clone(), config, connections.clone()));
+    let door = Arc::new(Door { gate, router, patience, answer_patience });
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
     listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
-    let _private = private.map(|private| watched(private, &chat, stop.clone(), patience));
+    let _private = private.map(|private| watched(private, &chat, stop.clone(), &door));
     tokio::select! {
-        () = accept::accept(listener, router, patience, stop.clone(), connections.clone()) => {}
+        () = accept::accept(listener, door, stop.clone(), connections.clone()) => {}
         () = shutdown => tracing::info!("stopping"),
     }
     stop.cancel(); // readiness first
@@ -130,17 +137,27 @@ fn watched(
     listener: TcpListener,
     chat: &Chat,
     stopping: CancellationToken,
-    patience: Duration,
+    users: &Door,
 ) -> AbortOnDropHandle<()> {
     let router = private::router(chat.clone(), stopping);
+    let Door { patience, answer_patience, .. } = *users;
+    let door = Arc::new(Door { gate: Gate::private(), router, patience, answer_patience });
     AbortOnDropHandle::new(tokio::spawn(async move {
         let (never, connections) = (CancellationToken::new(), TaskTracker::new());
-        tokio::join!(accept::accept(listener, router, patience, never, connections), private::upkeep());
+        tokio::join!(accept::accept(listener, door, never, connections), private::upkeep());
     }))
 }
 
-async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error, setting))
+fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Error> {
+    accept::listen(address).map_err(|error| Error::Listen(address, error, setting))
+}
+
+/// A connection is a file descriptor: takes as many as this process may have. The usual 1,024 are a default, kept low
+/// for programs that use `select`.
+fn more_descriptors() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the limit of open files stays as it is");
+    }
 }
 
 /// Sets a new password, read from the first line of standard input, and ends the user's logins.

@@ -1,7 +1,8 @@
-//! Holding floods back at the doors: logins and registrations, by address.
+//! Holding floods back: logins and registrations by address and time, requests and sockets by who has how many.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderValue, Method, header};
-use protocol::{Code, Fault};
+use protocol::{Code, Fault, UserId};
 
 use crate::config::Limits;
 use crate::forms;
+use crate::places::{Place, Places, household};
 use crate::router::refusal;
 use crate::state::AppState;
 
@@ -55,17 +57,9 @@ impl Doors {
             limiter.retain_recent();
         }
         limiter
-            .check_key(&whose(address))
+            .check_key(&household(address))
             .err()
             .map(|until| until.wait_time_from(DefaultClock::default().now()))
-    }
-}
-
-/// One household or host has a whole /64 of IPv6 addresses (RFC 6177).
-fn whose(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
     }
 }
 
@@ -81,10 +75,63 @@ pub(crate) async fn hold_back(State(state): State<AppState>, request: Request, n
     let seconds = wait.as_secs() + 1;
     let reason = format!("Too many attempts. Please try again in {seconds} seconds.");
     let fault = Fault::new(Code::TooMany, reason);
-    let mut response = match request.uri().path().starts_with("/api/") {
+    let response = match request.uri().path().starts_with("/api/") {
         true => refusal(fault).into_response(),
         false => forms::turned_back(request, &fault).await,
     };
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    ([(header::RETRY_AFTER, HeaderValue::from(seconds))], response).into_response()
+}
+
+/// Who has how much open at this moment.
+#[derive(Clone)]
+pub(crate) struct Crowd {
+    addresses: Option<Places<IpAddr>>,
+    users: Option<Places<UserId>>,
+}
+
+impl Crowd {
+    pub(crate) fn new(limits: Option<Limits>) -> Self {
+        Self {
+            addresses: limits.map(|limits| Places::new(limits.connections_per_address)),
+            users: limits.map(|limits| Places::new(limits.sockets_per_user)),
+        }
+    }
+
+    /// A place for one more socket of a user.
+    pub(crate) fn socket(&self, user: UserId) -> Result<Option<Place<UserId>>, &'static str> {
+        const CROWDED: &str =
+            "You are connected in too many places at once. Please close a window or sign out elsewhere.";
+        let Some(users) = &self.users else { return Ok(None) };
+        users.take(user).map(Some).ok_or(CROWDED)
+    }
+}
+
+/// What a request takes of its address's share, for as long as it is answered; a socket takes it along.
+#[derive(Clone)]
+pub(crate) struct Share {
+    _place: Arc<Place<IpAddr>>,
+}
+
+/// Counts what is under way for an address, behind a trusted proxy too, whose connections say nothing about whose they
+/// are.
+pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ClientAddress>().copied();
+    let (Some(addresses), Some(ClientAddress(address))) = (&state.crowd.addresses, address) else {
+        return next.run(request).await;
+    };
+    let Some(place) = addresses.take(household(address)) else {
+        return too_many("Too much at once from your address. Please close some windows and try again.");
+    };
+    let share = Share { _place: Arc::new(place) };
+    request.extensions_mut().insert(share.clone());
+    let response = next.run(request).await;
+    drop(share); // unless a socket has taken it along
     response
+}
+
+/// Until somebody closes something; then soon.
+pub(crate) fn too_many(reason: &str) -> Response {
+    const SECONDS: u16 = 5;
+    let refused = refusal(Fault::new(Code::TooMany, reason)).into_response();
+    ([(header::RETRY_AFTER, HeaderValue::from(SECONDS))], refused).into_response()
 }

@@ -1,7 +1,5 @@
 //! Every route and layer on one screen.
 
-use std::time::Duration;
-
 use any_spawner::Executor;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -20,9 +18,6 @@ use crate::{client, forms, headers, limits, logins, origin, page, ws};
 /// Most bytes in a request's body.
 const BODY: usize = 16 * 1024;
 
-/// A body has to be here within this time.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
-
 /// The whole server. Layers further down are asked first.
 pub(crate) fn router(state: AppState) -> Router {
     // Leptos spawns while it draws. A second server in this process finds it done.
@@ -37,8 +32,9 @@ pub(crate) fn router(state: AppState) -> Router {
         .fallback(page::page)
         .layer(layer)
         .layer(middleware::from_fn_with_state(state.clone(), limits::hold_back))
-        .layer(middleware::from_fn(bound_body))
+        .layer(middleware::from_fn_with_state(state.clone(), bound_body))
         .layer(middleware::from_fn_with_state(state.clone(), origin::guard))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::crowd))
         .layer(middleware::from_fn_with_state(state.clone(), client::find))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(state.clone(), headers::add))
@@ -62,12 +58,12 @@ fn server_fn_exists(method: &Method, path: &str) -> bool {
 }
 
 /// Takes in the whole body, up to the limit and in time, before anything is made of it.
-async fn bound_body(request: Request, next: Next) -> Response {
+async fn bound_body(State(state): State<AppState>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    match tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, BODY)).await {
+    match tokio::time::timeout(state.config.body_patience, axum::body::to_bytes(body, BODY)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Ok(Err(_)) => {
             let reason = format!("The server takes at most {} KiB at once.", BODY / 1024);

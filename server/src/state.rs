@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assets::Files;
 use crate::config::Config;
-use crate::limits::Doors;
+use crate::limits::{Crowd, Doors};
 
 /// Handles to everything; cheap to clone.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct AppState {
     pub(crate) chat: Chat,
     pub(crate) config: Arc<Config>,
     pub(crate) doors: Arc<Doors>,
+    pub(crate) crowd: Crowd,
     pub(crate) files: Files,
     /// Sockets under way, which the server waits for when it stops.
     pub(crate) sockets: TaskTracker,
@@ -23,6 +24,7 @@ pub(crate) struct AppState {
 impl AppState {
     pub(crate) fn new(chat: Chat, config: Config, sockets: TaskTracker) -> Self {
         let doors = Arc::new(Doors::new(config.limits));
-        Self { chat, config: Arc::new(config), doors, files: Files::new(), sockets }
+        let crowd = Crowd::new(config.limits);
+        Self { chat, crowd, config: Arc::new(config), doors, files: Files::new(), sockets }
     }
 }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use app::login::Visitor;
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chat::{Actor, Connection, Outgoing};
@@ -24,6 +24,7 @@ use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, ServerFrame, SessionId, c
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::admission::Counted;
+use crate::limits::{Share, too_many};
 use crate::router::refusal;
 use crate::state::AppState;
 use dispatch::{Dispatch, End};
@@ -45,11 +46,16 @@ const MISSED: u8 = 2;
 pub(crate) async fn upgrade(
     State(state): State<AppState>,
     visitor: Visitor,
+    share: Option<Extension<Share>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let actor = match visitor.actor(&state.chat).await {
         Ok(actor) => actor,
         Err(error) => return refusal(error.into_fault()).into_response(),
+    };
+    let place = match state.crowd.socket(actor.user_id()) {
+        Ok(place) => place,
+        Err(crowded) => return too_many(crowded),
     };
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -62,11 +68,16 @@ pub(crate) async fn upgrade(
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(run(socket, state, actor)))
+        .on_upgrade(move |socket| {
+            let held = (place, share, Counted::of(metrics::gauge!("natter_sockets")));
+            sockets.track_future(async move {
+                run(socket, state, actor).await;
+                drop(held);
+            })
+        })
 }
 
 async fn run(socket: WebSocket, state: AppState, actor: Actor) {
-    let _counted = Counted::new("natter_sockets");
     let conn = Arc::new(state.chat.connect(actor));
     let (mut sink, mut stream) = socket.split();
     let end = converse(&mut sink, &mut stream, &state, &conn).await;

@@ -7,6 +7,7 @@
 
 mod account;
 mod bad_input;
+mod crowds;
 mod forms;
 mod headers;
 mod invitations;

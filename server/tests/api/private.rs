@@ -73,6 +73,7 @@ async fn metrics_count_sockets_and_connections_while_they_are_open_and_logins_by
     }
     drop((ada, bob, eve));
     comes_to(&natter, "natter_sockets", 0.0).await;
+    comes_to(&natter, "natter_connections", 0.0).await;
 }
 
 #[tokio::test]

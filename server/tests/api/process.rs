@@ -22,6 +22,9 @@ async fn help_names_every_setting_and_its_variable() {
         "trusted-proxy",
         "registration",
         "limits",
+        "connections",
+        "connections-per-address",
+        "sockets-per-user",
         "log-format",
     ] {
         let variable = format!("NATTER_{}", setting.to_uppercase().replace('-', "_"));

@@ -231,6 +231,8 @@ pub struct Natter {
     pub private: Option<String>,
     data: PathBuf,
     args: Vec<String>,
+    /// What a shell does before it becomes the server.
+    shell: String,
 }
 
 impl Natter {
@@ -241,11 +243,17 @@ impl Natter {
 
     /// The same with other settings.
     pub async fn with(data: &Path, args: &[&str]) -> Self {
-        Self::at(data, "127.0.0.1:0", args.iter().map(|arg| (*arg).to_owned()).collect()).await
+        Self::under("true", data, args).await
     }
 
-    async fn at(data: &Path, address: &str, args: Vec<String>) -> Self {
-        let mut child = natter(data)
+    /// The same after a command of the shell, such as `ulimit`.
+    pub async fn under(shell: &str, data: &Path, args: &[&str]) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self::at(shell.to_owned(), data, "127.0.0.1:0", args).await
+    }
+
+    async fn at(shell: String, data: &Path, address: &str, args: Vec<String>) -> Self {
+        let mut child = natter_under(&shell, data)
             .args(["--listen", address])
             .args(&args)
             .stdout(Stdio::piped())
@@ -258,14 +266,14 @@ impl Natter {
             true => Some(address_in(&mut stdout, "Natter's private listener is on ").await),
             false => None,
         };
-        Self { child, base, private, data: data.to_owned(), args }
+        Self { child, base, private, data: data.to_owned(), args, shell }
     }
 
     /// `kill -9`, and the same again: same data, same port.
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().await.unwrap();
         let address = self.base.strip_prefix("http://").unwrap().to_owned();
-        *self = Self::at(&self.data, &address, self.args.clone()).await;
+        *self = Self::at(self.shell.clone(), &self.data, &address, self.args.clone()).await;
     }
 
     /// SIGTERM, as a service manager does it.
@@ -274,9 +282,14 @@ impl Natter {
         self.ended().await
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Sends a signal.
     pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().await.unwrap().success());
     }
 
@@ -295,7 +308,13 @@ async fn address_in(stdout: &mut BufReader<ChildStdout>, before: &str) -> String
 
 /// The binary, to be run on this data, with nothing of this process's environment that could set it up.
 pub fn natter(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_natter"));
+    natter_under("true", data)
+}
+
+/// The same after a command of the shell.
+fn natter_under(shell: &str, data: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{shell} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_natter")]);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NATTER_")) {
         command.env_remove(name);
     }

@@ -1,0 +1,346 @@
+//! Who has too much open, who is too slow, and that nobody else suffers from it.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use headless::{Client, Event, Http, Socket};
+use protocol::{Code, SessionId, close};
+use server::{Config, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::support::{Natter, PASSWORD, TestServer, within};
+
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// A bare connection from one of this machine's own addresses.
+async fn dial(base: &str, from: Ipv4Addr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = base.strip_prefix("http://").unwrap().parse().unwrap();
+    within("a connection", socket.connect(address)).await.unwrap()
+}
+
+/// The head of the next answer, without a request: for what is said unasked.
+async fn answered(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    within("an answer", async {
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+    })
+    .await;
+    String::from_utf8(head).unwrap()
+}
+
+/// Whether this connection has a place: it is asked for a page.
+async fn status(stream: &mut TcpStream) -> u16 {
+    let _ = stream.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n").await; // or is told at once
+    answered(stream).await.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// Everything until the connection is closed, and how long that took.
+async fn ended(stream: &mut TcpStream) -> (String, Duration) {
+    let (began, mut all) = (Instant::now(), Vec::new());
+    let _ = within("the end", stream.read_to_end(&mut all)).await; // a reset is an end as well
+    (String::from_utf8_lossy(&all).into_owned(), began.elapsed())
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut Config) {
+    |config| change(config.limits.insert(Limits::default()))
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_another_one_has_its_own() {
+    let server = TestServer::with(limits(|limits| limits.connections_per_address = 3)).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(dial(&server.base, ELSEWHERE).await);
+    }
+    assert_eq!(status(taken.last_mut().unwrap()).await, 200);
+
+    let mut over = dial(&server.base, ELSEWHERE).await;
+    over.write_all(b"POST /api/login HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (told, _) = ended(&mut over).await;
+    assert!(told.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{told}");
+    assert!(told.contains("\r\nRetry-After: 5\r\n") && told.contains("\"Error\":\"TooMany\""), "{told}");
+    assert!(told.contains("close some and try again."), "{told}");
+
+    assert_eq!(status(&mut dial(&server.base, HERE).await).await, 200);
+    taken.clear();
+    within("a place", async { while status(&mut dial(&server.base, ELSEWHERE).await).await != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_and_lets_in_again_who_comes_later() {
+    let server = TestServer::with(|config| config.connections = Some(4)).await;
+    let mut taken = Vec::new();
+    within("the server to be full", async {
+        loop {
+            let mut one = dial(&server.base, HERE).await;
+            if status(&mut one).await == 503 {
+                break;
+            }
+            taken.push(one);
+        }
+    })
+    .await;
+    let (told, _) = ended(&mut dial(&server.base, HERE).await).await;
+    assert!(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{told}");
+    assert!(told.contains("\r\nRetry-After: 30\r\n") && told.contains("\"Error\":\"Unavailable\""), "{told}");
+    taken.clear();
+    within("a place", async { while status(&mut dial(&server.base, HERE).await).await != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_sockets() {
+    let server = TestServer::with(limits(|limits| limits.sockets_per_user = 2)).await;
+    let ada = server.online("Ada").await;
+    let second = Socket::open(&ada.handshake()).await.unwrap();
+    let mut over = Http::new(&server.base);
+    over.set_cookie(ada.http.cookie().map(str::to_owned));
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let refused = over.request(http::Method::GET, "/ws", &upgrade, Vec::new()).await.unwrap();
+    crate::account::is_refusal(&refused, 429, Code::TooMany);
+    assert_eq!(refused.header("retry-after"), Some("5"));
+
+    server.online("Bob").await;
+    drop(second);
+    within("the place", async { while Socket::open(&ada.handshake()).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_have_any_number_and_each_address_behind_it_its_own() {
+    let server = TestServer::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        limits(|limits| limits.connections_per_address = 3)(config);
+    })
+    .await;
+    let mut proxied = Vec::new();
+    for _ in 0..10 {
+        proxied.push(dial(&server.base, HERE).await);
+    }
+    for one in &mut proxied {
+        assert_eq!(status(one).await, 200);
+    }
+    // Three sockets of one address, and that is all of its share; another one has its own.
+    let ada = server.user("Ada").await;
+    let from = |address: &str| {
+        let mut client = server.client();
+        client.http = Http::new(&server.base).with_header("X-Forwarded-For", address);
+        client.http.set_cookie(ada.http.cookie().map(str::to_owned));
+        client
+    };
+    let (one, other) = (from("203.0.113.1"), from("203.0.113.2"));
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        sockets.push(Socket::open(&one.handshake()).await.unwrap());
+    }
+    let mut refused = one.http.clone();
+    let answer = refused.get("/login").await.unwrap();
+    crate::account::is_refusal(&answer, 429, Code::TooMany);
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(other.http.clone().get("/api/load").await.unwrap().status, 200);
+    sockets.clear();
+    within("the share", async { while refused.get("/api/load").await.unwrap().status != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn without_limits_neither_addresses_nor_users_are_counted() {
+    let server = TestServer::start().await;
+    let ada = server.user("Ada").await;
+    let (few, mut open) = (Limits::default(), Vec::new());
+    for _ in 0..few.connections_per_address.max(few.sockets_per_user) + 10 {
+        open.push(Socket::open(&ada.handshake()).await.unwrap());
+    }
+    assert_eq!(status(&mut dial(&server.base, HERE).await).await, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_an_answer_and_the_end() {
+    let server = TestServer::with(|config| config.body_patience = Duration::from_secs(1)).await;
+    let stream = dial(&server.base, HERE).await;
+    let (mut reading, mut writing) = stream.into_split();
+    let head = "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n";
+    let drip = tokio::spawn(async move {
+        let mut sent = writing.write_all(head.as_bytes()).await;
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        while sent.is_ok() {
+            ticks.tick().await;
+            sent = writing.write_all(b" ").await;
+        }
+    });
+    let (began, mut all) = (Instant::now(), Vec::new());
+    let _ = within("the end", reading.read_to_end(&mut all)).await;
+    let all = String::from_utf8_lossy(&all);
+    assert!(all.starts_with("HTTP/1.1 408 "), "{all}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    within("the drip to end", drip).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_more_is_closed() {
+    let server = TestServer::with(|config| config.patience = Duration::from_secs(1)).await;
+    for second in ["", "G", "GET /login HTTP/1.1\r\nHost"] {
+        let mut stream = dial(&server.base, HERE).await;
+        assert_eq!(status(&mut stream).await, 200);
+        stream.write_all(second.as_bytes()).await.unwrap();
+        let (_, took) = ended(&mut stream).await;
+        assert!(took < Duration::from_secs(10), "{took:?} after {second:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_goes_on_and_on_is_refused() {
+    let server = TestServer::start().await;
+    let mut stream = dial(&server.base, HERE).await;
+    let head = format!("GET /login HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(200_000));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let (all, _) = ended(&mut stream).await;
+    assert!(all.starts_with("HTTP/1.1 431 "), "{all}");
+}
+
+/// A session with 50 messages of 16 KB: `/api/history` of it is no small answer.
+async fn much_to_read(server: &TestServer) -> (Client, Client, SessionId) {
+    let (mut ada, bob, session) = server.pair().await;
+    for _ in 0..50 {
+        ada.say_and_wait(session, "x".repeat(16_000)).await.unwrap();
+    }
+    (ada, bob, session)
+}
+
+/// Asks for it and takes the answer slowly, or not at all, until the connection ends.
+fn slow_reader(mut stream: TcpStream, request: String, pause: Option<Duration>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let Some(pause) = pause else { return std::future::pending().await };
+        let mut ticks = tokio::time::interval(pause);
+        let mut some = [0; 64];
+        while !matches!(stream.read(&mut some).await, Ok(0) | Err(_)) {
+            ticks.tick().await;
+        }
+    })
+}
+
+#[tokio::test]
+async fn who_takes_an_answer_too_slowly_loses_the_connection() {
+    const SLOW: u32 = 8;
+    let server = TestServer::with(|config| {
+        config.answer_patience = Duration::from_secs(1);
+        limits(|limits| limits.connections_per_address = SLOW)(config);
+    })
+    .await;
+    let (ada, _bob, session) = much_to_read(&server).await;
+    let request = format!(
+        "GET /api/history?SessionID={session} HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n",
+        ada.http.cookie().unwrap()
+    );
+    let mut readers = Vec::new();
+    for n in 0..SLOW {
+        let pause = (n % 2 == 0).then_some(Duration::from_millis(50));
+        readers.push(slow_reader(dial(&server.base, ELSEWHERE).await, request.clone(), pause));
+    }
+    let told = ended(&mut dial(&server.base, ELSEWHERE).await).await.0;
+    assert!(told.contains(" 429 "), "all places are taken: {told}");
+    within("every place to be free again", async {
+        let mut free = Vec::new();
+        while free.len() < 8 {
+            let mut one = dial(&server.base, ELSEWHERE).await;
+            if status(&mut one).await == 200 {
+                free.push(one);
+            }
+        }
+    })
+    .await;
+    // Who reads has all the time that it takes.
+    let mut quick = dial(&server.base, HERE).await;
+    quick.write_all(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let (all, _) = ended(&mut quick).await;
+    assert!(all.len() > 50 * 16_000, "{}", all.len());
+    readers.iter().for_each(JoinHandle::abort);
+}
+
+fn open_files(pid: u32) -> (usize, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+    (std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), line)
+}
+
+async fn login_works(base: &str, name: &str) {
+    let mut client = Client::new(base);
+    client.register(name, PASSWORD).await.unwrap();
+    client.login(name, PASSWORD).await.unwrap();
+    client.online().await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let natter = Natter::under("ulimit -Sn 50 && ulimit -Hn 300", data.path(), &["--limits", "off"]).await;
+    let (_, line) = open_files(natter.pid());
+    let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u32>().is_ok()).collect();
+    assert_eq!(numbers, ["300", "300"], "{line}");
+
+    let mut taken = Vec::new();
+    let full = within("the server to be full", async {
+        loop {
+            let mut one = dial(&natter.base, HERE).await;
+            match status(&mut one).await {
+                503 => break one,
+                _ => taken.push(one),
+            }
+        }
+    });
+    drop(full.await);
+    assert_eq!(taken.len(), 300 - 128);
+    drop(taken);
+    within("room", async { while status(&mut dial(&natter.base, HERE).await).await != 200 {} }).await;
+    login_works(&natter.base, "Ada").await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_machine_without_descriptors_makes_the_server_wait_and_not_fail() {
+    let data: &Path = &tempfile::tempdir().unwrap().keep();
+    let args = ["--limits", "off", "--connections", "1000"];
+    let natter = Natter::under("ulimit -n 60", data, &args).await;
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        open.push(dial(&natter.base, HERE).await); // the system holds those that the server cannot take
+    }
+    within("the last descriptor", async {
+        while open_files(natter.pid()).0 < 60 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    drop(open);
+    login_works(&natter.base, "Ada").await;
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_in_good_use_is_not_bound_by_the_time_of_an_answer() {
+    let server = TestServer::with(|config| config.answer_patience = Duration::from_millis(200)).await;
+    let (mut ada, mut bob, session) = server.pair().await;
+    for n in 0..20 {
+        ada.say_and_wait(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
+    }
+    bob.wait_for("everything", |sync| sync.rows(session).len() == 20).await.unwrap();
+    // And one that says nothing ends by its own rules: for want of a Hello.
+    let mut silent = Socket::open(&bob.handshake()).await.unwrap();
+    match within("the end", silent.next()).await {
+        Event::Closed(code) => assert_eq!(code, Some(close::POLICY)),
+        other => panic!("{other:?}"),
+    }
+}
