@@ -22,6 +22,8 @@ mod password;
 mod planted;
 mod presence;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod store;
 
 use std::path::Path;

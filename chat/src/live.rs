@@ -97,6 +97,12 @@ impl Live {
         (Self { shared, tasks: Vec::new() }, edge_queue)
     }
 
+    /// Carries one committed event to the sockets concerned.
+    #[cfg(test)]
+    pub(crate) fn carry(&self, event: Event) {
+        self.shared.carry(event);
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
     }
@@ -165,7 +171,7 @@ impl Shared {
                     self.hub.follow_all(user, session_id, head, last_seq);
                 }
                 let here: Vec<UserId> = users.keys().copied().collect();
-                let opened = ServerFrame::Session { session_id, epoch: head.epoch, users };
+                let opened = ServerFrame::Session { session_id, epoch: head.epoch, last_seq, users };
                 self.hub.publish(session_id, &encode(&opened));
                 for user_id in here {
                     let status = self.leases().of(user_id);

@@ -34,6 +34,10 @@ pub(crate) use posting::Post;
 pub(crate) use sessions::SessionRow;
 
 use crate::Result;
+#[cfg(test)]
+use tokio::sync::mpsc;
+#[cfg(test)]
+pub(crate) use writer::Engine;
 use writer::Writer;
 
 /// The database. Clones are handles to the same one.
@@ -59,6 +63,13 @@ impl Store {
     /// Whether the database takes commits.
     pub(crate) fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// What another process would begin with, had this one ended here. Opening the files again would take long.
+    #[cfg(test)]
+    pub(crate) fn crashed(&self, engine: &mut Engine) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
+        let (writer, engine, events) = engine.crashed();
+        (Self { read: self.read.clone(), writer, health: self.health.clone(), lock: None }, engine, events)
     }
 
     /// Hands in a message. Its answer is an [`Event`].

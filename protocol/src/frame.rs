@@ -189,6 +189,9 @@ pub enum ServerFrame {
         session_id: SessionId,
         /// Its history.
         epoch: Epoch,
+        /// Its last message. Whoever is new in it has nothing to read up to there.
+        #[serde(default)]
+        last_seq: Seq,
         /// Everybody in it.
         users: BTreeMap<UserId, String>,
     },

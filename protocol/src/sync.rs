@@ -290,8 +290,8 @@ impl Sync {
                 self.fetch(session_id, &mut step);
             }
             ServerFrame::Search(notice) => self.search(notice, &mut step),
-            ServerFrame::Session { session_id, epoch, users } => {
-                self.session(session_id, epoch, users, &mut step);
+            ServerFrame::Session { session_id, epoch, last_seq, users } => {
+                self.session(session_id, (epoch, last_seq), users, &mut step);
             }
             ServerFrame::Read { session_id, seq } => {
                 self.mark_read(session_id, seq, &mut step);
@@ -326,6 +326,9 @@ impl Sync {
             let session = self.sessions.entry(session_id).or_default();
             session.users = head.users;
             session.last_seq = head.last_seq;
+            if session.timeline.epoch().is_some_and(|epoch| epoch != head.epoch) {
+                session.read_seq = head.read_seq; // what was read stood in another history
+            }
             if session.read_seq > head.read_seq {
                 step.send.push(ClientFrame::Read { session_id, seq: session.read_seq }); // read while offline
             }
@@ -359,10 +362,15 @@ impl Sync {
             edited_at: None,
             deleted_at: None,
         };
+        let out_of_step = !self.ready;
         let session = self.sessions.entry(session_id).or_default();
         // The answer to a retry may stand for a later state of the message. Whoever retries was away, so a page
-        // with that state is on its way; until it is here the row is held as it was written, and does not blink.
-        if session.timeline.is_fetching() || session.timeline.apply(message.clone()) == Applied::Gap {
+        // with that state is on its way, or will be after the `Welcome`; until it is here the row is held as it was
+        // written, and does not blink.
+        if out_of_step
+            || session.timeline.is_fetching()
+            || session.timeline.apply(message.clone()) == Applied::Gap
+        {
             session.timeline.hold(message);
         }
         session.last_seq = session.last_seq.max(seq);
@@ -450,11 +458,14 @@ impl Sync {
     fn session(
         &mut self,
         session_id: SessionId,
-        epoch: Epoch,
+        (epoch, last_seq): (Epoch, Seq),
         users: BTreeMap<UserId, String>,
         step: &mut Step,
     ) {
-        let session = self.sessions.entry(session_id).or_default();
+        // Whoever is new in a session has read what was said before.
+        let new = || Conversation { last_seq, read_seq: last_seq, ..Conversation::default() };
+        let session = self.sessions.entry(session_id).or_insert_with(new);
+        session.last_seq = session.last_seq.max(last_seq);
         session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
         let known = std::mem::take(&mut session.users);
         session.users = keyed(users.into_iter().map(|(id, username)| {

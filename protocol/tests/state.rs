@@ -244,6 +244,16 @@ fn what_was_read_without_a_connection_is_told_on_return() {
 }
 
 #[test]
+fn what_was_read_in_a_history_that_was_replaced_does_not_count() {
+    let mut desk = Desk::new();
+    let (one, two) = (desk.message(1, desk.bob), desk.message(2, desk.bob));
+    let _ = (desk.live(one), desk.live(two), desk.sync.read(desk.session, Seq(2)));
+    desk.epoch = Epoch::new();
+    assert_eq!(desk.reconnect(2, 2, 1), [], "the old marker is not told");
+    assert_eq!(desk.unread(), 1);
+}
+
+#[test]
 fn a_session_that_welcome_does_not_name_is_gone() {
     let mut desk = Desk::new();
     let _ = desk.sync.receive(ServerFrame::Welcome { user_id: desk.ada, sessions: BTreeMap::new() });
@@ -284,10 +294,40 @@ fn a_new_session_is_known_with_its_users_before_its_first_message() {
     let mut desk = Desk::new();
     let (session_id, epoch) = (SessionId::new(), Epoch::new());
     let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
-    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, users });
+    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(0), users });
     let _ = desk.sync.receive(ServerFrame::Status { user_id: desk.bob, status: Presence::Online });
     assert_eq!(desk.sync.sessions()[&session_id].users[&desk.bob].status, Presence::Online);
     desk.session = session_id;
     let step = desk.live(desk.message(1, desk.bob));
     assert_eq!((step.send.len(), arrived(&step.changes), desk.unread()), (0, 1, 1));
+}
+
+#[test]
+fn whoever_is_taken_into_a_session_has_nothing_to_read_of_before() {
+    let mut desk = Desk::new();
+    let (session_id, epoch) = (SessionId::new(), Epoch::new());
+    let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
+    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(500), users });
+    desk.session = session_id;
+    assert_eq!(desk.unread(), 0);
+    let message = Message { seq: Seq(501), ..desk.message(1, desk.bob) };
+    let _ = desk.live(message);
+    assert_eq!(desk.unread(), 1);
+}
+
+#[test]
+fn an_answer_between_lagged_and_welcome_may_stand_for_a_later_state() {
+    let mut desk = Desk::new();
+    let (id, _) = desk.write("as it was written"); // stored, acknowledged, edited: and all that was let go
+    let _ = desk.sync.receive(ServerFrame::Lagged);
+    let retried = desk.welcome(3, 2, 0).send;
+    assert_eq!(messages(&retried), [id]);
+    let _ = desk.page(0, vec![Message { rev: Rev(2), ..desk.message(2, desk.bob) }]); // a part of what was missed
+    let _ = desk.sync.receive(ServerFrame::Lagged);
+    let ack = ServerFrame::Ack { message_id: id, seq: Seq(1), rev: Rev(3), time_stamp: TimeStamp(5) };
+    let _ = desk.sync.receive(ack);
+    let _ = desk.welcome(3, 2, 0);
+    let edited = Message { message_id: id, rev: Rev(3), data: "edited".into(), ..desk.message(1, desk.ada) };
+    let _ = desk.page(2, vec![edited]);
+    assert_eq!(desk.sync.rows(desk.session)[0].data, "edited");
 }

@@ -109,7 +109,7 @@ impl Server {
         let epoch = Epoch(self.fresh());
         self.logs.insert(session_id, Log::new(epoch));
         let users = self.users().into_iter().map(|(id, user)| (id, user.username)).collect();
-        self.publish(ServerFrame::Session { session_id, epoch, users });
+        self.publish(ServerFrame::Session { session_id, epoch, last_seq: Seq(0), users });
     }
 
     pub fn nth(&self, n: usize) -> Option<SessionId> {

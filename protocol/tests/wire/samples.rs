@@ -85,6 +85,7 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
             ServerFrame::Session {
                 session_id,
                 epoch,
+                last_seq: Seq(6),
                 users: [(ada(), "Ada".into()), (bob(), "Bob".into())].into(),
             },
         ),

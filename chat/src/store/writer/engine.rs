@@ -83,6 +83,19 @@ impl Engine {
         }
     }
 
+    /// The connection itself, for a test to look at the tables with.
+    #[cfg(test)]
+    pub(crate) fn db(&mut self) -> &mut SqliteConnection {
+        self.db.as_mut().expect("not closed")
+    }
+
+    /// What another process would begin with, had this one ended here: what was not committed is gone.
+    #[cfg(test)]
+    pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
+        let db = self.db.take().expect("not closed");
+        super::Writer::new(db, self.options.clone(), self.health.clone())
+    }
+
     /// Works until every handle is gone, or until `Writer::close`.
     pub(crate) async fn run(mut self) {
         while self.step().await {}

@@ -1,0 +1,449 @@
+//! The server, held by the hand: the real chat over a real database, with nobody driving it but the schedule.
+//!
+//! Only what the crate `server` does is modelled: a socket is two queues of encoded frames, and its loop (first a
+//! `Hello`, then one frame after another, then what waits in the outbox) is [`Server::handle`] and [`Link::write`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{
+    Answer, ClientFrame, LiveMessage, Message, MessageId, Refused, ServerFrame, SessionId, UserId,
+};
+use sqlx::SqliteConnection;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::truth::{Log, Truth};
+use super::{Plant, Verdict};
+use crate::live::Live;
+use crate::password::Passwords;
+use crate::store::{Engine, Event, NewInvite, Store};
+use crate::{Actor, Chat, Connection, Error, Inner, LoginId, Options, Outgoing, Result};
+
+/// One connection between a device and the server, frames under way in both directions included.
+#[derive(Default)]
+pub(super) struct Link {
+    /// The server's end, while there is one.
+    conn: Option<Arc<Connection>>,
+    greeted: bool,
+    /// From the device, not read by the server yet.
+    pub(super) up: VecDeque<String>,
+    /// From the server, not delivered yet.
+    pub(super) down: VecDeque<Bytes>,
+}
+
+impl Link {
+    pub(super) fn is_open(&self) -> bool {
+        self.conn.is_some()
+    }
+
+    /// The server's end is gone: what the device sends from now on is lost, what was on its way to it is not.
+    pub(super) fn end(&mut self) {
+        self.conn = None;
+        self.up.clear();
+    }
+
+    /// The server writes what waits for the device.
+    pub(super) fn write(&mut self) {
+        let Some(conn) = self.conn.clone().filter(|_| self.greeted) else { return };
+        for item in conn.left() {
+            match item {
+                Outgoing::Frame(frame) => self.down.push_back(frame),
+                Outgoing::Close(..) => self.end(),
+            }
+        }
+    }
+
+    /// The server says where every session stands.
+    pub(super) fn heads(&mut self) {
+        if let Some(conn) = self.conn.as_ref().filter(|_| self.greeted) {
+            self.down.push_back(conn.heads());
+        }
+    }
+}
+
+/// The server, and the database that outlives it.
+pub(super) struct Server {
+    pub(super) chat: Chat,
+    store: Store,
+    engine: Engine,
+    commits: mpsc::Receiver<Vec<Event>>,
+    /// Units of work that wait for the writer.
+    pub(super) handed_in: usize,
+    /// Committed, and not carried to the sockets yet.
+    announced: VecDeque<Event>,
+    /// What a planted bug holds back until its commit is really done.
+    late: Vec<Event>,
+    pub(super) truth: Truth,
+    pub(super) plant: Option<Plant>,
+    /// Names that were stored once, for the bug that forgets them.
+    names: Vec<MessageId>,
+    _folder: TempDir,
+}
+
+fn at_rest(store: &Store) -> Chat {
+    let options = Options { messages_per_second: None, ..Options::default() };
+    let (live, _comings_and_goings) = Live::at_rest(store.clone(), &options);
+    Chat(Arc::new(Inner { store: store.clone(), live, passwords: Passwords::new(), options }))
+}
+
+impl Server {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (store, engine, commits) = Store::connect(folder.path(), false).await.expect("a new database");
+        let mut server = Self {
+            chat: at_rest(&store),
+            store,
+            engine,
+            commits,
+            handed_in: 0,
+            announced: VecDeque::new(),
+            late: Vec::new(),
+            truth: Truth::default(),
+            plant: None,
+            names: Vec::new(),
+            _folder: folder,
+        };
+        server.sql("pragma synchronous = off").await; // processes crash here, not machines
+        server
+    }
+
+    pub(super) fn db(&mut self) -> &mut SqliteConnection {
+        self.engine.db()
+    }
+
+    async fn sql(&mut self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(self.db()).await.expect("good SQL");
+    }
+
+    /// The process ends, whatever it was doing, and another one begins. What was not committed is gone, and so is
+    /// everything that was only in memory.
+    pub(super) async fn crash(&mut self) {
+        for event in std::mem::take(&mut self.late).into_iter().rev() {
+            self.undo(&event).await; // the commit that a planted bug did not wait for never happened
+        }
+        self.announced.clear();
+        self.handed_in = 0;
+        let (store, engine, commits) = self.store.crashed(&mut self.engine);
+        (self.store, self.engine, self.commits) = (store, engine, commits);
+        self.chat = at_rest(&self.store);
+    }
+
+    /// A person with a login.
+    pub(super) async fn person(&mut self, name: &str) -> Actor {
+        let (user, login) = (UserId::new(), MessageId::new());
+        let login = LoginId::of_token(login.0.as_bytes());
+        sqlx::query(
+            "insert into users values ($1, $2, $2, '', 'Offline', 0, 0);
+             insert into logins values ($3, $1, '', '', 0, 0, 9223372036854775807, '')",
+        )
+        .bind(user)
+        .bind(format!("{name} {}", user.0))
+        .bind(login.0.as_slice())
+        .execute(self.db())
+        .await
+        .expect("a new person");
+        self.chat.actor(login).await.expect("the database is whole").expect("signed in")
+    }
+
+    /// Two people begin a session, or one is taken into one.
+    pub(super) async fn join(&mut self, from: &Actor, to: &Actor, session: Option<SessionId>) -> Verdict {
+        let name = |actor: &Actor| actor.username().to_owned();
+        self.really_commit();
+        let new = NewInvite {
+            from: from.user_id(),
+            from_name: name(from),
+            to: to.user_id(),
+            to_name: name(to),
+            session,
+            may_wait: true,
+        };
+        let store = self.store.clone();
+        self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");
+        let waiting = self.store.invited(to.user_id()).await.expect("the database is whole");
+        let invite = waiting.first().expect("asked just now").invite_id;
+        let answering = store.answer(to.user_id(), invite, Answer::Accepted);
+        self.at_once(answering).await?.expect("may be accepted");
+        Ok(())
+    }
+
+    /// A new socket.
+    pub(super) fn connect(&self, actor: &Actor) -> Link {
+        Link { conn: Some(Arc::new(self.chat.connect(actor.clone()))), ..Link::default() }
+    }
+
+    /// The socket's next frame is dealt with.
+    pub(super) async fn handle(&mut self, link: &mut Link) -> Verdict {
+        let Some(conn) = link.conn.clone() else { return Ok(()) };
+        if conn.ending().is_some() {
+            link.end();
+            return Ok(());
+        }
+        let Some(text) = link.up.pop_front() else { return Ok(()) };
+        let frame = ClientFrame::decode(&text).expect("the client's own words");
+        match frame {
+            ClientFrame::Hello { sessions } => {
+                let frames = self.chat.hello(&conn, sessions).await.expect("the database is whole");
+                link.down.extend(frames);
+                link.greeted = true;
+                Ok(())
+            }
+            frame => self.dispatch(&conn, frame).await,
+        }
+    }
+
+    async fn dispatch(&mut self, conn: &Arc<Connection>, frame: ClientFrame) -> Verdict {
+        let chat = self.chat.clone();
+        let mut subject = (None, None);
+        let done = match frame {
+            ClientFrame::Message(mut message) => {
+                subject = (Some(message.message_id), Some(message.session_id));
+                if self.plant == Some(Plant::NoUniqueKey) && self.names.contains(&message.message_id) {
+                    message.message_id = MessageId::new();
+                }
+                self.names.push(message.message_id);
+                let done = chat.post(conn, message, Box::new(())).await;
+                self.handed_in += usize::from(done.is_ok());
+                done
+            }
+            ClientFrame::Fetch { session_id, rev } => {
+                chat.page(conn.actor(), session_id, rev).await.map(|page| conn.send(&page))
+            }
+            ClientFrame::Read { session_id, seq } => self.at_once(chat.read(conn, session_id, seq)).await?,
+            ClientFrame::Edit { session_id, message_id, data } => {
+                self.at_once(chat.edit(conn, session_id, message_id, data)).await?
+            }
+            ClientFrame::Delete { session_id, message_id } => {
+                self.at_once(chat.delete(conn, session_id, message_id)).await?
+            }
+            ClientFrame::Pong {} => Ok(()),
+            other => panic!("no device here says {other:?}"),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Error::Refused(fault)) => {
+                let (message_id, session_id) = subject;
+                let refused = Refused {
+                    message_id,
+                    session_id,
+                    invite_id: None,
+                    username: None,
+                    code: fault.error,
+                    reason: fault.reason,
+                };
+                conn.send(&ServerFrame::Refused(refused));
+            }
+            Err(error) => return Err(format!("the server failed: {error}")),
+        }
+        Ok(())
+    }
+
+    /// A unit of work whose caller waits for its commit: everything that has queued is committed with it.
+    async fn at_once(
+        &mut self,
+        work: impl Future<Output = Result<()>>,
+    ) -> std::result::Result<Result<()>, String> {
+        self.really_commit();
+        let mut work = std::pin::pin!(work);
+        let done = tokio::select! {
+            biased;
+            done = &mut work => return Ok(done), // refused before it came to the writer
+            events = self.commits_next() => events,
+        };
+        self.committed(done)?;
+        Ok(work.await)
+    }
+
+    /// The engine's work, until a transaction has come to its end.
+    async fn commits_next(&mut self) -> Vec<Event> {
+        loop {
+            assert!(self.engine.step().await, "the writer lives");
+            if let Ok(events) = self.commits.try_recv() {
+                return events;
+            }
+        }
+    }
+
+    /// The writer commits what has queued.
+    pub(super) async fn commit(&mut self) -> Verdict {
+        self.really_commit();
+        if self.handed_in == 0 {
+            return Ok(());
+        }
+        let events = self.commits_next().await;
+        self.committed(events)
+    }
+
+    /// The database refuses one commit. Everybody who had something in it is sent away.
+    pub(super) async fn fail_commit(&mut self) -> Verdict {
+        if self.handed_in == 0 {
+            return Ok(());
+        }
+        self.really_commit();
+        self.sql("pragma query_only = on").await;
+        let events = self.commits_next().await;
+        self.sql("pragma query_only = off; pragma synchronous = off").await;
+        self.committed(events)
+    }
+
+    fn committed(&mut self, events: Vec<Event>) -> Verdict {
+        self.handed_in = 0;
+        self.truth.committed(&events)?;
+        for event in events {
+            self.announce(event);
+        }
+        Ok(())
+    }
+
+    /// Hands an event on: at once what a planted bug does not wait with, later what it waits with.
+    fn announce(&mut self, event: Event) {
+        match (self.plant, event) {
+            (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
+                let frame = ServerFrame::ack(&live.message);
+                self.announced.push_back(Event::ToConn { conn, frame });
+                self.late.push(Event::Changed { live, origin: None });
+            }
+            (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
+                self.announced.push_back(Event::Changed { live: live.clone(), origin: None });
+                self.late.push(Event::Changed { live, origin: Some(conn) });
+            }
+            (_, event) => self.announced.push_back(event),
+        }
+    }
+
+    fn really_commit(&mut self) {
+        for event in std::mem::take(&mut self.late) {
+            let rest = match (self.plant, event) {
+                (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
+                    Event::ToConn { conn, frame: ServerFrame::ack(&live.message) }
+                }
+                (_, event) => event,
+            };
+            self.announced.push_back(rest);
+        }
+    }
+
+    async fn undo(&mut self, event: &Event) {
+        let Event::Changed { live: LiveMessage { session_id, message }, .. } = event else { return };
+        let undone = self.truth.undo(*session_id);
+        assert_eq!(undone.map(|(undone, _)| undone.rev), Some(message.rev), "undone from the end");
+        sqlx::query(
+            "delete from messages where session_id = $1 and seq = $2;
+             update sessions set last_seq = last_seq - 1, rev = rev - 1 where session_id = $1",
+        )
+        .bind(*session_id)
+        .bind(message.seq)
+        .execute(self.db())
+        .await
+        .expect("good SQL");
+    }
+
+    /// Whether something is committed and not carried to the sockets.
+    pub(super) fn has_news(&self) -> bool {
+        !self.announced.is_empty() || !self.late.is_empty()
+    }
+
+    /// Carries one committed change to the sockets.
+    pub(super) fn carry(&mut self) {
+        match self.announced.pop_front() {
+            Some(event) => self.chat.0.live.carry(event),
+            None => self.really_commit(),
+        }
+    }
+
+    /// The sessions as they are, for [`Server::restore`].
+    pub(super) fn backup(&self) -> BTreeMap<SessionId, Log> {
+        self.truth.logs.clone()
+    }
+
+    /// The process ends and comes back on an older state of the sessions, each in a new history.
+    pub(super) async fn restore(&mut self, backup: BTreeMap<SessionId, Log>) {
+        self.crash().await;
+        let gone: Vec<SessionId> = self.truth.logs.keys().copied().collect();
+        self.truth.restored(backup);
+        for session in gone {
+            sqlx::query("delete from messages where session_id = $1")
+                .bind(session)
+                .execute(self.db())
+                .await
+                .expect("good SQL");
+            let Some(log) = self.truth.logs.get(&session).cloned() else {
+                sqlx::query(
+                    "delete from invites where session_id = $1; delete from session_users where session_id = $1;
+                     delete from sessions where session_id = $1",
+                )
+                .bind(session)
+                .execute(self.db())
+                .await
+                .expect("good SQL");
+                continue;
+            };
+            self.put_back(session, &log).await;
+        }
+    }
+
+    async fn put_back(&mut self, session: SessionId, log: &Log) {
+        sqlx::query("update sessions set epoch = $2, last_seq = $3, rev = $4 where session_id = $1")
+            .bind(session)
+            .bind(log.epoch)
+            .bind(log.last_seq())
+            .bind(log.rev())
+            .execute(self.db())
+            .await
+            .expect("good SQL");
+        let members: Vec<String> = log.members.keys().map(|id| id.0.simple().to_string()).collect();
+        sqlx::query(
+            "delete from session_users
+             where session_id = $1 and user_id not in (select unhex(value) from json_each($3));
+             update session_users set read_seq = min(read_seq, $2) where session_id = $1",
+        )
+        .bind(session)
+        .bind(log.last_seq())
+        .bind(serde_json::to_string(&members).expect("a list of texts"))
+        .execute(self.db())
+        .await
+        .expect("good SQL");
+        for row in log.rows.values() {
+            let Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = row;
+            sqlx::query("insert into messages values ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+                .bind(session)
+                .bind(seq)
+                .bind(message_id)
+                .bind(sender)
+                .bind(data)
+                .bind(time_stamp)
+                .bind(rev)
+                .bind(edited_at)
+                .bind(deleted_at)
+                .execute(self.db())
+                .await
+                .expect("good SQL");
+        }
+    }
+
+    /// C3 and C7: the tables hold exactly what was announced.
+    pub(super) async fn check_tables(&mut self) -> Verdict {
+        for session in self.truth.logs.keys().copied().collect::<Vec<_>>() {
+            let stored: Vec<(i64, i64, MessageId, String)> = sqlx::query_as(
+                "select seq, rev, message_id, data from messages where session_id = $1 order by seq",
+            )
+            .bind(session)
+            .fetch_all(self.db())
+            .await
+            .expect("good SQL");
+            let (last_seq, rev): (i64, i64) =
+                sqlx::query_as("select last_seq, rev from sessions where session_id = $1")
+                    .bind(session)
+                    .fetch_one(self.db())
+                    .await
+                    .expect("good SQL");
+            let log = &self.truth.logs[&session];
+            let announced = log.rows.values().map(|m| (m.seq.0, m.rev.0, m.message_id, m.data.clone()));
+            let announced: Vec<_> = announced.collect();
+            ensure!(stored == announced, "C7: stored {stored:?}, announced {announced:?}");
+            ensure!((last_seq, rev) == (log.last_seq().0, log.rev().0), "C3: it stands at {last_seq}, {rev}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,516 @@
+//! One seed: some devices of some people, the server, and everything that may come between them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use protocol::{
+    Change, ClientFrame, LiveMessage, Message, MessageId, PendingState, Rev, Seq, ServerFrame, SessionId,
+    Step, Sync, TimeStamp,
+};
+
+use super::dice::Dice;
+use super::server::{Link, Server};
+use super::truth::Log;
+use super::{Plant, Verdict};
+use crate::Actor;
+
+/// Turns of one seed before everybody is left in peace.
+const TURNS: usize = 70;
+
+/// What may happen next.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Write,
+    Alter,
+    See,
+    Handle,
+    Commit,
+    Carry,
+    WriteOut,
+    Receive,
+    Cut,
+    Connect,
+    Zombie,
+    Heads,
+    Crash,
+    FailCommit,
+    Backup,
+    Restore,
+    Join,
+    AskHistory,
+    HistoryArrives,
+    Reload,
+}
+
+const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
+    (16, Turn::Write),
+    (4, Turn::Alter),
+    (2, Turn::See),
+    (18, Turn::Handle),
+    (10, Turn::Commit),
+    (10, Turn::Carry),
+    (12, Turn::WriteOut),
+    (14, Turn::Receive),
+    (3, Turn::Cut),
+    (6, Turn::Connect),
+    (4, Turn::Zombie),
+    (1, Turn::Heads),
+    (4, Turn::Crash),
+    (1, Turn::FailCommit),
+    (1, Turn::Backup),
+    (1, Turn::Restore),
+    (1, Turn::Join),
+    (2, Turn::AskHistory),
+    (2, Turn::HistoryArrives),
+    (1, Turn::Reload),
+];
+
+/// A browser or a program, with the state machine that both share.
+struct Device {
+    actor: Actor,
+    sync: Sync,
+    link: Option<Link>,
+    /// An answer of the history endpoint under way.
+    history: Option<(SessionId, Vec<Message>, bool)>,
+    /// What was announced to its person.
+    arrived: HashSet<MessageId>,
+}
+
+pub(super) struct World<'s> {
+    dice: Dice,
+    server: &'s mut Server,
+    people: Vec<Actor>,
+    devices: Vec<Device>,
+    /// Connections that their devices have given up and the server has not.
+    zombies: Vec<Link>,
+    backup: Option<BTreeMap<SessionId, Log>>,
+    refused: HashSet<MessageId>,
+    texts: usize,
+    told: bool,
+}
+
+impl<'s> World<'s> {
+    /// Three people, one of them with two devices, and their first session or two.
+    pub(super) async fn new(server: &'s mut Server, seed: u64, told: bool) -> Result<Self, String> {
+        server.crash().await;
+        server.truth = super::truth::Truth::default();
+        let mut people = Vec::new();
+        for name in ["Ada", "Bob", "Cy"] {
+            people.push(server.person(name).await);
+        }
+        let mut dice = Dice::new(seed);
+        server.join(&people[0], &people[1], None).await?;
+        if dice.percent(50) {
+            server.join(&people[0], &people[2], None).await?;
+        }
+        let mut devices = Vec::new();
+        for owner in [0, 0, 1, 2] {
+            let actor = people[owner].clone();
+            devices.push(Device {
+                actor,
+                sync: Sync::new(),
+                link: None,
+                history: None,
+                arrived: HashSet::new(),
+            });
+        }
+        let (zombies, refused) = (Vec::new(), HashSet::new());
+        Ok(Self { dice, server, people, devices, zombies, backup: None, refused, texts: 0, told })
+    }
+
+    /// Runs the seed to its end.
+    pub(super) async fn run(&mut self) -> Verdict {
+        for device in 0..self.devices.len() {
+            self.connect(device);
+        }
+        if self.dice.percent(70) {
+            self.pump().await?; // most begin in step
+        }
+        for _ in 0..TURNS {
+            self.turn().await?;
+        }
+        self.settle().await?;
+        self.fetch_history().await?;
+        self.check_settled().await
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.told {
+            println!("{}", what());
+        }
+    }
+
+    async fn turn(&mut self) -> Verdict {
+        let turn = self.dice.weighted(TURNS_BY_WEIGHT);
+        let (device, times) = (self.dice.below(self.devices.len()), 1 + self.dice.below(5));
+        self.tell(|| format!("{turn:?} {device} {times}"));
+        match turn {
+            Turn::Write => self.write(device),
+            Turn::Alter => self.alter(device),
+            Turn::See => self.see(device),
+            Turn::Handle => self.handle(device, times).await?,
+            Turn::Commit => self.server.commit().await?,
+            Turn::Carry => (0..times).for_each(|_| self.server.carry()),
+            Turn::WriteOut => self.with_link(device, Link::write),
+            Turn::Receive => {
+                for _ in 0..times {
+                    self.receive(device)?;
+                }
+            }
+            Turn::Cut => self.cut(device),
+            Turn::Connect => self.connect(device),
+            Turn::Zombie => self.zombie(times).await?,
+            Turn::Heads => self.with_link(device, Link::heads),
+            Turn::Crash => self.crash().await?,
+            Turn::FailCommit => self.server.fail_commit().await?,
+            Turn::Backup => self.backup = Some(self.server.backup()),
+            Turn::Restore => {
+                if let Some(backup) = self.backup.clone() {
+                    self.server.restore(backup).await;
+                    self.lose_links();
+                }
+            }
+            Turn::Join => self.join().await?,
+            Turn::AskHistory => self.ask_history(device).await,
+            Turn::HistoryArrives => self.history_arrives(device)?,
+            Turn::Reload => self.reload(device).await?,
+        }
+        Ok(())
+    }
+
+    // ---- what people do ----
+
+    fn some_session(&mut self, device: usize) -> Option<SessionId> {
+        let known = self.devices[device].sync.sessions();
+        let nth = self.dice.below(known.len());
+        known.keys().nth(nth).copied()
+    }
+
+    fn write(&mut self, device: usize) {
+        let Some(session) = self.some_session(device) else { return };
+        self.texts += 1;
+        // Now and then something that is refused for good.
+        let text = if self.dice.percent(4) { "\0".to_owned() } else { format!("text {}", self.texts) };
+        let (id, step) = self.devices[device].sync.send(session, text.clone(), TimeStamp(0));
+        if text != "\0" {
+            self.server.truth.wrote(device, session, id, &text);
+        }
+        self.send(device, step);
+    }
+
+    fn alter(&mut self, device: usize) {
+        let Some(session_id) = self.some_session(device) else { return };
+        let (sync, me) = (&self.devices[device].sync, self.devices[device].actor.user_id());
+        let own = sync.sessions()[&session_id].timeline.messages().filter(|m| m.sender == me);
+        let own: Vec<MessageId> = own.map(|m| m.message_id).collect();
+        let Some(message_id) = own.get(self.dice.below(own.len())).copied() else { return };
+        self.texts += 1;
+        let frame = match self.dice.percent(30) {
+            true => ClientFrame::Delete { session_id, message_id },
+            false => ClientFrame::Edit { session_id, message_id, data: format!("edit {}", self.texts) },
+        };
+        if self.devices[device].sync.is_ready() {
+            self.send(device, Step { send: vec![frame], changes: vec![] });
+        }
+    }
+
+    fn see(&mut self, device: usize) {
+        let Some(session) = self.some_session(device) else { return };
+        let sync = &mut self.devices[device].sync;
+        let seen = sync.sessions()[&session].last_seq();
+        let step = sync.read(session, seen);
+        self.send(device, step);
+    }
+
+    /// Somebody is taken into a session.
+    async fn join(&mut self) -> Verdict {
+        let nth = self.dice.below(self.server.truth.logs.len());
+        let Some((session, log)) = self.server.truth.logs.iter().nth(nth) else { return Ok(()) };
+        let (session, members) = (*session, log.members.clone());
+        let is_in = |person: &&Actor| members.contains_key(&person.user_id());
+        let from = self.people.iter().find(is_in).cloned();
+        let to = self.people.iter().find(|person| !is_in(person)).cloned();
+        match (from, to) {
+            (Some(from), Some(to)) => self.server.join(&from, &to, Some(session)).await,
+            _ => Ok(()),
+        }
+    }
+
+    // ---- connections ----
+
+    fn connect(&mut self, device: usize) {
+        if self.devices[device].link.is_none() {
+            let mut link = self.server.connect(&self.devices[device].actor);
+            link.up.push_back(self.devices[device].sync.connected().encode());
+            self.devices[device].link = Some(link);
+        }
+    }
+
+    /// The device gives its connection up. The server may go on with what had been sent, as far as it came.
+    fn cut(&mut self, device: usize) {
+        let Some(mut link) = self.devices[device].link.take() else { return };
+        let _ = self.devices[device].sync.disconnected();
+        link.up.truncate(self.dice.below(link.up.len() + 1));
+        if link.is_open() && self.dice.percent(70) {
+            self.zombies.push(link);
+        }
+    }
+
+    fn lose_links(&mut self) {
+        self.zombies.clear();
+        for link in self.devices.iter_mut().filter_map(|device| device.link.as_mut()) {
+            link.end();
+        }
+    }
+
+    /// Sends what the state machine wants sent, if anybody is there.
+    fn send(&mut self, device: usize, step: Step) {
+        if let Some(link) = self.devices[device].link.as_mut().filter(|link| link.is_open()) {
+            link.up.extend(step.send.iter().map(ClientFrame::encode));
+        }
+    }
+
+    fn with_link(&mut self, device: usize, act: impl FnOnce(&mut Link)) {
+        self.devices[device].link.as_mut().map(act);
+    }
+
+    async fn handle(&mut self, device: usize, frames: usize) -> Verdict {
+        for _ in 0..frames {
+            let Some(link) = self.devices[device].link.as_mut() else { return Ok(()) };
+            self.server.handle(link).await?;
+        }
+        Ok(())
+    }
+
+    /// Frames of a connection that was given up long ago are handled; at some time the server gives it up too.
+    async fn zombie(&mut self, frames: usize) -> Verdict {
+        let nth = self.dice.below(self.zombies.len());
+        let Some(link) = self.zombies.get_mut(nth) else { return Ok(()) };
+        for _ in 0..frames {
+            self.server.handle(link).await?;
+        }
+        if link.up.is_empty() {
+            self.zombies.remove(nth);
+        }
+        Ok(())
+    }
+
+    /// The server's process ends: before a commit, after it and before an acknowledgement, or after some
+    /// acknowledgements and before the rest has been told.
+    async fn crash(&mut self) -> Verdict {
+        let moment = self.dice.below(3);
+        if moment > 0 {
+            self.server.commit().await?;
+        }
+        if moment > 1 {
+            for _ in 0..self.dice.below(4) {
+                self.server.carry();
+            }
+            for device in 0..self.devices.len() {
+                if self.dice.percent(50) {
+                    self.with_link(device, Link::write); // it may read that after the crash
+                }
+            }
+        }
+        self.server.crash().await;
+        self.lose_links();
+        Ok(())
+    }
+
+    // ---- what devices hear ----
+
+    fn receive(&mut self, device: usize) -> Verdict {
+        let Some(link) = self.devices[device].link.as_mut() else { return Ok(()) };
+        let Some(bytes) = link.down.pop_front() else {
+            if !link.is_open() {
+                self.cut(device);
+            }
+            return Ok(());
+        };
+        let text = std::str::from_utf8(&bytes).expect("frames are JSON");
+        self.tell(|| format!("  {device} <- {text}"));
+        let frame = ServerFrame::decode(text).expect("the server's own words");
+        self.server.truth.heard(&frame)?;
+        if let ServerFrame::Refused(refused) = &frame {
+            self.refused.extend(refused.message_id);
+        }
+        if matches!(frame, ServerFrame::Reset { .. }) {
+            self.devices[device].arrived.clear(); // in another history it may arrive again
+        }
+        if self.server.plant == Some(Plant::SkipOnGap) {
+            self.skip_gap(device, &frame);
+        }
+        let step = self.devices[device].sync.receive(frame);
+        for frame in &step.send {
+            self.tell(|| format!("  {device} -> {}", frame.encode()));
+        }
+        for change in &step.changes {
+            if let Change::Arrived(_, id) = change {
+                ensure!(self.devices[device].arrived.insert(*id), "C2: {id:?} arrived twice at {device}");
+            }
+        }
+        self.send(device, step);
+        self.check(device)
+    }
+
+    /// The planted bug: what is missing before a live message is taken for nothing.
+    fn skip_gap(&mut self, device: usize, frame: &ServerFrame) {
+        let ServerFrame::Message(LiveMessage { session_id, message }) = frame else { return };
+        let sync = &mut self.devices[device].sync;
+        let Some(timeline) = sync.sessions().get(session_id).map(|s| &s.timeline) else { return };
+        let (Some(epoch), from, to) = (timeline.epoch(), timeline.rev(), Rev(message.rev.0 - 1)) else {
+            return;
+        };
+        let nothing =
+            ServerFrame::Page { session_id: *session_id, epoch, from, to, more: false, messages: vec![] };
+        let _ = sync.receive(nothing);
+    }
+
+    async fn ask_history(&mut self, device: usize) {
+        let Some(session) = self.some_session(device) else { return };
+        let Device { actor, sync, .. } = &self.devices[device];
+        let Some(before) = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq) else {
+            return;
+        };
+        if let Ok(history) = self.server.chat.history(actor, session, Some(before)).await {
+            self.devices[device].history = Some((session, history.messages, history.more));
+        }
+    }
+
+    fn history_arrives(&mut self, device: usize) -> Verdict {
+        let Some((session, messages, more)) = self.devices[device].history.take() else { return Ok(()) };
+        let step = self.devices[device].sync.prepend(session, messages, more);
+        self.send(device, step);
+        self.check(device)
+    }
+
+    /// The page is loaded anew: it knows the server's first picture, and what it had kept of its own.
+    async fn reload(&mut self, device: usize) -> Verdict {
+        self.cut(device);
+        let open = self.some_session(device);
+        let Device { actor, sync, history, .. } = &mut self.devices[device];
+        let mut unsent = sync.outbox().to_vec();
+        unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting);
+        let snapshot = self.server.chat.snapshot(actor, open).await.expect("the database is whole");
+        (*sync, *history) = (Sync::from_snapshot(&snapshot), None);
+        // What belongs to a session that a restore took away is dropped with it.
+        let dropped = unsent.iter().filter(|p| !sync.sessions().contains_key(&p.session_id));
+        self.refused.extend(dropped.map(|p| p.message_id));
+        let _ = sync.restore(unsent);
+        self.check(device)
+    }
+
+    // ---- what must be true ----
+
+    /// At any moment.
+    fn check(&self, device: usize) -> Verdict {
+        let Device { actor, sync, .. } = &self.devices[device];
+        for (session, held) in sync.sessions() {
+            let explained = self.server.truth.explains(actor.user_id(), *session, &held.timeline);
+            explained.map_err(|why| format!("device {device}: {why}"))?;
+            let rows = sync.rows(*session);
+            let ids: HashSet<MessageId> = rows.iter().map(|row| row.message_id).collect();
+            ensure!(ids.len() == rows.len(), "C2: device {device} shows a message twice: {rows:?}");
+        }
+        Ok(())
+    }
+
+    /// Lets everything come to rest: everybody connected, everything handled, told and heard.
+    async fn settle(&mut self) -> Verdict {
+        for mut link in std::mem::take(&mut self.zombies) {
+            while !link.up.is_empty() {
+                self.server.handle(&mut link).await?;
+            }
+        }
+        for round in 0.. {
+            ensure!(round < 20, "the devices do not come to rest");
+            for device in 0..self.devices.len() {
+                if self.devices[device].link.as_ref().is_none_or(|link| !link.is_open()) {
+                    self.cut(device);
+                    self.connect(device);
+                }
+            }
+            self.pump().await?;
+            for device in 0..self.devices.len() {
+                self.with_link(device, Link::heads);
+            }
+            self.pump().await?;
+            let is_open = |device: &Device| device.link.as_ref().is_some_and(Link::is_open);
+            if self.devices.iter().all(is_open) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves everything on until nothing moves.
+    async fn pump(&mut self) -> Verdict {
+        for round in 0.. {
+            ensure!(round < 500, "the two sides talk for ever");
+            let mut moved = self.server.handed_in > 0 || self.server.has_news();
+            self.server.commit().await?;
+            while self.server.has_news() {
+                self.server.carry();
+            }
+            for device in 0..self.devices.len() {
+                while self.devices[device].link.as_ref().is_some_and(|link| !link.up.is_empty()) {
+                    moved = true;
+                    self.handle(device, 1).await?;
+                }
+                self.with_link(device, Link::write);
+                while self.devices[device].link.as_ref().is_some_and(|link| !link.down.is_empty()) {
+                    moved = true;
+                    self.receive(device)?;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_history(&mut self) -> Verdict {
+        for device in 0..self.devices.len() {
+            let Device { actor, sync, .. } = &mut self.devices[device];
+            for session in sync.sessions().keys().copied().collect::<Vec<_>>() {
+                while sync.sessions()[&session].timeline.has_older() {
+                    let oldest = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
+                    let history = self.server.chat.history(actor, session, oldest).await;
+                    let history = history.map_err(|error| format!("no history: {error}"))?;
+                    let _ = sync.prepend(session, history.messages, history.more);
+                    let now = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
+                    ensure!(now != oldest || !history.more, "C4: the history stands still at {oldest:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end: every device holds what the server holds, and the server what it promised.
+    async fn check_settled(&mut self) -> Verdict {
+        for (number, Device { actor, sync, .. }) in self.devices.iter().enumerate() {
+            let me = actor.user_id();
+            let logs = self.server.truth.logs.iter().filter(|(_, log)| log.members.contains_key(&me));
+            let logs: BTreeMap<SessionId, &Log> = logs.map(|(id, log)| (*id, log)).collect();
+            ensure!(sync.sessions().keys().eq(logs.keys()), "device {number} does not know every session");
+            for (session, log) in logs {
+                let held = &sync.sessions()[&session];
+                let after = Seq(log.members[&me].0 + 1);
+                let same = held.timeline.messages().eq(log.rows.range(after..).map(|(_, row)| row));
+                ensure!(same, "device {number} holds {:?}, the server {:?}", held.timeline, log.rows);
+                let seen = held.read_seq();
+                ensure!(
+                    seen <= log.last_seq(),
+                    "device {number} has read up to {seen:?}, which is not there"
+                );
+                let head = self.server.truth.head(session).map(|head| head.rev);
+                ensure!(Some(held.timeline.rev()) == head, "device {number} is behind at {head:?}");
+                ensure!(held.last_seq() == log.last_seq(), "device {number} counts to {:?}", held.last_seq());
+            }
+            let waits = sync.outbox().iter().find(|p| !matches!(p.state, PendingState::Failed(_)));
+            ensure!(waits.is_none(), "device {number} still waits for {waits:?}");
+        }
+        self.server.truth.check_promises(&self.refused)?;
+        self.server.check_tables().await
+    }
+}
