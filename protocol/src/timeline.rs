@@ -145,6 +145,14 @@ impl Timeline {
         *self = Self { epoch: Some(head.epoch), head: head.rev, ..Self::default() };
     }
 
+    /// Lets go of every message and every change up to `head`, behind which the session's last message was
+    /// `last_seq`: what is held begins after it, and what came before is in the history, the newest first.
+    pub(crate) fn let_go(&mut self, head: Head, last_seq: Seq) {
+        let (rev, epoch) = (head.rev, Some(head.epoch));
+        let (floor, more) = (Seq(last_seq.0 + 1), last_seq > Seq(0));
+        *self = Self { epoch, rev, head: rev, floor, more, ..Self::default() };
+    }
+
     /// Adds older messages, as the history endpoint gives them. `more` says whether there are still older ones.
     /// Ignores what does not join on to what is held, and returns false then: an answer from before a reset, or
     /// one that came twice.

@@ -331,3 +331,49 @@ fn an_answer_between_lagged_and_welcome_may_stand_for_a_later_state() {
     let _ = desk.page(2, vec![edited]);
     assert_eq!(desk.sync.rows(desk.session)[0].data, "edited");
 }
+
+#[test]
+fn a_client_without_patience_lets_go_and_begins_with_the_newest() {
+    let mut desk = Desk::new();
+    desk.sync = std::mem::take(&mut desk.sync).letting_go_beyond(400);
+    let _ = desk.live(desk.message(1, desk.bob));
+    let (id, _) = desk.write("on its way");
+    assert_eq!(
+        desk.reconnect(401, 401, 0).len(),
+        1,
+        "400 are caught up with: only the message goes out again"
+    );
+    assert_eq!(desk.sync.rows(desk.session).len(), 2);
+
+    let _ = desk.sync.disconnected();
+    let _hello = desk.sync.connected();
+    let step = desk.welcome(1402, 1402, 1);
+    assert!(step.changes.contains(&Change::LetGo(desk.session)));
+    assert_eq!(messages(&step.send), [id], "nothing is fetched, and what is on its way goes out");
+    assert_eq!(desk.sync.rows(desk.session).len(), 1, "it alone is held");
+    assert_eq!(desk.unread(), 1401, "what was read stays so");
+    let unasked = vec![desk.message(2, desk.bob)];
+    assert_eq!(arrived(&desk.page(1, unasked).changes), 0, "the page that comes unasked is no news");
+
+    let _ = desk.live(desk.message(1403, desk.bob));
+    let newest = (1353..=1402).map(|seq| desk.message(seq, desk.bob)).collect();
+    let _ = desk.sync.prepend(desk.session, newest, true);
+    let held = desk.sync.rows(desk.session);
+    let places = held.iter().filter_map(|row| row.seq).map(|seq| seq.0);
+    assert!(places.eq(1353..=1403), "no hole between what came and what was asked for");
+    assert!(desk.sync.sessions()[&desk.session].timeline.has_older());
+    assert!(!desk.sync.sessions()[&desk.session].timeline.is_behind());
+}
+
+#[test]
+fn after_a_reset_too_a_client_without_patience_begins_with_the_newest() {
+    let mut desk = Desk::new();
+    desk.sync = std::mem::take(&mut desk.sync).letting_go_beyond(400);
+    let _ = desk.live(desk.message(1, desk.bob));
+    desk.epoch = Epoch::new();
+    let _ = desk.reconnect(500, 500, 0);
+    let (session_id, epoch) = (desk.session, desk.epoch);
+    let step = desk.sync.receive(ServerFrame::Reset { session_id, epoch, rev: Rev(500) });
+    assert_eq!(step.send, []);
+    assert!(step.changes.contains(&Change::LetGo(desk.session)));
+}

@@ -76,12 +76,16 @@ struct World {
 }
 
 impl World {
-    fn new(page_size: usize, said: usize, snapshot: Option<usize>) -> Self {
+    fn new(page_size: usize, said: usize, snapshot: Option<usize>, patience: Option<i64>) -> Self {
         let mut server = Server::new(page_size);
         server.begin();
         let session_id = server.nth(0).unwrap();
         (0..said).for_each(|_| server.say(session_id, server.other));
         let client = snapshot.map_or_else(Sync::new, |size| Sync::from_snapshot(&server.snapshot(size)));
+        let client = match patience {
+            Some(patience) => client.letting_go_beyond(patience),
+            None => client,
+        };
         Self { server, client, connected: false, written: vec![], restored: BTreeSet::new(), history: None }
     }
 
@@ -119,10 +123,9 @@ impl World {
             }
             Event::AskHistory { session } => {
                 let session_id = session_of(session);
-                let oldest =
-                    self.client.sessions().get(&session_id).and_then(|s| s.timeline.messages().next());
-                if let Some(before) = oldest.map(|m| m.seq) {
-                    let (messages, more) = self.server.older(session_id, before);
+                if let Some(held) = self.client.sessions().get(&session_id) {
+                    let oldest = held.timeline.messages().next().map_or(Seq(i64::MAX), |m| m.seq);
+                    let (messages, more) = self.server.older(session_id, oldest);
                     self.history = Some((session_id, messages, more));
                 }
             }
@@ -177,7 +180,8 @@ impl World {
             }
             assert!(timeline.rev() <= log.head().rev, "ahead of the server after {after}");
             let rows: Vec<_> = timeline.messages().collect();
-            let floor = if timeline.has_older() { rows.first().map_or(Seq(0), |m| m.seq) } else { Seq(0) };
+            let oldest = rows.first().map_or(Seq(i64::MAX), |m| m.seq);
+            let floor = if timeline.has_older() { oldest } else { Seq(0) };
             for stored in log.rows.range(floor..).map(|(_, m)| m).filter(|m| m.rev <= timeline.rev()) {
                 let own = rows.iter().find(|m| m.seq == stored.seq);
                 assert_eq!(
@@ -294,9 +298,10 @@ proptest! {
         page_size in 1..5_usize,
         said in 0..8_usize,
         snapshot in prop::option::of(1..6_usize),
+        patience in prop::option::of(1..6_i64),
         events in prop::collection::vec(event(), 0..80),
     ) {
-        let mut world = World::new(page_size, said, snapshot);
+        let mut world = World::new(page_size, said, snapshot, patience);
         for event in &events {
             world.happen(event);
         }

@@ -132,7 +132,7 @@ impl Truth {
         ensure!(rev <= log.rev(), "C7: at {rev:?}, ahead of the server's {:?}", log.rev());
         let rows: BTreeMap<Seq, &Message> = held.messages().map(|row| (row.seq, row)).collect();
         let joined = log.members.get(&user).copied().unwrap_or(Seq(i64::MAX));
-        let oldest = rows.keys().next().copied().unwrap_or_default();
+        let oldest = rows.keys().next().copied().unwrap_or(Seq(i64::MAX));
         let floor = if held.has_older() { oldest.max(Seq(joined.0 + 1)) } else { Seq(joined.0 + 1) };
         ensure!(rows.is_empty() || oldest > joined, "C7: {oldest:?} was said before {user:?} came");
         for stored in log.rows.range(floor..).map(|(_, row)| row).filter(|row| row.rev <= rev) {

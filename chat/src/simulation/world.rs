@@ -16,6 +16,9 @@ use crate::Actor;
 /// Turns of one seed before everybody is left in peace.
 const TURNS: usize = 70;
 
+/// Changes that a device without much patience catches up with.
+const PATIENCE: i64 = 3;
+
 /// What may happen next.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
@@ -105,13 +108,9 @@ impl<'s> World<'s> {
         let mut devices = Vec::new();
         for owner in [0, 0, 1, 2] {
             let actor = people[owner].clone();
-            devices.push(Device {
-                actor,
-                sync: Sync::new(),
-                link: None,
-                history: None,
-                arrived: HashSet::new(),
-            });
+            // Some have little patience, as a page has, and let go of what they hold rather than catch up.
+            let sync = if dice.percent(30) { Sync::new().letting_go_beyond(PATIENCE) } else { Sync::new() };
+            devices.push(Device { actor, sync, link: None, history: None, arrived: HashSet::new() });
         }
         let (zombies, refused) = (Vec::new(), HashSet::new());
         Ok(Self { dice, server, people, devices, zombies, backup: None, refused, texts: 0, told })
@@ -368,10 +367,8 @@ impl<'s> World<'s> {
     async fn ask_history(&mut self, device: usize) {
         let Some(session) = self.some_session(device) else { return };
         let Device { actor, sync, .. } = &self.devices[device];
-        let Some(before) = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq) else {
-            return;
-        };
-        if let Ok(history) = self.server.chat.history(actor, session, Some(before)).await {
+        let before = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
+        if let Ok(history) = self.server.chat.history(actor, session, before).await {
             self.devices[device].history = Some((session, history.messages, history.more));
         }
     }
@@ -391,7 +388,7 @@ impl<'s> World<'s> {
         let mut unsent = sync.outbox().to_vec();
         unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting);
         let snapshot = self.server.chat.snapshot(actor, open).await.expect("the database is whole");
-        (*sync, *history) = (Sync::from_snapshot(&snapshot), None);
+        (*sync, *history) = (Sync::from_snapshot(&snapshot).letting_go_beyond(PATIENCE), None);
         // What belongs to a session that a restore took away is dropped with it.
         let dropped = unsent.iter().filter(|p| !sync.sessions().contains_key(&p.session_id));
         self.refused.extend(dropped.map(|p| p.message_id));

@@ -21,6 +21,8 @@ pub enum Change {
     Sessions,
     /// Rows of a session were added, taken away, or changed.
     Rows(SessionId),
+    /// Too much was missing in a session: its messages were let go, and the newest are to be had from the history.
+    LetGo(SessionId),
     /// The users of a session, or whether they are here, changed.
     Users(SessionId),
     /// How much of a session is unread changed.

@@ -1,0 +1,256 @@
+//! What every frame from the server does to what the client knows.
+
+use std::collections::BTreeMap;
+
+use super::{Change, Conversation, Step, Sync};
+use crate::keyed;
+use crate::{
+    Applied, ClientFrame, Code, Epoch, Fault, Head, LiveMessage, Message, MessageId, Outcome, Presence,
+    Refused, Rev, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, TimeStamp, User, UserId,
+};
+
+impl Sync {
+    /// Takes a frame from the server.
+    pub fn receive(&mut self, frame: ServerFrame) -> Step {
+        let mut step = Step::default();
+        match frame {
+            ServerFrame::Welcome { user_id, sessions } => self.welcome(user_id, sessions, &mut step),
+            ServerFrame::Ack { message_id, seq, rev, time_stamp } => {
+                self.acknowledged(message_id, seq, rev, time_stamp, &mut step);
+            }
+            ServerFrame::Refused(refused) => self.refused(refused, &mut step),
+            ServerFrame::Message(live) => self.live(live, &mut step),
+            ServerFrame::Page { session_id, epoch, from, to, more, messages } => {
+                self.page(session_id, (epoch, from, to, more), messages, &mut step);
+            }
+            ServerFrame::Heads { sessions } => {
+                step.send.push(ClientFrame::Pong {});
+                for (session_id, head) in sessions {
+                    self.observe(session_id, head, &mut step);
+                }
+            }
+            ServerFrame::Reset { session_id, epoch, rev } => {
+                let session = self.sessions.entry(session_id).or_default();
+                session.timeline.reset(Head { epoch, rev });
+                step.changes.push(Change::Rows(session_id));
+                if !self.let_go(session_id, Head { epoch, rev }, &mut step) {
+                    self.fetch(session_id, &mut step);
+                }
+            }
+            ServerFrame::Search(notice) => self.search(notice, &mut step),
+            ServerFrame::Session { session_id, epoch, last_seq, users } => {
+                self.session(session_id, (epoch, last_seq), users, &mut step);
+            }
+            ServerFrame::Read { session_id, seq } => {
+                self.mark_read(session_id, seq, &mut step);
+            }
+            ServerFrame::Status { user_id, status } => self.status(user_id, status, &mut step),
+            ServerFrame::Typing { session_id, user_id } => {
+                step.changes.push(Change::Typing(session_id, user_id));
+            }
+            ServerFrame::Lagged => {
+                // A reconnect without the connection: whatever was under way may be lost, and is made good alike.
+                step = self.disconnected();
+                step.send.push(self.connected());
+            }
+            ServerFrame::Drain { after_ms } => step.changes.push(Change::Drain(after_ms)),
+            ServerFrame::Unknown => {}
+        }
+        self.flush(&mut step); // every answer may have made room for the next message
+        step
+    }
+
+    fn welcome(&mut self, user_id: UserId, heads: BTreeMap<SessionId, SessionHead>, step: &mut Step) {
+        self.me = Some(user_id);
+        self.ready = true;
+        // The server says next which invitations wait; what it does not name any more is answered.
+        self.invited.clear();
+        self.asked.clear();
+        self.sessions.retain(|id, _| heads.contains_key(id));
+        step.changes.push(Change::Sessions);
+        let hello = std::mem::take(&mut self.hello);
+        for (session_id, head) in heads {
+            let named = hello.get(&session_id);
+            let session = self.sessions.entry(session_id).or_default();
+            session.users = head.users;
+            session.last_seq = head.last_seq;
+            if session.timeline.epoch().is_some_and(|epoch| epoch != head.epoch) {
+                session.read_seq = head.read_seq; // what was read stood in another history
+            }
+            if session.read_seq > head.read_seq {
+                step.send.push(ClientFrame::Read { session_id, seq: session.read_seq }); // read while offline
+            }
+            session.read_seq = session.read_seq.max(head.read_seq);
+            step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
+            let (epoch, rev) = (head.epoch, head.rev);
+            if self.let_go(session_id, Head { epoch, rev }, step) {
+                continue; // the page that comes unasked holds nothing new
+            }
+            let session = self.sessions.entry(session_id).or_default();
+            session.timeline.observe(Head { epoch, rev });
+            // What was named and does not stand at the head is answered unasked: by a page, or by a Reset.
+            match named {
+                Some(position) if position.rev != rev || position.epoch.is_some_and(|own| own != epoch) => {
+                    session.timeline.expect_page(position.rev);
+                }
+                _ => self.fetch(session_id, step),
+            }
+        }
+        step.changes.extend([Change::Invitations, Change::Ready]);
+    }
+
+    fn acknowledged(&mut self, id: MessageId, seq: Seq, rev: Rev, at: TimeStamp, step: &mut Step) {
+        let Some(pending) = self.outbox.settle(id) else { return };
+        let session_id = pending.session_id;
+        let sender = self.me.expect("a client that sends was welcomed");
+        let message = Message {
+            message_id: id,
+            data: pending.data,
+            time_stamp: at,
+            sender,
+            seq,
+            rev,
+            edited_at: None,
+            deleted_at: None,
+        };
+        let out_of_step = !self.ready;
+        let session = self.sessions.entry(session_id).or_default();
+        // The answer to a retry may stand for a later state of the message. Whoever retries was away, so a page
+        // with that state is on its way, or will be after the `Welcome`; until it is here the row is held as it was
+        // written, and does not blink.
+        if out_of_step
+            || session.timeline.is_fetching()
+            || session.timeline.apply(message.clone()) == Applied::Gap
+        {
+            session.timeline.hold(message);
+        }
+        session.last_seq = session.last_seq.max(seq);
+        step.changes.push(Change::Rows(session_id));
+        self.mark_read(session_id, seq, step);
+        self.fetch(session_id, step);
+    }
+
+    fn refused(&mut self, refused: Refused, step: &mut Step) {
+        let fault = Fault::new(refused.code, refused.reason.clone());
+        match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
+            Some(session_id) => step.changes.push(Change::Rows(session_id)),
+            None => {
+                if refused.code == Code::Gone
+                    && let Some(id) = refused.invite_id
+                {
+                    self.invited.remove(&id);
+                    self.asked.remove(&id);
+                    step.changes.push(Change::Invitations);
+                }
+                step.changes.push(Change::Refused(refused));
+            }
+        }
+    }
+
+    fn live(&mut self, LiveMessage { session_id, message }: LiveMessage, step: &mut Step) {
+        let (id, seq, sender) = (message.message_id, message.seq, message.sender);
+        let session = self.sessions.entry(session_id).or_default();
+        let is_new = seq > session.last_seq;
+        match session.timeline.apply(message) {
+            Applied::Repeat => return,
+            Applied::Gap => {
+                session.last_seq = session.last_seq.max(seq);
+                step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
+            }
+            Applied::Next => {
+                session.last_seq = session.last_seq.max(seq);
+                self.outbox.settle(id);
+                step.changes.push(Change::Rows(session_id));
+                if self.me == Some(sender) {
+                    self.mark_read(session_id, seq, step);
+                } else if is_new {
+                    step.changes.extend([Change::Arrived(session_id, id), Change::Unread(session_id)]);
+                }
+            }
+        }
+        self.fetch(session_id, step);
+    }
+
+    fn page(
+        &mut self,
+        session_id: SessionId,
+        (epoch, from, to, more): (Epoch, Rev, Rev, bool),
+        messages: Vec<Message>,
+        step: &mut Step,
+    ) {
+        let session = self.sessions.entry(session_id).or_default();
+        let held = session
+            .timeline
+            .messages()
+            .next_back()
+            .map(|m| m.seq)
+            .filter(|_| session.timeline.rev() > Rev(0));
+        let brought: Vec<_> = messages.iter().map(|m| (m.message_id, m.seq, m.sender)).collect();
+        if session.timeline.apply_page(epoch, from, to, more, messages) {
+            step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
+            for (id, seq, sender) in brought {
+                session.last_seq = session.last_seq.max(seq);
+                self.outbox.settle(id);
+                if self.me != Some(sender) && held.is_some_and(|held| seq > held) {
+                    step.changes.push(Change::Arrived(session_id, id));
+                }
+            }
+        }
+        self.fetch(session_id, step);
+    }
+
+    fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
+        let timeline = &mut self.sessions.entry(session_id).or_default().timeline;
+        timeline.observe(head);
+        timeline.answers_lost();
+        self.fetch(session_id, step);
+    }
+
+    fn session(
+        &mut self,
+        session_id: SessionId,
+        (epoch, last_seq): (Epoch, Seq),
+        users: BTreeMap<UserId, String>,
+        step: &mut Step,
+    ) {
+        // Whoever is new in a session has read what was said before.
+        let new = || Conversation { last_seq, read_seq: last_seq, ..Conversation::default() };
+        let session = self.sessions.entry(session_id).or_insert_with(new);
+        session.last_seq = session.last_seq.max(last_seq);
+        session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
+        let known = std::mem::take(&mut session.users);
+        session.users = keyed(users.into_iter().map(|(id, username)| {
+            let status = known.get(&id).map(|user| user.status).unwrap_or_default();
+            (id, User { username, status })
+        }));
+        step.changes.extend([Change::Sessions, Change::Users(session_id)]);
+    }
+
+    fn search(&mut self, notice: SearchNotice, step: &mut Step) {
+        match &notice {
+            SearchNotice::Invited { invite_id, username } => {
+                self.invited.insert(*invite_id, username.clone());
+            }
+            SearchNotice::Closed { invite_id, .. } => {
+                self.invited.remove(invite_id);
+            }
+            SearchNotice::Outcome { username, status: Outcome::Pending, invite_id: Some(id), .. } => {
+                self.asked.insert(*id, username.clone());
+            }
+            SearchNotice::Outcome { invite_id: Some(id), .. } => {
+                self.asked.remove(id);
+            }
+            SearchNotice::Outcome { .. } => {}
+        }
+        step.changes.extend([Change::Invitations, Change::Found(notice)]);
+    }
+
+    fn status(&mut self, user_id: UserId, status: Presence, step: &mut Step) {
+        for (session_id, session) in &mut self.sessions {
+            if let Some(user) = session.users.get_mut(&user_id) {
+                user.status = status;
+                step.changes.push(Change::Users(*session_id));
+            }
+        }
+    }
+}
