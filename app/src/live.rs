@@ -21,7 +21,8 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use protocol::api::HistoryPart;
 use protocol::{
-    ClientFrame, InviteId, Invited, Me, MessageId, Pending, PendingState, SessionId, Snapshot, Step, Sync,
+    ClientFrame, Conversation, Earlier, InviteId, Invited, Me, MessageId, Pending, PendingState, SessionId,
+    Snapshot, Step, Sync,
 };
 
 use crate::api;
@@ -88,7 +89,7 @@ struct Inner {
 impl Live {
     /// The state at the first picture.
     pub(crate) fn new(snapshot: &Snapshot, clock: Clock) -> Self {
-        let sync = Sync::from_snapshot(snapshot);
+        let sync = Sync::from_snapshot(snapshot).letting_go_beyond(window::MOST);
         let owner = Owner::current().expect("made inside the root component");
         let live = Self {
             clock,
@@ -187,9 +188,9 @@ impl Live {
 
     /// Everything in the session has been in front of the reader's eyes.
     pub(crate) fn seen(self, thread: Thread) {
-        if thread.window().is_at_end() {
+        if thread.window().is_at_end() && thread.older.get_untracked() != Older::Loading {
             self.act(|sync| {
-                let newest = sync.sessions().get(&thread.id).map(protocol::Conversation::last_seq);
+                let newest = sync.sessions().get(&thread.id).map(Conversation::last_seq);
                 ((), newest.map(|seq| sync.read(thread.id, seq)).unwrap_or_default())
             });
         }
@@ -229,6 +230,12 @@ impl Live {
 
     /// The session is on the screen from now on: draws its newest rows, and marks where the unread ones begin.
     pub(crate) fn open(self, thread: Thread) {
+        // What a search led to has been found.
+        let led_here =
+            |found: &Option<Finding>| found.as_ref().is_some_and(|f| f.next == Next::Open(thread.id));
+        if self.finding.with_untracked(led_here) {
+            self.finding.set(None);
+        }
         self.inner.with_value(|inner| thread.open(&inner.sync, self.clock));
     }
 
@@ -249,13 +256,30 @@ impl Live {
 
     /// Draws older rows: those at hand, or the server's.
     pub(crate) fn older(self, thread: Thread) {
-        let before = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
-        let Some(before) = before else { return };
+        let asked = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
+        if let Some(asked) = asked {
+            self.load(thread, asked);
+        }
+    }
+
+    /// Too much was missing, and the rows held were let go: shows the newest. Others come when they are scrolled to.
+    fn begin_anew(self, id: SessionId) {
+        let earlier = |inner: &Inner| inner.sync.sessions().get(&id).map(Conversation::earlier);
+        let asked = self.inner.try_with_value(earlier).flatten();
+        if let Some((thread, asked)) = self.thread_now(id).zip(asked) {
+            thread.older.set(Older::Loading);
+            self.to_end(thread);
+            self.load(thread, asked);
+        }
+    }
+
+    /// Asks the server for earlier messages.
+    fn load(self, thread: Thread, asked: Earlier) {
         spawn_local(async move {
-            match api::history(HistoryPart { session_id: thread.id, before: Some(before) }).await {
+            match api::history(HistoryPart { session_id: thread.id, before: Some(asked.before) }).await {
                 Ok(page) => {
                     thread.older.try_set(Older::None);
-                    self.act(|sync| ((), sync.prepend(thread.id, page.messages, page.more)));
+                    self.act(|sync| ((), sync.prepend(thread.id, asked, page.messages, page.more)));
                 }
                 Err(_) => {
                     thread.older.try_set(Older::Failed);

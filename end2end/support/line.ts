@@ -21,6 +21,7 @@ export class Line {
   private decideSaid: Decide = () => true;
   private decideHeard: Decide = () => true;
   private held: string[] | undefined;
+  private unplugged = false;
 
   /** Puts the hand on the line of a page, which is loaded anew for it. */
   static async tap(chat: Chat): Promise<Line> {
@@ -32,6 +33,10 @@ export class Line {
 
   private connected(page: WebSocketRoute): void {
     this.connections += 1;
+    if (this.unplugged) {
+      void page.close({ code: 1012 });
+      return;
+    }
     const server = page.connectToServer();
     this.page = page;
     this.server = server;
@@ -73,6 +78,16 @@ export class Line {
   /** Says something to the page in the server's name. */
   tell(frame: Frame): void {
     this.page?.send(JSON.stringify(frame));
+  }
+
+  /** Cuts the line and lets no other one come about, until `plug`. */
+  async unplug(): Promise<void> {
+    this.unplugged = true;
+    await this.cut();
+  }
+
+  plug(): void {
+    this.unplugged = false;
   }
 
   /** Cuts the line, as a network would. */

@@ -1,6 +1,7 @@
 // Reading: older messages, new ones while reading, and the bottom of the list.
 
 import type { Chat } from '../pages/chat';
+import { Line } from '../support/line';
 import { connect, expect, test } from '../support/test';
 
 /** Pixels between what is seen and the end of the list. */
@@ -132,4 +133,57 @@ test('at the bottom, the list follows: new messages, a growing composer, a small
   await ben.send('one more');
   await expect(ada.row('one more')).toBeInViewport();
   await atBottom();
+});
+
+test('a page a thousand messages behind shows the newest at once, and the rest on scrolling', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  await ada.send('before');
+  const line = await Line.tap(ada);
+  await expect.poll(() => line.heard.some((frame) => frame.type === 'Welcome')).toBe(true);
+  await line.unplug();
+  await ada.type('written without a connection');
+  await ada.composer.fill('a draft');
+  await ben.flood(session, numbered(1, 1000));
+
+  // Watches from inside which numbers are drawn, and whether any is missing between them.
+  await ada.messages.evaluate((list) => {
+    const page = window as unknown as { seen: Set<number>; holes: string[]; newest?: number };
+    page.seen = new Set();
+    page.holes = [];
+    new MutationObserver(() => {
+      const texts = [...list.querySelectorAll('li[data-mid] .text')].map((text) => text.textContent ?? '');
+      const numbers = texts.flatMap((text) => /^message (\d+)$/.exec(text)?.[1] ?? []).map(Number);
+      numbers.forEach((number, at) => {
+        page.seen.add(number);
+        if (at > 0 && number !== numbers[at - 1]! + 1) page.holes.push(`${numbers[at - 1]} ${number}`);
+      });
+      if (numbers.at(-1) === 1000) page.newest ??= performance.now();
+    }).observe(list, { childList: true, subtree: true });
+  });
+  line.plug();
+  const began = await ada.page.evaluate(() => {
+    window.dispatchEvent(new Event('online'));
+    return performance.now();
+  });
+  await expect(ada.row('message 1000')).toBeInViewport();
+  const newest = await ada.page.evaluate(() => (window as unknown as { newest: number }).newest);
+  console.log(`back online and 1,000 messages behind: the newest shown after ${Math.round(newest - began)} ms`);
+  await expect(ada.row('message 1')).toHaveCount(0);
+  await expect(ada.row('written without a connection')).toHaveAttribute('data-state', 'sent');
+  await expect(ada.composer).toHaveValue('a draft');
+  const fetched = line.heard.filter((frame) => frame.type === 'Page').length;
+  expect(fetched, 'what was missed is not fetched page by page').toBeLessThanOrEqual(1);
+
+  await expect(async () => {
+    await wheel(ada, -3000);
+    await expect(ada.row('before')).toHaveCount(1, { timeout: 150 });
+  }).toPass({ timeout: 60_000 });
+  const { seen, holes } = await ada.page.evaluate(() => {
+    const { seen, holes } = window as unknown as { seen: Set<number>; holes: string[] };
+    return { seen: seen.size, holes };
+  });
+  expect(holes).toEqual([]);
+  expect(seen).toBe(1000);
 });

@@ -31,7 +31,7 @@ pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId
 pub use model::{Invited, Me, Message, Presence, Snapshot, SnapshotSession, User};
 pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
-pub use sync::{Change, Conversation, Row, RowState, Step, Sync};
+pub use sync::{Change, Conversation, Earlier, Row, RowState, Step, Sync};
 pub use timeline::{Applied, Timeline};
 
 /// A map of these pairs, entered one by one. `collect` sorts them first, with several kilobytes of code for every type

@@ -13,7 +13,7 @@ use std::ops::{Bound, RangeBounds};
 
 use crate::keyed;
 use crate::{
-    ClientFrame, Head, InviteId, Invited, Message, MessageId, Outbox, Pending, PendingState, Position,
+    ClientFrame, Epoch, Head, InviteId, Invited, Message, MessageId, Outbox, Pending, PendingState, Position,
     SearchNotice, Seq, SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
 };
 pub use change::{Change, Step};
@@ -37,6 +37,14 @@ impl Conversation {
         (self.last_seq.0 - self.read_seq.0).max(0)
     }
 
+    /// What to ask the history for next: what stands before the oldest message held.
+    #[must_use]
+    pub fn earlier(&self) -> Earlier {
+        let behind_all = Seq(self.last_seq.0 + 1);
+        let before = self.timeline.messages().next().map_or(behind_all, |oldest| oldest.seq);
+        Earlier { before, epoch: self.timeline.epoch() }
+    }
+
     /// The last message one has seen.
     #[must_use]
     pub fn read_seq(&self) -> Seq {
@@ -48,6 +56,15 @@ impl Conversation {
     pub fn last_seq(&self) -> Seq {
         self.last_seq
     }
+}
+
+/// A question to the history of a session; its answer goes to [`Sync::prepend`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earlier {
+    /// Messages before this place.
+    pub before: Seq,
+    /// Of this history: an answer from another one is of no use.
+    epoch: Option<Epoch>,
 }
 
 /// Most sessions that a `Hello` names.
@@ -101,7 +118,7 @@ impl Sync {
 
     /// A client for somebody who looks at the newest messages and scrolls back for others: with more than so many
     /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]). The driver then asks the
-    /// history for the newest messages and gives them to [`Sync::prepend`].
+    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }
@@ -258,12 +275,19 @@ impl Sync {
         step
     }
 
-    /// Adds older messages, as the history endpoint gave them.
-    pub fn prepend(&mut self, session_id: SessionId, messages: Vec<Message>, more: bool) -> Step {
+    /// Adds earlier messages, as the history endpoint gave them when `asked`.
+    pub fn prepend(
+        &mut self,
+        session_id: SessionId,
+        asked: Earlier,
+        messages: Vec<Message>,
+        more: bool,
+    ) -> Step {
         let mut step = Step::default();
-        if let Some(session) = self.sessions.get_mut(&session_id) {
+        let same = |session: &&mut Conversation| session.timeline.epoch() == asked.epoch;
+        if let Some(session) = self.sessions.get_mut(&session_id).filter(same) {
             let stored: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
-            if session.timeline.prepend(messages, more) {
+            if session.timeline.prepend(asked.before, messages, more) {
                 // After the server's history was replaced, and before that is known here, one of them may be one's
                 // own and waiting.
                 for id in stored {

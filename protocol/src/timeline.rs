@@ -153,13 +153,13 @@ impl Timeline {
         *self = Self { epoch, rev, head: rev, floor, more, ..Self::default() };
     }
 
-    /// Adds older messages, as the history endpoint gives them. `more` says whether there are still older ones.
-    /// Ignores what does not join on to what is held, and returns false then: an answer from before a reset, or
-    /// one that came twice.
-    pub fn prepend(&mut self, messages: Vec<Message>, more: bool) -> bool {
-        let joins = messages.last().is_none_or(|newest| newest.seq >= Seq(self.floor.0 - 1));
+    /// Adds what the history endpoint gave for the time before a place. `more` says whether there are still older
+    /// ones. Ignores what does not join on to what is held, and returns false then: an answer from before a reset
+    /// or before all was let go, or one that came twice.
+    pub fn prepend(&mut self, before: Seq, messages: Vec<Message>, more: bool) -> bool {
+        let end = messages.last().map_or(before, |newest| Seq(newest.seq.0 + 1));
         let is_older = messages.first().is_none_or(|oldest| oldest.seq < self.floor);
-        if !(self.more && joins && is_older) {
+        if !(self.more && end >= self.floor && is_older) {
             return false;
         }
         self.more = more;
@@ -295,7 +295,7 @@ mod tests {
         let history = vec![message(1, 1, "one"), message(2, 2, "two")];
         assert_eq!(timeline.apply(message(2, 5, "two, edited")), Applied::Next);
         assert_eq!(texts(&timeline), ["three", "four"], "what is not loaded is not shown");
-        timeline.prepend(history, false);
+        timeline.prepend(Seq(3), history, false);
         assert_eq!(texts(&timeline), ["one", "two, edited", "three", "four"]);
         assert!(!timeline.has_older());
     }
@@ -304,12 +304,15 @@ mod tests {
     fn history_that_does_not_join_on_is_ignored() {
         let epoch = Epoch::new();
         let mut timeline = newest(epoch);
-        timeline.prepend(vec![message(1, 1, "one")], false);
+        timeline.prepend(Seq(2), vec![message(1, 1, "one")], false);
         assert_eq!(texts(&timeline), ["three", "four"], "two is missing");
-        timeline.prepend(vec![message(3, 3, "three"), message(4, 4, "four")], true);
+        timeline.prepend(Seq(5), vec![message(3, 3, "three"), message(4, 4, "four")], true);
         assert_eq!(texts(&timeline), ["three", "four"], "nothing is older");
+        timeline.let_go(Head { epoch, rev: Rev(9) }, Seq(9));
+        assert!(!timeline.prepend(Seq(3), vec![], false), "nothing before three says nothing about nine");
+        assert!(timeline.has_older());
         timeline.reset(Head { epoch: Epoch::new(), rev: Rev(2) });
-        timeline.prepend(vec![message(1, 1, "one"), message(2, 2, "two")], false);
+        timeline.prepend(Seq(3), vec![message(1, 1, "one"), message(2, 2, "two")], false);
         assert!(texts(&timeline).is_empty(), "an answer from before the reset");
     }
 

@@ -355,9 +355,11 @@ fn a_client_without_patience_lets_go_and_begins_with_the_newest() {
     let unasked = vec![desk.message(2, desk.bob)];
     assert_eq!(arrived(&desk.page(1, unasked).changes), 0, "the page that comes unasked is no news");
 
+    let asked = desk.sync.sessions()[&desk.session].earlier();
+    assert_eq!(asked.before, Seq(1403));
     let _ = desk.live(desk.message(1403, desk.bob));
     let newest = (1353..=1402).map(|seq| desk.message(seq, desk.bob)).collect();
-    let _ = desk.sync.prepend(desk.session, newest, true);
+    let _ = desk.sync.prepend(desk.session, asked, newest, true);
     let held = desk.sync.rows(desk.session);
     let places = held.iter().filter_map(|row| row.seq).map(|seq| seq.0);
     assert!(places.eq(1353..=1403), "no hole between what came and what was asked for");

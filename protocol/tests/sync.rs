@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use model::{REFUSED, Server};
 use proptest::prelude::*;
-use protocol::{Message, MessageId, PendingState, Seq, SessionId, Sync, TimeStamp};
+use protocol::{Earlier, Message, MessageId, PendingState, Seq, SessionId, Sync, TimeStamp};
 
 /// One step of a schedule. Numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ struct World {
     /// Sessions whose history was replaced: what was acknowledged there before may be lost.
     restored: BTreeSet<SessionId>,
     /// An answer of the history endpoint on its way.
-    history: Option<(SessionId, Vec<Message>, bool)>,
+    history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
 }
 
 impl World {
@@ -124,14 +124,14 @@ impl World {
             Event::AskHistory { session } => {
                 let session_id = session_of(session);
                 if let Some(held) = self.client.sessions().get(&session_id) {
-                    let oldest = held.timeline.messages().next().map_or(Seq(i64::MAX), |m| m.seq);
-                    let (messages, more) = self.server.older(session_id, oldest);
-                    self.history = Some((session_id, messages, more));
+                    let asked = held.earlier();
+                    let (messages, more) = self.server.older(session_id, asked.before);
+                    self.history = Some((session_id, asked, messages, more));
                 }
             }
             Event::HistoryArrives => {
-                if let Some((session_id, messages, more)) = self.history.take() {
-                    let _ = self.client.prepend(session_id, messages, more);
+                if let Some((session_id, asked, messages, more)) = self.history.take() {
+                    let _ = self.client.prepend(session_id, asked, messages, more);
                 }
             }
         }
@@ -229,9 +229,9 @@ impl World {
     fn fetch_all_history(&mut self) {
         for session_id in self.server.logs.keys().copied().collect::<Vec<_>>() {
             while self.client.sessions()[&session_id].timeline.has_older() {
-                let before = self.client.sessions()[&session_id].timeline.messages().next().map(|m| m.seq);
-                let (messages, more) = self.server.older(session_id, before.unwrap_or(Seq(i64::MAX)));
-                let _ = self.client.prepend(session_id, messages, more);
+                let asked = self.client.sessions()[&session_id].earlier();
+                let (messages, more) = self.server.older(session_id, asked.before);
+                let _ = self.client.prepend(session_id, asked, messages, more);
             }
         }
     }

@@ -23,7 +23,8 @@ pub(crate) fn PresenceInWords(thread: Thread) -> impl IntoView {
 
 fn in_words(thread: Thread) -> &'static str {
     match thread.presence() {
-        Presence::Online => "Online",
-        Presence::Offline => "Offline",
+        Some(Presence::Online) => "Online",
+        Some(Presence::Offline) => "Offline",
+        None => "",
     }
 }

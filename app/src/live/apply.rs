@@ -24,13 +24,14 @@ impl Live {
         }
         let mut stale = BTreeSet::new();
         let mut sessions = false;
-        let mut notes = Vec::new();
+        let (mut let_go, mut notes) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
                 Change::Rows(id) | Change::Users(id) | Change::Unread(id) => {
                     stale.insert(id);
                 }
                 Change::Sessions => sessions = true,
+                Change::LetGo(id) => let_go.push(id),
                 other => notes.push(other),
             }
         }
@@ -41,6 +42,9 @@ impl Live {
             self.refresh_sessions();
         } else if !stale.is_empty() {
             self.sort_sessions();
+        }
+        for id in let_go {
+            self.begin_anew(id);
         }
         self.note(notes);
         if sessions {
@@ -90,7 +94,7 @@ impl Live {
             for id in inner.sync.sessions().keys() {
                 let thread = held.get(id).copied().unwrap_or_else(|| {
                     fresh.push(*id);
-                    owner.with(|| Thread::new(*id, me))
+                    owner.with(|| Thread::new(*id, me, self.lost))
                 });
                 inner.threads.insert(*id, thread);
             }

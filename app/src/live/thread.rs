@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use protocol::{MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId, keyed};
+use protocol::{Earlier, MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId, keyed};
 
 use super::window::Window;
 use crate::clock::Clock;
@@ -19,6 +19,8 @@ const MOST_MARKED: i64 = 300;
 pub(crate) struct Thread {
     pub(crate) id: SessionId,
     me: UserId,
+    /// The page is without a connection.
+    lost: RwSignal<bool>,
     /// Everybody else in it.
     pub(crate) others: RwSignal<BTreeMap<UserId, User>>,
     /// Its newest row.
@@ -77,10 +79,11 @@ pub(crate) struct RowView {
 }
 
 impl Thread {
-    pub(super) fn new(id: SessionId, me: UserId) -> Self {
+    pub(super) fn new(id: SessionId, me: UserId, lost: RwSignal<bool>) -> Self {
         Self {
             id,
             me,
+            lost,
             others: RwSignal::default(),
             last: RwSignal::default(),
             unread: RwSignal::default(),
@@ -102,10 +105,13 @@ impl Thread {
         if names.is_empty() { "Only you".to_owned() } else { names.join(", ") }
     }
 
-    /// Whether somebody else is here.
-    pub(crate) fn presence(self) -> Presence {
+    /// Whether somebody else is here; `None` while nobody can know.
+    pub(crate) fn presence(self) -> Option<Presence> {
+        if self.lost.get() {
+            return None;
+        }
         let online = self.others.read().values().any(|user| user.status == Presence::Online);
-        if online { Presence::Online } else { Presence::Offline }
+        Some(if online { Presence::Online } else { Presence::Offline })
     }
 
     /// The name of somebody else in it.
@@ -187,11 +193,12 @@ impl Thread {
         }
     }
 
-    /// Draws older rows at hand. Gives the place before which to ask the server, when there are none.
-    pub(super) fn older(self, sync: &Sync, clock: Clock) -> Option<Seq> {
+    /// Draws older rows at hand. Gives what to ask the server for, when there are none.
+    pub(super) fn older(self, sync: &Sync, clock: Clock) -> Option<Earlier> {
         let session = sync.sessions().get(&self.id)?;
         let window = self.window();
-        let oldest = session.timeline.messages().next().map_or(session.last_seq(), |message| message.seq);
+        let earlier = session.earlier();
+        let oldest = earlier.before;
         if !self.has_older.get_untracked() || self.older.get_untracked() == Older::Loading {
             return None;
         }
@@ -201,7 +208,7 @@ impl Thread {
             return None;
         }
         self.older.set(Older::Loading);
-        Some(oldest)
+        Some(earlier)
     }
 
     fn set_window(self, window: Window) {
@@ -210,8 +217,11 @@ impl Thread {
 
     /// Shows again what the state machine holds of its rows.
     pub(super) fn refresh_rows(self, sync: &Sync, clock: Clock) {
-        self.last.set_if_changed(sync.last_row(self.id));
         let Some(session) = sync.sessions().get(&self.id) else { return };
+        let last = sync.last_row(self.id);
+        if last.is_some() || !session.timeline.has_older() {
+            self.last.set_if_changed(last); // while all is let go, the one that was the newest stands
+        }
         if !self.inner.with_value(|inner| inner.open) {
             return;
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use protocol::{
     Answer, ClientFrame, LiveMessage, Message, MessageId, Refused, ServerFrame, SessionId, UserId,
 };
@@ -47,10 +48,11 @@ impl Link {
     /// The server writes what waits for the device.
     pub(super) fn write(&mut self) {
         let Some(conn) = self.conn.clone().filter(|_| self.greeted) else { return };
-        for item in conn.left() {
-            match item {
-                Outgoing::Frame(frame) => self.down.push_back(frame),
-                Outgoing::Close(..) => self.end(),
+        while let Some(outgoing) = conn.outgoing().now_or_never() {
+            match outgoing {
+                Outgoing::Frames(frames) => self.down.extend(frames),
+                Outgoing::Lagged => self.down.push_back(ServerFrame::Lagged.encode().into()),
+                Outgoing::Close(..) => return self.end(),
             }
         }
     }
@@ -173,6 +175,12 @@ impl Server {
         Link { conn: Some(Arc::new(self.chat.connect(actor.clone()))), ..Link::default() }
     }
 
+    /// So much is published to a person that whatever waits for their sockets is let go.
+    pub(super) fn flood(&self, actor: &Actor) {
+        let flood = format!(r#"{{"type":"Flood","Data":"{}"}}"#, "x".repeat(64 * 1024));
+        self.chat.0.live.hub().send_to_user(actor.user_id(), &flood.into(), None);
+    }
+
     /// The socket's next frame is dealt with.
     pub(super) async fn handle(&mut self, link: &mut Link) -> Verdict {
         let Some(conn) = link.conn.clone() else { return Ok(()) };
@@ -184,8 +192,13 @@ impl Server {
         let frame = ClientFrame::decode(&text).expect("the client's own words");
         match frame {
             ClientFrame::Hello { sessions } => {
-                let frames = self.chat.hello(&conn, sessions).await.expect("the database is whole");
-                link.down.extend(frames);
+                ensure!(!link.greeted || conn.reopen(), "a Hello that nobody asked for");
+                let greeting = self.chat.hello(&conn, sessions).await;
+                let mut greeting = greeting.map_err(|error| format!("no greeting: {error}"))?;
+                while let Some(frame) = greeting.next(&self.chat, &conn).await.expect("the database is whole")
+                {
+                    link.down.push_back(frame);
+                }
                 link.greeted = true;
                 Ok(())
             }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::{
-    Change, ClientFrame, LiveMessage, Message, MessageId, PendingState, Rev, Seq, ServerFrame, SessionId,
-    Step, Sync, TimeStamp,
+    Change, ClientFrame, Earlier, LiveMessage, Message, MessageId, PendingState, Rev, Seq, ServerFrame,
+    SessionId, Step, Sync, TimeStamp,
 };
 
 use super::dice::Dice;
@@ -33,6 +33,7 @@ enum Turn {
     Cut,
     Connect,
     Zombie,
+    Flood,
     Heads,
     Crash,
     FailCommit,
@@ -56,6 +57,7 @@ const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
     (3, Turn::Cut),
     (6, Turn::Connect),
     (4, Turn::Zombie),
+    (3, Turn::Flood),
     (1, Turn::Heads),
     (4, Turn::Crash),
     (1, Turn::FailCommit),
@@ -73,7 +75,7 @@ struct Device {
     sync: Sync,
     link: Option<Link>,
     /// An answer of the history endpoint under way.
-    history: Option<(SessionId, Vec<Message>, bool)>,
+    history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
     /// What was announced to its person.
     arrived: HashSet<MessageId>,
 }
@@ -158,6 +160,7 @@ impl<'s> World<'s> {
             Turn::Cut => self.cut(device),
             Turn::Connect => self.connect(device),
             Turn::Zombie => self.zombie(times).await?,
+            Turn::Flood => self.server.flood(&self.devices[device].actor),
             Turn::Heads => self.with_link(device, Link::heads),
             Turn::Crash => self.crash().await?,
             Turn::FailCommit => self.server.fail_commit().await?,
@@ -297,6 +300,11 @@ impl<'s> World<'s> {
     /// acknowledgements and before the rest has been told.
     async fn crash(&mut self) -> Verdict {
         let moment = self.dice.below(3);
+        for device in 0..self.devices.len() {
+            if self.dice.percent(50) {
+                self.handle(device, 4).await?; // so that something is under way
+            }
+        }
         if moment > 0 {
             self.server.commit().await?;
         }
@@ -367,15 +375,17 @@ impl<'s> World<'s> {
     async fn ask_history(&mut self, device: usize) {
         let Some(session) = self.some_session(device) else { return };
         let Device { actor, sync, .. } = &self.devices[device];
-        let before = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
-        if let Ok(history) = self.server.chat.history(actor, session, before).await {
-            self.devices[device].history = Some((session, history.messages, history.more));
+        let asked = sync.sessions()[&session].earlier();
+        if let Ok(history) = self.server.chat.history(actor, session, Some(asked.before)).await {
+            self.devices[device].history = Some((session, asked, history.messages, history.more));
         }
     }
 
     fn history_arrives(&mut self, device: usize) -> Verdict {
-        let Some((session, messages, more)) = self.devices[device].history.take() else { return Ok(()) };
-        let step = self.devices[device].sync.prepend(session, messages, more);
+        let Some((session, asked, messages, more)) = self.devices[device].history.take() else {
+            return Ok(());
+        };
+        let step = self.devices[device].sync.prepend(session, asked, messages, more);
         self.send(device, step);
         self.check(device)
     }
@@ -471,12 +481,13 @@ impl<'s> World<'s> {
             let Device { actor, sync, .. } = &mut self.devices[device];
             for session in sync.sessions().keys().copied().collect::<Vec<_>>() {
                 while sync.sessions()[&session].timeline.has_older() {
-                    let oldest = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
-                    let history = self.server.chat.history(actor, session, oldest).await;
+                    let asked = sync.sessions()[&session].earlier();
+                    let history = self.server.chat.history(actor, session, Some(asked.before)).await;
                     let history = history.map_err(|error| format!("no history: {error}"))?;
-                    let _ = sync.prepend(session, history.messages, history.more);
-                    let now = sync.sessions()[&session].timeline.messages().next().map(|m| m.seq);
-                    ensure!(now != oldest || !history.more, "C4: the history stands still at {oldest:?}");
+                    let more = history.more;
+                    let _ = sync.prepend(session, asked, history.messages, more);
+                    let now = sync.sessions()[&session].earlier();
+                    ensure!(now != asked || !more, "C4: the history stands still at {asked:?}");
                 }
             }
         }
