@@ -78,14 +78,14 @@ impl Visitor {
     /// # Errors
     /// The database failed.
     pub async fn known(&self, chat: &Chat) -> chat::Result<Option<Actor>> {
-        let seen: Option<u64> = self.session.get(key::SEEN).await.map_err(failed)?;
         let Some(login) = self.login() else { return Ok(None) };
-        let Some(seen) = seen else { return Ok(None) };
-        let actor = chat.actor(login).await?;
-        if actor.is_some() && seen + millis(RENEW) < now() {
+        let Some(actor) = chat.actor(login).await? else { return Ok(None) };
+        // The session itself is read only now: most requests cost the table of logins one look.
+        let renewed = u64::try_from(actor.renewed_at().0).unwrap_or_default();
+        if renewed + millis(RENEW) < now() {
             self.session.insert(key::SEEN, now()).await.map_err(failed)?;
         }
-        Ok(actor)
+        Ok(Some(actor))
     }
 
     /// Signs them in under a new token: one planted before is worth nothing.

@@ -1,6 +1,6 @@
 //! The proof of who acts.
 
-use protocol::UserId;
+use protocol::{TimeStamp, UserId};
 
 use crate::{Chat, LoginId, Result};
 
@@ -11,6 +11,7 @@ pub struct Actor {
     user_id: UserId,
     username: String,
     login: LoginId,
+    renewed_at: TimeStamp,
 }
 
 impl Actor {
@@ -31,6 +32,12 @@ impl Actor {
     pub fn login(&self) -> LoginId {
         self.login
     }
+
+    /// When the login was made or last changed.
+    #[must_use]
+    pub fn renewed_at(&self) -> TimeStamp {
+        self.renewed_at
+    }
 }
 
 impl Chat {
@@ -40,6 +47,6 @@ impl Chat {
     /// The database failed.
     pub async fn actor(&self, login: LoginId) -> Result<Option<Actor>> {
         let found = self.0.store.login_user(login).await?;
-        Ok(found.map(|(user_id, username)| Actor { user_id, username, login }))
+        Ok(found.map(|(user_id, username, renewed_at)| Actor { user_id, username, login, renewed_at }))
     }
 }

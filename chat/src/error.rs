@@ -31,10 +31,13 @@ impl Error {
         match self {
             Error::Refused(fault) => fault,
             Error::Unavailable(why) => {
-                tracing::warn!(why, "not available");
+                tracing::debug!(why, "not available"); // its cause was logged where it is
                 Fault::of(Code::Unavailable)
             }
             Error::Database(_) | Error::Password(_) => {
+                if matches!(self, Error::Database(_)) {
+                    metrics::counter!("natter_database_errors_total").increment(1);
+                }
                 tracing::error!(error = &self as &dyn std::error::Error, "request failed");
                 Fault::of(Code::Internal)
             }

@@ -1,11 +1,13 @@
-//! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time.
+//! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, behind everything else.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use protocol::{Code, Fault};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::{Error, Result};
 
@@ -14,20 +16,43 @@ const BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 /// Most requests that wait for their turn; more are told to come back.
 const QUEUE: usize = 64;
 
+/// How long a request waits for its answer; then it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far hashing stands behind the rest of the process when it comes to cores (`nice`, 0 to 19): messages go
+/// first, and logins still get a tenth of a core that messages keep busy.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+const TOO_MANY: Error = Error::Unavailable("too many people sign in at once");
+
 /// Hashes and checks passwords. One hash takes 19 MiB and tens of milliseconds of a core, so no more run at a
-/// time than leaves a core for the chat.
+/// time than leaves a core for the chat. They run on threads of their own, whose number is that bound: a client
+/// that goes away takes nothing of it with it, and their rank is below the chat's, which the runtime's threads
+/// for blocking work could not take back. The threads end with the last handle.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    permits: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    queue: SyncSender<Job>,
+    #[cfg(test)]
+    running: Arc<AtomicUsize>,
 }
+
+/// Something to hash, which is skipped when nobody waits for it any more.
+type Job = Box<dyn FnOnce(&AtomicUsize) + Send>;
 
 impl Passwords {
     pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (queue, jobs) = sync_channel(QUEUE);
+        let (jobs, running) = (Arc::new(Mutex::new(jobs)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..threads() {
+            let (jobs, running) = (jobs.clone(), running.clone());
+            let thread = std::thread::Builder::new().name("passwords".into());
+            thread.spawn(move || work(&jobs, &running)).expect("the system has room for a thread");
+        }
         Self {
-            permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
-            waiting: Arc::new(AtomicUsize::new(0)),
+            queue,
+            #[cfg(test)]
+            running,
         }
     }
 
@@ -42,6 +67,9 @@ impl Passwords {
     }
 
     /// The PHC string to store for this password. argon2's defaults are m=19 MiB, t=2, p=1 (OWASP, 2025).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many are hashed already.
     pub(crate) async fn hash(&self, password: String) -> Result<String> {
         self.run(move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
@@ -51,6 +79,9 @@ impl Passwords {
     }
 
     /// Whether this password has this PHC string.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many are hashed already.
     pub(crate) async fn verify(&self, password: String, phc: String) -> Result<bool> {
         self.run(move || {
             use argon2::password_hash::Error as Hash;
@@ -63,34 +94,121 @@ impl Passwords {
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let place = Place::take(&self.waiting)?;
-        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-        drop(place);
-        // The permit moves in: when the client goes away the hash still runs, and must still count.
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        done.await.map_err(|error| Error::Password(error.to_string()))?
-    }
-}
-
-/// A place in the queue, given back on drop.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(waiting: &Arc<AtomicUsize>) -> Result<Self> {
-        let place = Self(waiting.clone());
-        if waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
-            return Err(Error::Unavailable("too many logins at once"));
+    async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let job = move |running: &AtomicUsize| {
+            if !answer.is_closed() {
+                running.fetch_add(1, Ordering::Relaxed);
+                let hashed = hash();
+                running.fetch_sub(1, Ordering::Relaxed);
+                let _ = answer.send(hashed);
+            }
+        };
+        self.queue.try_send(Box::new(job)).map_err(|_| TOO_MANY)?;
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(hashed)) => hashed,
+            Ok(Err(_)) => Err(Error::Password("the thread that hashes panicked".into())),
+            Err(_) => Err(TOO_MANY),
         }
-        Ok(place)
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// How many hashes run at a time.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1)
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>, running: &AtomicUsize) {
+    // Of this thread alone, on Linux. Elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!(%error, "logins cannot be put behind messages");
+    }
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // A panic costs one answer, not a thread.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(running)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_its_own_and_no_two_hashes_are_the_same() {
+        let passwords = Passwords::new();
+        let (one, two) = (passwords.hash("correct horse".into()), passwords.hash("correct horse".into()));
+        let (one, two) = (one.await.unwrap(), two.await.unwrap());
+        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_ne!(one, two);
+        assert!(passwords.verify("correct horse".into(), one.clone()).await.unwrap());
+        assert!(!passwords.verify("battery staple".into(), one).await.unwrap());
+        assert!(matches!(passwords.verify("x".into(), "no hash".into()).await, Err(Error::Password(_))));
+    }
+
+    /// Reliability's T4: a flood, half of which goes away in the middle.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_flood_half_of_which_goes_away_never_runs_more_than_its_threads() {
+        let passwords = Passwords::new();
+        let phc = passwords.hash("correct horse".into()).await.unwrap();
+        let flood: Vec<_> = (0..500)
+            .map(|nth| {
+                let (passwords, phc) = (passwords.clone(), phc.clone());
+                let login = tokio::spawn(async move { passwords.verify("correct horse".into(), phc).await });
+                if nth % 2 == 0 {
+                    login.abort();
+                }
+                login
+            })
+            .collect();
+        let (mut right, mut turned_away) = (0, 0);
+        for login in flood {
+            assert!(passwords.running.load(Ordering::Relaxed) <= threads());
+            match login.await {
+                Ok(Ok(matches)) => right += usize::from(matches),
+                Ok(Err(Error::Unavailable(_))) => turned_away += 1,
+                Ok(Err(other)) => panic!("{other}"),
+                Err(gone) => assert!(gone.is_cancelled()),
+            }
+        }
+        assert!(right >= 1, "those who came first are answered");
+        assert!(turned_away >= 100, "the rest is told at once: {turned_away}");
+        assert!(passwords.verify("correct horse".into(), phc).await.unwrap(), "and then all is well again");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_hashed_for_somebody_who_has_gone() {
+        let passwords = Passwords::new();
+        let hashed = Arc::new(AtomicUsize::new(0));
+        // Occupies every thread, until told.
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (blocked, gates): (Vec<_>, Vec<_>) = (0..threads())
+            .map(|_| {
+                let (passwords, begun) = (passwords.clone(), begun.clone());
+                let (gate, opened) = std::sync::mpsc::channel::<()>();
+                let wait = move || {
+                    begun.send(()).unwrap();
+                    let _ = opened.recv();
+                    Ok(())
+                };
+                (tokio::spawn(async move { passwords.run(wait).await }), gate)
+            })
+            .unzip();
+        tokio::task::yield_now().await;
+        (0..threads()).for_each(|_| begins.recv().unwrap());
+        let counted = hashed.clone();
+        let gone = passwords.run(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
+        assert!(futures::FutureExt::now_or_never(gone).is_none(), "it waits, and is dropped");
+        drop(gates);
+        for blocked in blocked {
+            blocked.await.unwrap().unwrap();
+        }
+        passwords.hash("correct horse".into()).await.unwrap();
+        assert_eq!(hashed.load(Ordering::Relaxed), 0);
     }
 }

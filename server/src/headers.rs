@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use leptos::nonce::Nonce;
 
 use crate::logins;
@@ -25,6 +25,10 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 /// Two years, as the preload lists ask for (RFC 6797).
 const HSTS: &str = "max-age=63072000";
 
+/// When to ask again for what was unavailable, in seconds: the queue for logins is shorter, and the disk is looked
+/// at every second.
+const RETRY_AFTER: &str = "2";
+
 /// Mints the nonce, and adds the headers.
 pub(crate) async fn add(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let nonce = Nonce::new();
@@ -32,12 +36,16 @@ pub(crate) async fn add(State(state): State<AppState>, mut request: Request, nex
     let policy = policy(nonce.as_inner(), public.map(|o| o.authority().clone()).or(host(request.headers())));
     request.extensions_mut().insert(nonce);
     let mut response = next.run(request).await;
+    let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     headers.extend(policy.parse().ok().map(|value: HeaderValue| (header::CONTENT_SECURITY_POLICY, value)));
     if public.is_some_and(crate::PublicOrigin::is_secure) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
         logins::complete_removal(headers);
+    }
+    if unavailable {
+        headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static(RETRY_AFTER));
     }
     // Pages and answers show what only one person may see.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -84,9 +84,14 @@ impl SessionStore for Logins {
         Ok(())
     }
 
+    /// Only moves a login's end, and the next request would do it again: no reason to refuse a page, which can be
+    /// read while the disk is full.
     async fn save(&self, record: &Record) -> Result<()> {
         let data = serde_json::to_string(&record.data).map_err(encode)?;
-        self.0.save_login(id(record.id), data, millis(record.expiry_date)).await.map_err(backend)
+        if let Err(error) = self.0.save_login(id(record.id), data, millis(record.expiry_date)).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a login was not renewed");
+        }
+        Ok(())
     }
 
     async fn load(&self, session: &Id) -> Result<Option<Record>> {

@@ -77,10 +77,10 @@ impl Store {
         }))
     }
 
-    /// Whose login this is, and their name.
-    pub(crate) async fn login_user(&self, id: LoginId) -> Result<Option<(UserId, String)>> {
+    /// Whose login this is, their name, and when the login was made or last changed.
+    pub(crate) async fn login_user(&self, id: LoginId) -> Result<Option<(UserId, String, TimeStamp)>> {
         let found = sqlx::query_as(
-            "select u.user_id, u.username from logins l join users u on u.user_id = l.user_id
+            "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
              where l.token_hash = $1 and l.expires_at > $2",
         );
         Ok(found.bind(id.0.as_slice()).bind(clock::now()).fetch_optional(&self.read).await?)
