@@ -67,7 +67,9 @@ pub enum OpenError {
     #[error("The database {0} is locked by another program. Close it there and start again.")]
     Locked(PathBuf),
     /// Not a database, or a damaged one.
-    #[error("The database {0} is damaged ({1}). Put a backup in its place, or move it away to start empty.")]
+    #[error(
+        "The database {0} is damaged ({1}). Bring a backup back with `natter restore`, or move it away to start empty."
+    )]
     Damaged(PathBuf, String),
     /// Made by a newer Natter.
     #[error(

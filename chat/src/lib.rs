@@ -37,7 +37,7 @@ pub use live::{Connection, Ticket};
 pub use logins::{Login, LoginId};
 pub use name::Username;
 pub use sessions::Greeting;
-pub use store::MIN_SQLITE;
+pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
 
 use live::Live;
 use password::Passwords;

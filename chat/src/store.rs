@@ -6,6 +6,7 @@
 //!
 //! Called by the rest of `chat` only; it knows no sockets.
 
+mod backup;
 #[cfg(test)]
 mod contract;
 mod event;
@@ -16,7 +17,10 @@ mod logins;
 mod messages;
 mod open;
 mod posting;
+mod restore;
 mod sessions;
+#[cfg(test)]
+mod trouble;
 mod users;
 mod writer;
 
@@ -25,12 +29,14 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use backup::{BackupError, Contents, backup};
 pub(crate) use event::Event;
 pub(crate) use health::Health;
 pub(crate) use invites::{AskResult, NewInvite};
 pub(crate) use messages::Changes;
 pub use open::MIN_SQLITE;
 pub(crate) use posting::Post;
+pub use restore::{Restored, restore};
 pub(crate) use sessions::SessionRow;
 
 use crate::Result;

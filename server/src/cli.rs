@@ -33,6 +33,16 @@ pub enum Command {
         /// The user's name.
         name: String,
     },
+    /// Write everything into one new file, also while a server runs.
+    Backup {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database, which is kept beside it. No server may be running on the folder.
+    Restore {
+        /// A file that `natter backup` made.
+        file: PathBuf,
+    },
 }
 
 /// How to serve.

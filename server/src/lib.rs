@@ -52,6 +52,9 @@ pub enum Error {
     /// The data folder or its database.
     #[error(transparent)]
     Open(#[from] chat::OpenError),
+    /// A backup was not made, or not restored.
+    #[error(transparent)]
+    Backup(#[from] chat::BackupError),
     /// The address is taken, or not this machine's.
     #[error("{0} cannot be listened on: {1}. Name another address with {2}.")]
     Listen(SocketAddr, std::io::Error, &'static str),
@@ -182,6 +185,36 @@ pub async fn set_password(data: &Path, name: &str) -> Result<(), Error> {
     chat.close().await;
     done.map_err(|error| Error::Refused(error.into_fault().reason))?;
     println!("{name} has a new password and is signed out everywhere.");
+    Ok(())
+}
+
+/// Writes everything into one new file, also while a server runs, and says so on standard output.
+///
+/// # Errors
+/// A sentence for the person who runs it.
+pub async fn backup(data: &Path, file: &Path) -> Result<(), Error> {
+    let chat::Contents { bytes, users, messages } = chat::backup(data, file).await?;
+    let (file, kib) = (file.display(), bytes.div_ceil(1024));
+    println!("{file} holds {users} users and {messages} messages now, in {kib} KiB.");
+    Ok(())
+}
+
+/// Puts a backup in the place of the database, and says so on standard output.
+///
+/// # Errors
+/// A sentence for the person who runs it.
+pub async fn restore(data: &Path, file: &Path) -> Result<(), Error> {
+    let chat::Restored { contents, replaced, logins } = chat::restore(data, file).await?;
+    let chat::Contents { users, messages, .. } = contents;
+    let what = format!("{} is back: {users} users and {messages} messages", file.display());
+    let who = match logins {
+        0 => "everybody signs in again".into(),
+        logins => format!("{logins} logins go on"),
+    };
+    match replaced {
+        Some(replaced) => println!("{what}; {who}. What it replaced is {}.", replaced.display()),
+        None => println!("{what}; {who}."),
+    }
     Ok(())
 }
 

@@ -15,6 +15,8 @@ async fn main() -> ExitCode {
     let done = match cli.command {
         None => server::run(cli.serve).await,
         Some(Command::Password { name }) => server::set_password(&cli.serve.data, &name).await,
+        Some(Command::Backup { file }) => server::backup(&cli.serve.data, &file).await,
+        Some(Command::Restore { file }) => server::restore(&cli.serve.data, &file).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

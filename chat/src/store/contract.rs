@@ -14,21 +14,21 @@ use super::{AskResult, Event, NewInvite, Post, Store};
 use crate::hub::ConnId;
 use crate::{Error, Login, LoginId, OpenError, Username};
 
-struct Database {
-    store: Store,
-    events: mpsc::Receiver<Vec<Event>>,
-    folder: TempDir,
+pub(super) struct Database {
+    pub(super) store: Store,
+    pub(super) events: mpsc::Receiver<Vec<Event>>,
+    pub(super) folder: TempDir,
 }
 
 /// Somebody with an account.
 #[derive(Clone, Copy)]
-struct Person {
-    id: UserId,
-    name: &'static str,
+pub(super) struct Person {
+    pub(super) id: UserId,
+    pub(super) name: &'static str,
 }
 
 impl Database {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, events) = Store::open(folder.path()).await.unwrap();
         Self { store, events, folder }
@@ -41,14 +41,14 @@ impl Database {
         Self { store, events, folder: self.folder }
     }
 
-    async fn person(&self, name: &'static str) -> Person {
+    pub(super) async fn person(&self, name: &'static str) -> Person {
         let username = Username::parse(name).unwrap();
         let id = self.store.create_user(&username, "hash".into()).await.unwrap().expect("a free name");
         Person { id, name }
     }
 
     /// What the next commit that announces anything announces.
-    async fn announced(&mut self) -> Vec<Event> {
+    pub(super) async fn announced(&mut self) -> Vec<Event> {
         loop {
             let events = self.events.recv().await.expect("the store is open");
             if !events.is_empty() {
@@ -62,7 +62,7 @@ impl Database {
     }
 
     /// Two people who talk.
-    async fn pair(&mut self, a: Person, b: Person) -> SessionId {
+    pub(super) async fn pair(&mut self, a: Person, b: Person) -> SessionId {
         self.ask(a, b, true).await;
         let invite_id = invited(&self.announced().await);
         self.store.answer(b.id, invite_id, Answer::Accepted).await.unwrap();
@@ -80,7 +80,7 @@ fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) 
     NewInvite { from: from.id, from_name, to: to.id, to_name, session, may_wait }
 }
 
-fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
+pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
     let message = SendMessage { session_id, message_id, data: data.into(), time_stamp: None, sender: None };
     Post { sender: from.id, conn: ConnId(7), message, _ticket: Box::new(()) }
 }

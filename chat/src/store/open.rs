@@ -24,21 +24,9 @@ type Result<T> = std::result::Result<T, OpenError>;
 impl Store {
     /// Opens the database in this folder for serving: nobody else may have it.
     pub(crate) async fn open(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
-        let folder = |error| OpenError::Folder(data.to_owned(), error);
-        fs::create_dir_all(data).map_err(folder)?;
-        let lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(data.join("natter.lock"));
-        let mut lock = lock.map_err(folder)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(data.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(folder(error)),
-        }
-        let was_running = mark_running(&mut lock).map_err(folder)?;
+        let mut lock = lock(data)?;
+        let was_running =
+            mark_running(&mut lock).map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         let (mut store, engine, events) = Self::connect(data, was_running).await?;
         tokio::spawn(engine.run());
         store.lock = Some(Arc::new(lock));
@@ -90,15 +78,7 @@ impl Store {
             quick_check(&mut db, &path).await?;
             log::prove(&mut db).await.map_err(explain)?;
         }
-        // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
-        let migrating = SqlitePoolOptions::new().max_connections(1);
-        let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
-        sqlx::migrate!("migrations/sqlite").run(&migrating).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => explain(error),
-            sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
-            other => OpenError::Version(path.clone(), other.to_string()),
-        })?;
-        migrating.close().await;
+        migrate(&options, &path).await?;
         #[cfg(feature = "planted")]
         crate::planted::drop_unique_key(&mut db).await.map_err(explain)?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
@@ -107,6 +87,35 @@ impl Store {
         let (writer, engine, events) = Writer::new(db, options, health.clone());
         Ok((Self { read, writer, health, lock: None }, engine, events))
     }
+}
+
+/// Takes the folder, which is made when missing, for this process: until the file is closed.
+pub(super) fn lock(data: &Path) -> Result<File> {
+    let folder = |error| OpenError::Folder(data.to_owned(), error);
+    fs::create_dir_all(data).map_err(folder)?;
+    let lock =
+        File::options().read(true).write(true).create(true).truncate(false).open(data.join("natter.lock"));
+    let lock = lock.map_err(folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
+        Err(TryLockError::Error(error)) => Err(folder(error)),
+    }
+}
+
+/// Brings a database up to this program's version; refuses one of a later version.
+pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
+    let explain = |error| explain(path, error);
+    // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
+    let migrating = SqlitePoolOptions::new().max_connections(1);
+    let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
+    let migrated = sqlx::migrate!("migrations/sqlite").run(&migrating).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(error) => explain(error),
+        sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
+        other => OpenError::Version(path.to_owned(), other.to_string()),
+    });
+    migrating.close().await;
+    migrated
 }
 
 /// A file that was in use when its process ended may be torn where the disk lied about a sync.

@@ -168,3 +168,37 @@ async fn a_socket_that_answers_its_heartbeats_stays_and_is_told_where_its_sessio
         assert_eq!(ada.expect("Heads", head).await.unwrap(), Rev(1));
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob, session) = server.pair().await;
+    let flood: Vec<_> = (0..300)
+        .map(|nth| {
+            let mut http = Http::new(&server.base);
+            let login = tokio::spawn(async move {
+                let body = serde_json::json!({"Username": "Ada", "Password": crate::support::PASSWORD});
+                http.post("/api/login", &body).await.unwrap()
+            });
+            if nth % 3 == 0 {
+                login.abort(); // goes away before its answer, as floods do
+            }
+            login
+        })
+        .collect();
+    ada.say_and_wait(session, "in the middle of it").await.unwrap();
+    crate::support::holds(&mut bob, session, &["in the middle of it"]).await;
+    let (mut signed_in, mut told) = (0, 0);
+    for login in flood {
+        let Ok(answer) = within("an answer", login).await else { continue };
+        if answer.status == 200 {
+            signed_in += 1;
+            continue;
+        }
+        is_refusal(&answer, 503, Code::Unavailable);
+        let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=10).contains(&seconds));
+        told += 1;
+    }
+    assert!(signed_in >= 1 && told >= 1, "{signed_in} signed in, {told} told to come back");
+}

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod account;
+mod backup;
 mod bad_input;
 mod crowds;
 mod forms;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Natter, PASSWORD, natter, open, run};
 
-fn one_sentence(text: &str) -> bool {
+pub fn one_sentence(text: &str) -> bool {
     let text = text.trim();
     !text.is_empty() && text.lines().count() == 1 && text.ends_with('.')
 }
@@ -160,7 +160,7 @@ async fn a_new_password_may_be_set_while_no_server_runs() {
     ada.login("Ada", "battery staple").await.unwrap();
 }
 
-fn last_line(text: &str) -> &str {
+pub fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or_default()
 }
 

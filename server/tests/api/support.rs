@@ -272,6 +272,11 @@ impl Natter {
     /// `kill -9`, and the same again: same data, same port.
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().await.unwrap();
+        self.start_again().await;
+    }
+
+    /// After its end: the same again, same data, same port.
+    pub async fn start_again(&mut self) {
         let address = self.base.strip_prefix("http://").unwrap().to_owned();
         *self = Self::at(self.shell.clone(), &self.data, &address, self.args.clone()).await;
     }

@@ -1,0 +1,138 @@
+//! A copy of the whole database in one file, taken while a server uses it, and its way back: see `restore`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::writer::log;
+
+/// What a backup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// Accounts in it.
+    pub users: i64,
+    /// Messages in it, deleted ones too.
+    pub messages: i64,
+}
+
+/// Why a backup was not made or not restored: sentences for the person who runs the server.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// There is nothing to back up.
+    #[error("There is no Natter in the folder {0}. Name it with --data.")]
+    NoData(PathBuf),
+    /// A backup is never written over anything.
+    #[error("There is a file {0} already. Name another one, or move it away.")]
+    Exists(PathBuf),
+    /// No such file, or it cannot be read or written.
+    #[error("The file {0} cannot be used: {1}.")]
+    File(PathBuf, io::Error),
+    /// A database that is no Natter's, or no database.
+    #[error("{0} is no backup of Natter ({1}). Nothing was changed.")]
+    NoBackup(PathBuf, String),
+    /// A database copied while it was in use.
+    #[error(
+        "Beside {0} is {1}: it was copied while it was in use. Name a file that `natter backup` made. Nothing was changed."
+    )]
+    NotWhole(PathBuf, PathBuf),
+    /// The data folder: another process has it, or it cannot be used.
+    #[error(transparent)]
+    Open(#[from] crate::OpenError),
+    /// The database failed on the way.
+    #[error("The database {0} failed: {1}. Nothing was changed.")]
+    Database(PathBuf, sqlx::Error),
+}
+
+pub(super) type Result<T> = std::result::Result<T, BackupError>;
+
+/// Writes everything that is committed at this moment in the folder `data` into one new file. Safe while a server
+/// uses the folder: it goes on reading and writing, and its log grows by what it writes meanwhile.
+///
+/// # Errors
+/// A sentence for the person who asked; then there is no such file.
+pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
+    let path = data.join("natter.sqlite");
+    if !path.exists() {
+        return Err(BackupError::NoData(data.to_owned()));
+    }
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    let partial = beside(file, "partial");
+    let copied = copy(&path, file, &partial).await;
+    if copied.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    copied
+}
+
+async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
+    let fault = |error| BackupError::File(file.to_owned(), error);
+    // SQLite writes into a file that is there and empty: made here, so that nobody else may read it.
+    drop(private(OpenOptions::new().write(true).create_new(true)).open(partial).map_err(fault)?);
+    let failed = |error| BackupError::Database(path.to_owned(), error);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(log::BUSY)
+        .pragma("wal_autocheckpoint", "0") // the server's writer alone does that
+        .disable_statement_logging();
+    let mut db = options.connect().await.map_err(failed)?;
+    let into = partial.to_str().ok_or_else(|| fault(io::Error::other("its name is not UTF-8")))?;
+    sqlx::query("vacuum into $1").bind(into).execute(&mut db).await.map_err(failed)?;
+    db.close().await.map_err(failed)?;
+
+    // A backup that cannot be restored should be known today.
+    let options = SqliteConnectOptions::new().filename(partial).read_only(true).disable_statement_logging();
+    let mut db = options.connect().await.map_err(failed)?;
+    let found: String =
+        sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut db).await.map_err(failed)?;
+    if found != "ok" {
+        return Err(BackupError::NoBackup(file.to_owned(), found));
+    }
+    let (users, messages) = count(&mut db).await.map_err(failed)?;
+    db.close().await.map_err(failed)?;
+
+    let copied = File::open(partial).map_err(fault)?;
+    copied.sync_all().map_err(fault)?;
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    fs::rename(partial, file).map_err(fault)?;
+    sync_folder_of(file).map_err(fault)?;
+    Ok(Contents { bytes: copied.metadata().map_err(fault)?.len(), users, messages })
+}
+
+/// Users and messages.
+pub(super) async fn count(db: &mut SqliteConnection) -> sqlx::Result<(i64, i64)> {
+    let counted = "select (select count(*) from users), (select count(*) from messages)";
+    sqlx::query_as(counted).fetch_one(db).await
+}
+
+/// A file's name with something more at its end.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// For its owner's eyes only.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Makes a name survive a power cut: that of a file just made or renamed.
+pub(super) fn sync_folder_of(file: &Path) -> io::Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,186 @@
+//! Putting a backup in the place of the database.
+//!
+//! What comes back is the past, and two things must not come back with it. Numbers: a client may hold messages whose
+//! places are free again, so every session gets a new epoch, and clients begin anew. Logins: one that was ended
+//! since must stay ended, so the logins are not the backup's but those of the database that is replaced, as far as
+//! it can be read and their users are in the backup; else everybody signs in again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::backup::{BackupError, Contents, Result, beside, count, sync_folder_of};
+use super::open;
+use crate::clock;
+
+/// What a restore did.
+#[derive(Debug)]
+pub struct Restored {
+    /// What is there now.
+    pub contents: Contents,
+    /// The database that was replaced, if there was one.
+    pub replaced: Option<PathBuf>,
+    /// Logins that go on.
+    pub logins: i64,
+}
+
+/// Puts the backup `file` in the place of the database in the folder `data`, and keeps what it replaces beside it,
+/// under a name with the time. No server may be using the folder. Until the last moment, which is one rename, the
+/// old database stays in its place; a crash leaves the one or the other.
+///
+/// # Errors
+/// A sentence for the person who asked; then nothing was changed.
+pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
+    let fault = |error| BackupError::File(file.to_owned(), error);
+    if !fs::metadata(file).map_err(fault)?.is_file() {
+        return Err(fault(io::Error::other("it is no file")));
+    }
+    let log = with_ending(file, "-wal");
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(BackupError::NotWhole(file.to_owned(), log));
+    }
+    let _lock = open::lock(data)?; // held until the end
+    let path = data.join("natter.sqlite");
+    let new = beside(&path, "restoring");
+    let _ = fs::remove_file(&new);
+    let restored = prepare(&path, file, &new).await.and_then(|Prepared { contents, logins, date }| {
+        let replaced =
+            exchange(&path, &new, &date).map_err(|error| BackupError::File(path.clone(), error))?;
+        Ok(Restored { contents, replaced, logins })
+    });
+    if restored.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    restored
+}
+
+struct Prepared {
+    contents: Contents,
+    logins: i64,
+    /// Today, for the name of what is replaced.
+    date: String,
+}
+
+/// Makes a copy of the backup that is ready to be served, and closes the old database in good order.
+async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
+    let fault = |error| BackupError::File(new.to_owned(), error);
+    let no_backup = |error: sqlx::Error| {
+        let what = error.as_database_error().map(|error| error.message().to_owned());
+        BackupError::NoBackup(file.to_owned(), what.unwrap_or_else(|| error.to_string()))
+    };
+    let failed = |error| BackupError::Database(new.to_owned(), error);
+    fs::copy(file, new).map_err(fault)?;
+    let options = SqliteConnectOptions::new()
+        .filename(new)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Delete) // one file, whole after every commit
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("temp_store", "memory")
+        .disable_statement_logging();
+    let mut db = options.connect().await.map_err(no_backup)?;
+    check(&mut db, file).await?;
+    open::migrate(&options, new).await.map_err(|error| match error {
+        crate::OpenError::Version(_, what) => BackupError::NoBackup(file.to_owned(), what),
+        other => other.into(),
+    })?;
+    let logins = begin_anew(&mut db, path).await.map_err(failed)?;
+    let (users, messages) = count(&mut db).await.map_err(failed)?;
+    let date = sqlx::query_scalar("select strftime('%Y-%m-%dT%H-%M-%SZ', 'now')");
+    let date = date.fetch_one(&mut db).await.map_err(failed)?;
+    db.close().await.map_err(failed)?;
+    let done = File::open(new).map_err(fault)?;
+    done.sync_all().map_err(fault)?;
+    let bytes = done.metadata().map_err(fault)?.len();
+    Ok(Prepared { contents: Contents { bytes, users, messages }, logins, date })
+}
+
+/// Passes a whole database of Natter's. Which version it is, `migrate` finds out.
+async fn check(db: &mut SqliteConnection, file: &Path) -> Result<()> {
+    let no_backup = |what: String| Err(BackupError::NoBackup(file.to_owned(), what));
+    let found = sqlx::query_scalar::<_, String>("pragma integrity_check(1)").fetch_one(&mut *db).await;
+    match found {
+        Ok(found) if found == "ok" => {}
+        Ok(found) => return no_backup(found),
+        Err(error) => {
+            return no_backup(error.as_database_error().map_or("unreadable", |e| e.message()).into());
+        }
+    }
+    let tables = "select count(*) from sqlite_schema
+                  where type = 'table' and name in ('_sqlx_migrations', 'users', 'sessions', 'messages', 'logins')";
+    match sqlx::query_scalar::<_, i64>(tables).fetch_one(db).await {
+        Ok(5) => Ok(()),
+        _ => no_backup("its tables are others".into()),
+    }
+}
+
+/// New epochs, and the logins of the database that is replaced. Returns how many there are.
+async fn begin_anew(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<i64> {
+    let mut transaction = db.begin().await?;
+    sqlx::raw_sql("update sessions set epoch = randomblob(16); delete from logins")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    // Best effort: the old one may be damaged, or older, or not there.
+    if old.exists()
+        && let Err(error) = take_logins(db, old).await
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the logins could not be kept: everybody signs in again"
+        );
+    }
+    sqlx::query_scalar("select count(*) from logins").fetch_one(db).await
+}
+
+async fn take_logins(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<()> {
+    // Opened by itself first: this plays its log in, and takes the log away when it is closed.
+    let options = SqliteConnectOptions::new().filename(old).disable_statement_logging();
+    let mut whole = options.connect().await?;
+    sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut whole).await?;
+    whole.close().await?;
+    sqlx::query("attach $1 as old").bind(old.to_string_lossy().into_owned()).execute(&mut *db).await?;
+    let columns = "token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data";
+    let take = format!(
+        "insert into logins ({columns}) select {columns} from old.logins
+         where user_id in (select user_id from users) and expires_at > $1"
+    );
+    let taken = sqlx::query(sqlx::AssertSqlSafe(take)).bind(clock::now()).execute(&mut *db).await;
+    sqlx::query("detach old").execute(db).await?;
+    taken.map(drop)
+}
+
+/// Puts the new database in the old one's place. Returns where the old one is now.
+fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> {
+    let replaced = path.exists().then(|| free_name(path, date));
+    // A log that is still there belongs to an old database that could not be opened. Beside the new one it would be
+    // played into it.
+    let log = with_ending(path, "-wal");
+    if log.exists() {
+        let lost = beside(path, &format!("replaced-{date}"));
+        fs::rename(&log, with_ending(replaced.as_deref().unwrap_or(&lost), "-wal"))?;
+    }
+    let _ = fs::remove_file(with_ending(path, "-shm"));
+    if let Some(replaced) = &replaced {
+        // Both names for a moment, so that at no moment there is none. Not every file system has links.
+        fs::hard_link(path, replaced).or_else(|_| fs::copy(path, replaced).map(drop))?;
+    }
+    fs::rename(new, path)?;
+    sync_folder_of(path)?;
+    Ok(replaced)
+}
+
+/// `natter.sqlite.replaced-2026-11-23T04-30-00Z`, with a number behind it when there is one of this second.
+fn free_name(path: &Path, date: &str) -> PathBuf {
+    let first = beside(path, &format!("replaced-{date}"));
+    let later = (2..).map(|nth| with_ending(&first, &format!("-{nth}")));
+    std::iter::once(first.clone()).chain(later).find(|name| !name.exists()).expect("some number is free")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
