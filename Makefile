@@ -88,6 +88,10 @@ load: toolchain $(if $(findstring --url,$(ARGS)),,$(BINARY)) ## Drive a server a
 	@cargo build --quiet --release -p headless --bin load --bin relay
 	@target/release/load $(if $(findstring --folder,$(ARGS)),,--folder target/load) $(or $(ARGS),rate --floor)
 
+bench: $(BINARY) peers ## Natter beside Prosody, ejabberd and Socket.IO: writes docs/BENCHMARKS.md (20 minutes; ARGS=--quick tries it)
+	@cargo build --quiet --release -p headless --bin bench --bin relay
+	@target/release/bench $(ARGS)
+
 screenshots: $(BINARY) node_modules browser ## Take the pictures in docs/img again
 	SCREENSHOTS=1 $(PLAYWRIGHT) screenshots.spec.ts
 
@@ -156,6 +160,9 @@ browser: ## Install Chromium, where missing (another one: CHROMIUM=/path/to/chro
 nginx: ## Install nginx for the test behind a proxy, where missing
 	@command -v nginx >/dev/null || $(call debian,nginx-light,nginx)
 
+peers: ## Install what the benchmark compares with, where missing: Prosody, ejabberd, Socket.IO (no service is started)
+	@headless/peers/install.sh
+
 # $(call debian,PACKAGE,WHAT): install a Debian package if we may, else say what is missing.
 debian = { \
 	  if ! command -v apt-get >/dev/null; then may=no; elif [ "$$(id -u)" = 0 ]; then may="env"; \
@@ -167,4 +174,4 @@ debian = { \
 
 comma := ,
 
-.PHONY: run test dev build lint rust-test release-check e2e load screenshots clean help toolchain tools node_modules browser nginx
+.PHONY: run test dev build lint rust-test release-check e2e load bench screenshots clean help toolchain tools node_modules browser nginx peers

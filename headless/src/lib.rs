@@ -7,12 +7,14 @@
 //! * [`Http`] and [`Socket`] are the two ways to the server by themselves, for whoever wants to send what no
 //!   decent client would send.
 //! * [`load`] is many people at once, for the load program; [`relay`] is the floor it compares with.
+//! * [`bench`] is Natter beside other chat servers, for the numbers page.
 //! * [`faults`] breaks a server in many ways, and [`check`] holds what many clients did and saw against what is promised.
 //!
 //! A client has no task of its own: it moves on only while one of its methods is awaited. Whoever wants many at
 //! once gives each a task, which makes one task per socket.
 
 mod backoff;
+pub mod bench;
 pub mod check;
 mod client;
 mod error;

@@ -1,0 +1,90 @@
+//! Natter itself, as it is released, and the bare durable relay beside it.
+
+use std::path::PathBuf;
+
+use tokio::process::Command;
+
+use super::system::{Place, System, first_line};
+use crate::load::{self, Check, Error};
+
+/// Natter's release.
+pub(super) struct Natter {
+    /// The program.
+    pub program: PathBuf,
+}
+
+impl System for Natter {
+    type Service = load::Natter;
+
+    fn key(&self) -> &'static str {
+        "natter"
+    }
+
+    fn title(&self) -> &'static str {
+        "Natter"
+    }
+
+    fn version(&self) -> Result<String, String> {
+        let program = self.program.display().to_string();
+        let version = first_line(&program, &["--version"]);
+        let version = version.ok_or_else(|| format!("there is no {program}: `make build` builds it"))?;
+        Ok(version.replacen("natter", "Natter", 1))
+    }
+
+    fn command(&self, place: &Place) -> Result<Command, Error> {
+        let mut command = Command::new(&self.program);
+        command.arg("--data").arg(&place.data).arg("--listen").arg(place.address().to_string());
+        // What one address may do is limited, and everybody here comes from one.
+        command.args(["--limits", "off"]);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("NATTER_") {
+                command.env_remove(name);
+            }
+        }
+        Ok(command)
+    }
+
+    async fn service(&self, place: &Place) -> Result<load::Natter, Error> {
+        let base = format!("http://{}", place.address());
+        load::Natter::new(&base, Check::Numbers, Some(place.data.join("people.json"))).await
+    }
+}
+
+/// The bare durable relay of [`crate::relay`].
+pub(super) struct Relay;
+
+impl Relay {
+    /// Its program lies beside this one.
+    fn program() -> Option<PathBuf> {
+        let program = std::env::current_exe().ok()?.with_file_name("relay");
+        program.exists().then_some(program)
+    }
+}
+
+impl System for Relay {
+    type Service = load::Relay;
+
+    fn key(&self) -> &'static str {
+        "relay"
+    }
+
+    fn title(&self) -> &'static str {
+        "The floor: a bare durable relay"
+    }
+
+    fn version(&self) -> Result<String, String> {
+        Self::program().ok_or("its program was not built")?;
+        Ok(format!("the program `relay` of Natter {}", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn command(&self, place: &Place) -> Result<Command, Error> {
+        let program = Self::program().ok_or_else(|| Error::protocol("there is no relay to be started"))?;
+        let mut command = Command::new(program);
+        command.arg("--data").arg(&place.data).arg("--listen").arg(place.address().to_string());
+        Ok(command)
+    }
+
+    async fn service(&self, place: &Place) -> Result<load::Relay, Error> {
+        load::Relay::new(&format!("http://{}", place.address()))
+    }
+}

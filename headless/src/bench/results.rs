@@ -1,0 +1,212 @@
+//! What came out, and the medians of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Machine;
+use crate::load::Report;
+
+/// The longest that 99 of 100 deliveries may take at a rate that counts as held, in milliseconds.
+pub(super) const HELD_P99_MS: f64 = 100.0;
+
+/// Everything that a run of the benchmark found, as it is kept in `target/bench/results.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Where it ran.
+    pub machine: Machine,
+    /// When it ended, as `November 2026`.
+    pub month: String,
+    /// How many times everything was measured.
+    pub repeats: usize,
+    /// How long it took, in seconds.
+    pub took_seconds: f64,
+    /// Whether it was the quick one, whose numbers are for trying only.
+    pub quick: bool,
+    /// How many connections were held, in rising order.
+    pub sockets: Vec<usize>,
+    /// Members of the fan-out's group.
+    pub group: usize,
+    /// The systems that took part, in the page's order.
+    pub systems: Vec<SystemResults>,
+    /// The systems that did not, with the reason.
+    pub missing: Vec<(String, String)>,
+}
+
+/// What one system showed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SystemResults {
+    /// Its short name.
+    pub key: String,
+    /// Its name.
+    pub title: String,
+    /// The versions of all it consists of.
+    pub version: String,
+    /// One for each repeat.
+    pub repeats: Vec<Measured>,
+}
+
+/// What one repeat showed of one system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Memory with nobody connected, in KiB.
+    pub rest_kib: f64,
+    /// From the process's start until the first person could talk, in seconds.
+    pub cold_start_seconds: f64,
+    /// Memory for each connection that is held, in KiB, by the number of connections.
+    pub socket_kib: BTreeMap<usize, f64>,
+    /// One pair in a closed loop.
+    pub pair: Report,
+    /// Fifty pairs in a closed loop.
+    pub pairs: Report,
+    /// Open loops, with rising rates; the last may be one that was not held.
+    pub rates: Vec<Report>,
+    /// A large group in a closed loop.
+    pub fan_out: Report,
+}
+
+impl Measured {
+    /// The highest rate that was held, in messages a second; 0 when none was.
+    pub fn held(&self) -> f64 {
+        let held = self.rates.iter().filter(|report| report.held(HELD_P99_MS));
+        held.filter_map(|report| report.offered_per_second).fold(0.0, f64::max)
+    }
+}
+
+/// What is asked of the results: the medians of all repeats.
+impl SystemResults {
+    /// The median of a value, over the repeats that have it.
+    pub fn median(&self, value: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
+        median(&self.repeats.iter().filter_map(value).collect::<Vec<_>>())
+    }
+
+    /// Memory for each of so many connections, in KiB.
+    pub fn socket_kib(&self, people: usize) -> Option<f64> {
+        self.median(|measured| measured.socket_kib.get(&people).copied())
+    }
+
+    /// CPU seconds per 1,000 delivered between fifty pairs.
+    pub fn cpu_per_1000(&self) -> Option<f64> {
+        self.median(|measured| measured.pairs.server.as_ref()?.cpu_seconds_per_1000)
+    }
+
+    /// The highest rate that was held, in messages a second.
+    pub fn held(&self) -> Option<f64> {
+        self.median(|measured| Some(measured.held()))
+    }
+
+    /// For each rate up to the one held: the rate, and the medians of delivery's p50 and p99 in milliseconds.
+    pub fn latencies(&self) -> Vec<(f64, f64, f64)> {
+        let held = self.held().unwrap_or_default();
+        let mut by_rate: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+        for report in self.repeats.iter().flat_map(|measured| &measured.rates) {
+            let (Some(rate), Some(delivery)) = (report.offered_per_second, &report.delivery) else {
+                continue;
+            };
+            if rate <= held && report.held(HELD_P99_MS) {
+                by_rate.entry(rate as u64).or_default().push((delivery.p50_ms, delivery.p99_ms));
+            }
+        }
+        let medians = by_rate.into_iter().filter_map(|(rate, times)| {
+            let (p50, p99): (Vec<f64>, Vec<f64>) = times.into_iter().unzip();
+            Some((rate as f64, median(&p50)?, median(&p99)?))
+        });
+        medians.collect()
+    }
+}
+
+/// The middle one, or the mean of the two in the middle; nothing of nothing.
+pub(super) fn median(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        length if length % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::load::{Latency, ServerUse};
+
+    fn report(rate: f64, p50_ms: f64, p99_ms: f64) -> Report {
+        let delivery = Latency {
+            count: 1_000,
+            mean_ms: p50_ms,
+            p50_ms,
+            p99_ms,
+            p99_9_ms: p99_ms,
+            max_ms: p99_ms,
+            curve: Vec::new(),
+        };
+        let server = ServerUse {
+            cpu_seconds: 1.0,
+            cpu_seconds_per_1000: Some(p50_ms / 10.0),
+            rss_before_kib: 1,
+            rss_connected_kib: 1,
+            rss_after_kib: 1,
+            rss_per_connection_kib: 0.0,
+        };
+        Report {
+            offered_per_second: Some(rate),
+            delivery: Some(delivery.clone()),
+            ack: Some(delivery),
+            server: Some(server),
+            delivered_per_second: rate,
+            ..Report::default()
+        }
+    }
+
+    /// A system of three repeats, `slow` times as slow as another.
+    pub(in crate::bench) fn system(key: &str, title: &str, slow: f64) -> SystemResults {
+        let repeats = [1.0, 3.0, 2.0].map(|noise| Measured {
+            rest_kib: 20_000.0 * slow,
+            cold_start_seconds: 0.05 * slow,
+            socket_kib: [(1_000, 9.0 * slow), (5_000, 7.0 * slow)].into(),
+            pair: report(0.0, 0.3 * slow * noise, 1.0),
+            pairs: report(0.0, 2.0 * slow * noise, 4.0),
+            rates: vec![
+                report(50.0, 0.5 * slow * noise, 2.0 * slow),
+                report(100.0, 0.5 * slow * noise, 20.0 * slow),
+                report(200.0, 9.0, 50.0 * slow * noise),
+            ],
+            fan_out: report(20_000.0 / slow, 1.0, 2.0),
+        });
+        SystemResults {
+            key: key.to_owned(),
+            title: title.to_owned(),
+            version: format!("{title} 1.0"),
+            repeats: repeats.to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn a_rate_is_held_when_the_median_repeat_held_it() {
+        let fast = system("fast", "Fast", 1.0);
+        // 200 a second had a p99 of 50, 150 and 100 ms.
+        let held: Vec<f64> = fast.repeats.iter().map(Measured::held).collect();
+        assert_eq!(held, [200.0, 100.0, 200.0]);
+        assert_eq!(fast.held(), Some(200.0));
+        assert_eq!(fast.cpu_per_1000(), Some(0.4));
+        assert_eq!(fast.socket_kib(5_000), Some(7.0));
+        assert_eq!(fast.socket_kib(77), None);
+        let latencies = fast.latencies();
+        assert_eq!(latencies[0], (50.0, 1.0, 2.0));
+        assert_eq!(latencies.len(), 3);
+        assert_eq!(system("slow", "Slow", 6.0).latencies().len(), 1);
+        let mut lossy = fast.clone();
+        lossy.repeats.iter_mut().flat_map(|measured| &mut measured.rates).for_each(|report| report.lost = 1);
+        assert_eq!(lossy.held(), Some(0.0), "what loses messages holds no rate");
+    }
+}

@@ -1,0 +1,86 @@
+//! A server's process: started, timed, looked at, ended.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+use super::system::{Place, System};
+use crate::load::{Error, Process, Service};
+
+/// How long a server has to begin.
+const BEGIN: Duration = Duration::from_secs(60);
+/// How long it has to end before it is killed.
+const END: Duration = Duration::from_secs(10);
+/// Between two looks whether it is there.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A server that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Server<S> {
+    child: Child,
+    began: Instant,
+    /// Its people.
+    pub service: S,
+    /// Its process.
+    pub process: Process,
+}
+
+/// Starts a system and waits until it takes connections.
+pub(super) async fn start<S: System>(system: &S, place: &Place) -> Result<Server<S::Service>, Error> {
+    let mut command = system.command(place)?;
+    let log = std::fs::File::create(place.data.join("bench.log"))?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    let began = Instant::now();
+    let mut child = command
+        .spawn()
+        .map_err(|error| Error::protocol(format!("{} cannot be started: {error}", system.title())))?;
+    let listening = async {
+        while TcpStream::connect(place.address()).await.is_err() {
+            if let Some(status) = child.try_wait()? {
+                return Err(ended(system, place, &format!("ended with {status}")));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    };
+    timeout(BEGIN, listening).await.map_err(|_| ended(system, place, "does not listen"))??;
+    let id = child.id().ok_or_else(|| ended(system, place, "has ended"))?;
+    Ok(Server { child, began, service: system.service(place).await?, process: Process(id) })
+}
+
+/// What went wrong, with the last of what the server said.
+fn ended<S: System>(system: &S, place: &Place, what: &str) -> Error {
+    let log = std::fs::read_to_string(place.data.join("bench.log")).unwrap_or_default();
+    let last: Vec<&str> = log.lines().rev().take(5).collect();
+    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+    Error::protocol(format!("{} {what}. It said:\n{last}", system.title()))
+}
+
+impl<S: Service> Server<S> {
+    /// How long after the start the first person, who has an account, was connected and could talk.
+    pub async fn first_talk(&self) -> Result<Duration, Error> {
+        let connected = async {
+            while self.service.connect(0).await.is_err() {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(BEGIN, connected).await.map_err(|_| Error::protocol("nobody can connect"))?;
+        Ok(self.began.elapsed())
+    }
+
+    /// Ends it as a service manager does, or less kindly when it does not end.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(id) = id {
+            let _ = kill_process(id, Signal::TERM); // it may just have ended by itself
+        }
+        if timeout(END, self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! What the benchmark needs to know of a server to start it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::load::{Error, Service};
+
+/// A server that the benchmark starts, drives and stops.
+pub(super) trait System {
+    /// How its people are served.
+    type Service: Service;
+
+    /// What it is called in file names and in the results.
+    fn key(&self) -> &'static str;
+
+    /// Its name for people.
+    fn title(&self) -> &'static str;
+
+    /// The versions of all it consists of.
+    ///
+    /// # Errors
+    /// Why it cannot take part: a sentence for the page.
+    fn version(&self) -> Result<String, String>;
+
+    /// What starts it in a place. It stays in the foreground and ends on SIGTERM.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    fn command(&self, place: &Place) -> Result<Command, Error>;
+
+    /// Its people, once it runs.
+    ///
+    /// # Errors
+    /// When what the folder holds is not right.
+    async fn service(&self, place: &Place) -> Result<Self::Service, Error>;
+}
+
+/// Where a server runs: its folder and two ports that were free a moment ago.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub data: PathBuf,
+    pub port: u16,
+    pub api_port: u16,
+}
+
+impl Place {
+    pub fn new(data: &Path) -> Result<Self, Error> {
+        // Both are held until both are known, so that they differ.
+        let [one, other] = [free()?, free()?];
+        Ok(Self {
+            data: data.to_owned(),
+            port: one.local_addr()?.port(),
+            api_port: other.local_addr()?.port(),
+        })
+    }
+
+    /// Where people connect.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// A configuration with `@DATA@`, `@PORT@` and `@API_PORT@` filled in.
+    pub fn fill(&self, template: &str) -> String {
+        template
+            .replace("@DATA@", &self.data.display().to_string())
+            .replace("@PORT@", &self.port.to_string())
+            .replace("@API_PORT@", &self.api_port.to_string())
+    }
+}
+
+fn free() -> Result<TcpListener, Error> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+}
+
+/// The first line that a program prints when it is asked for its version; nothing when it is not there.
+pub(super) fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
+}
+
+/// A Debian package's version; nothing when it is not installed.
+pub(super) fn debian_version(package: &str) -> Option<String> {
+    first_line("dpkg-query", &["-W", "-f", "${Version}", package])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_two_ports_and_fills_them_in() {
+        let place = Place::new(Path::new("/tmp/x")).unwrap();
+        assert_ne!(place.port, place.api_port);
+        let filled = place.fill("@DATA@ @PORT@ @API_PORT@ @PORT@");
+        assert_eq!(filled, format!("/tmp/x {0} {1} {0}", place.port, place.api_port));
+    }
+
+    #[test]
+    fn the_peers_configurations_leave_nothing_open() {
+        let place = Place::new(Path::new("/tmp/x")).unwrap();
+        for template in [super::super::prosody::CONFIGURATION, super::super::ejabberd::CONFIGURATION] {
+            let filled = place.fill(template);
+            assert_eq!(filled.replace("@NAMES@", "").matches('@').count(), 0, "{filled}");
+            assert!(filled.contains(&place.port.to_string()) && filled.contains("/tmp/x/"));
+        }
+    }
+}

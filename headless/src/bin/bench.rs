@@ -1,0 +1,70 @@
+//! Measures Natter beside its peers and writes `docs/BENCHMARKS.md`: see `headless::bench`. `make bench` builds what it
+//! needs and runs it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use headless::bench::{Course, Results, measure_all, page};
+use headless::load::Error;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Measures Natter beside its peers and writes the numbers page.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    /// Everything once, shortly and with few people, to see whether it works. Writes target/bench/BENCHMARKS.md.
+    #[arg(long)]
+    quick: bool,
+    /// Only this system: natter, relay, socketio, prosody or ejabberd. May be given several times.
+    #[arg(long, value_name = "SYSTEM", requires = "quick")]
+    only: Vec<String>,
+    /// Measure nothing: write the page again from the last results.
+    #[arg(long, conflicts_with = "quick")]
+    again: bool,
+    /// Natter's release.
+    #[arg(long, value_name = "FILE", default_value = "target/release/natter")]
+    natter: PathBuf,
+    /// Where accounts, results and the servers' data are kept.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    folder: PathBuf,
+    /// Where the page goes.
+    #[arg(long, value_name = "DIR", default_value = "docs")]
+    docs: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tokio::select! {
+        done = bench(&cli) => match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("The benchmark cannot go on: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        // The servers end with what is dropped here.
+        _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+    }
+}
+
+async fn bench(cli: &Cli) -> Result<(), Error> {
+    let file = cli.folder.join(if cli.quick { "quick.json" } else { "results.json" });
+    let docs = if cli.quick { &cli.folder } else { &cli.docs };
+    let results: Results = if cli.again {
+        serde_json::from_slice(&std::fs::read(file)?)?
+    } else {
+        let progress = ProgressBar::new(1);
+        let style = "{prefix:40} {msg:24} {wide_bar} {elapsed}";
+        progress.set_style(ProgressStyle::with_template(style).expect("a template that it knows"));
+        let course = if cli.quick { Course::quick() } else { Course::full() };
+        let results = measure_all(&course, &cli.folder, &cli.natter, &cli.only, &progress).await?;
+        progress.finish_and_clear();
+        std::fs::write(file, serde_json::to_vec(&results)?)?;
+        results
+    };
+    page::write(&results, docs)?;
+    println!("The numbers are in {}.", docs.join("BENCHMARKS.md").display());
+    Ok(())
+}
