@@ -107,7 +107,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "sync-error",
-        about: "fdatasync fails with EIO, at another place each time (strace)",
+        about: "a sync fails with EIO, at another place each time (strace)",
         run: |rig| Box::pin(sync_error::run(rig)),
     },
     Scenario {

@@ -25,6 +25,8 @@ pub(super) struct Device {
     held: HashMap<SessionId, (Rev, Option<Epoch>)>,
     /// How long it waits for an answer before it takes the connection for dead.
     patience: Duration,
+    /// What its texts are filled up with, in bytes.
+    filling: usize,
     /// How long it stays on one connection, when it is restless.
     restless: Option<Duration>,
     connected_at: Instant,
@@ -45,6 +47,7 @@ impl Device {
             written: HashMap::new(),
             held: HashMap::new(),
             patience: Duration::from_secs(10),
+            filling: 0,
             restless: None,
             connected_at: Instant::now(),
             called_back: None,
@@ -59,6 +62,11 @@ impl Device {
 
     pub(super) fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// Makes its texts longer.
+    pub(super) fn set_filling(&mut self, bytes: usize) {
+        self.filling = bytes;
     }
 
     /// Makes it leave each connection after a while.
@@ -243,7 +251,7 @@ impl Device {
             for _ in waiting..if stopping { 0 } else { UNDER_WAY } {
                 let session = sessions[random.usize(..sessions.len())];
                 number += 1;
-                self.say(session, number.to_string()).await?;
+                self.say(session, format!("{number}{}", ".".repeat(self.filling))).await?;
             }
             let before = self.client.sync().outbox().len();
             self.live().await?;

@@ -13,6 +13,9 @@ use crate::process::PATIENCE;
 /// The disk before and after it is grown.
 const MEBIBYTES: (u64, u64) = (8, 512);
 
+/// Bytes of a message.
+const TEXT: usize = 2_000;
+
 /// Without any acknowledgement for so long, the disk counts as full.
 const QUIET: Duration = Duration::from_millis(1500);
 
@@ -30,7 +33,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let crowd = Crowd::gather(&server.base, 8, 2, 4).await?;
     let mut visitor = another_device(&crowd.people[0]);
     let session = crowd.sessions[0].0;
-    let talk = Talk::begin(rig, crowd, |_| {});
+    let talk = Talk::begin(rig, crowd, |device| device.set_filling(TEXT));
 
     let full = async {
         let (mut acked, mut since) = (talk.acked.get(), Instant::now());

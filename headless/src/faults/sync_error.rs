@@ -1,4 +1,4 @@
-//! The disk fails to sync: strace answers one `fdatasync` with EIO, at another place each time.
+//! The disk fails to sync: strace answers one `fsync` or `fdatasync` with EIO, at another place each time.
 //!
 //! What was in that commit has an unknown end. It must not be acknowledged nor seen before it is known; reading goes
 //! on; and writing returns, by itself or after the restart that a service manager does.
@@ -12,6 +12,9 @@ use super::crowd::{Crowd, another_device};
 use super::run::{Talk, clean, finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::PATIENCE;
+
+/// The calls that sync: which of them SQLite uses is decided where it is compiled.
+const SYNCS: &str = "fsync,fdatasync";
 
 /// Syncs after which the error comes. The first few are the server's start.
 const POSITIONS: std::ops::RangeInclusive<u32> = 3..=150;
@@ -39,9 +42,10 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         server.terminate().await?;
         let log = folder.path().join(format!("trace-{position}"));
         let when = random.u32(POSITIONS);
-        let inject = format!("inject=fdatasync:error=EIO:when={when}");
+        let inject = format!("inject={SYNCS}:error=EIO:when={when}");
+        let traced = format!("trace={SYNCS}");
         let trace = log.display().to_string();
-        let strace = ["strace", "-D", "-f", "-q", "-o", &trace, "-e", "trace=fdatasync", "-e", &inject];
+        let strace = ["strace", "-D", "-f", "-q", "-o", &trace, "-e", &traced, "-e", &inject];
         server = rig.server(&data).at(&address).under(strace).start().await?;
         let deadline = Instant::now() + PATIENCE;
         while !std::fs::read_to_string(&log).is_ok_and(|lines| lines.contains("(INJECTED)")) {
