@@ -45,9 +45,9 @@ endef
 run: $(BINARY) ## Build the release if needed and serve http://127.0.0.1:3000 on ./data (ARGS="…" adds settings)
 	@exec $(BINARY) $(ARGS)
 
-test: ## Everything: format, lints, all Rust tests, the release and its budgets, the browser tests
+test: ## Everything: format, lints, all Rust tests, the release and its budgets, its faults, the browser tests
 	@start=$$SECONDS; status=0; \
-	$(MAKE) --no-print-directory lint rust-test release-check e2e || status=$$?; \
+	$(MAKE) --no-print-directory lint rust-test release-check faults-short e2e || status=$$?; \
 	took=$$((SECONDS - start)); \
 	if [ $$status = 0 ]; then word=passed; else word=FAILED; fi; \
 	printf '\nmake test %s after %d min %02d s\n' "$$word" $$((took / 60)) $$((took % 60)); \
@@ -82,6 +82,27 @@ e2e: $(BINARY) node_modules browser nginx ## The browser tests (ARGS="…" goes 
 	$(call say,Browser tests (about 5 minutes on two cores))
 	@cd end2end && npx --no-install tsc --noEmit
 	$(PLAYWRIGHT) $(ARGS)
+
+faults-short: $(BINARY) toolchain strace ## The short lane of the faults
+	$(call say,Faults$(comma) the short lane (about 4 minutes on two cores))
+	@cargo build --quiet $(NATIVE) --bin faults
+	@target/debug/faults --natter $(BINARY) --lane short $(ARGS)
+
+faults: $(BINARY) toolchain strace ## Break the release in every way we know, then test the checker (LONG=1: the longest)
+	$(call say,Faults$(comma) the $(if $(LONG),long,full) lane)
+	@cargo build --quiet --release -p headless --bin faults
+	@target/release/faults --natter $(BINARY) --lane $(if $(LONG),long,full) $(ARGS)
+	@$(MAKE) --no-print-directory faults-planted ARGS=
+
+# The same folder as all other debug builds, so that only what has the bugs is built anew; and out of the way at once,
+# so that nobody takes it for the real one.
+PLANTED := target/planted
+faults-planted: toolchain strace ## The checker's own test: six bugs planted on purpose, each of which it has to catch
+	$(call say,Planted bugs)
+	@mkdir -p $(PLANTED)
+	@cargo build --quiet $(NATIVE),server/planted,protocol/planted --bin natter --bin faults
+	@mv target/debug/natter target/debug/faults $(PLANTED)/
+	@$(PLANTED)/faults --natter $(PLANTED)/natter --planted $(ARGS)
 
 # Without --url the program starts the release on a folder of its own, which keeps the accounts for the next run.
 load: toolchain $(if $(findstring --url,$(ARGS)),,$(BINARY)) ## Drive a server as many people at once (ARGS="rate --rate 1000", "--help", …)
@@ -163,6 +184,9 @@ nginx: ## Install nginx for the test behind a proxy, where missing
 peers: ## Install what the benchmark compares with, where missing: Prosody, ejabberd, Socket.IO (no service is started)
 	@headless/peers/install.sh
 
+strace: ## Install strace, with which the faults make a disk fail, where missing and possible
+	@command -v strace >/dev/null || ( $(call debian,strace,strace) ) || true
+
 # $(call debian,PACKAGE,WHAT): install a Debian package if we may, else say what is missing.
 debian = { \
 	  if ! command -v apt-get >/dev/null; then may=no; elif [ "$$(id -u)" = 0 ]; then may="env"; \
@@ -174,4 +198,5 @@ debian = { \
 
 comma := ,
 
-.PHONY: run test dev build lint rust-test release-check e2e load bench screenshots clean help toolchain tools node_modules browser nginx peers
+.PHONY: run test dev build lint rust-test release-check e2e faults faults-short faults-planted load bench screenshots clean \
+	help toolchain tools node_modules browser nginx strace peers
