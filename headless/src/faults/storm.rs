@@ -81,6 +81,6 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
 async fn page_reads(private: &str) -> Result<u64> {
     let metrics = Http::new(private).get("/metrics").await?.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("natter_page_reads_total"));
-    // Not counted yet is not named yet.
-    Ok(line.and_then(|rest| rest.split_whitespace().last()?.parse().ok()).unwrap_or(0))
+    let count = line.and_then(|rest| rest.split_whitespace().last()?.parse().ok());
+    count.ok_or_else(|| Failure::Missed("the server does not tell natter_page_reads_total".into()))
 }

@@ -17,7 +17,7 @@ use crate::process::PATIENCE;
 const SYNCS: &str = "fsync,fdatasync";
 
 /// Syncs after which the error comes. The first few are the server's start.
-const POSITIONS: std::ops::RangeInclusive<u32> = 3..=150;
+const POSITIONS: std::ops::RangeInclusive<u32> = 3..=60;
 
 /// How long the server may be without acknowledging before it is restarted.
 const RESTART: Duration = Duration::from_secs(3);
