@@ -90,7 +90,9 @@ pub(crate) async fn drop_unique_key(db: &mut SqliteConnection) -> sqlx::Result<(
     if is(Bug::NoUniqueKey) {
         sqlx::raw_sql(
             "create table unkeyed as select * from messages; drop table messages;
-             alter table unkeyed rename to messages; create index messages_by_rev on messages (session_id, rev);",
+             alter table unkeyed rename to messages; create index messages_by_rev on messages (session_id, rev);
+             create index messages_by_name on messages (session_id, message_id);
+             create index messages_by_seq on messages (session_id, seq);",
         )
         .execute(db)
         .await?;
