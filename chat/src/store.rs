@@ -16,6 +16,8 @@ mod invites;
 mod logins;
 mod messages;
 mod open;
+#[cfg(test)]
+mod plans;
 mod posting;
 mod restore;
 mod sessions;

@@ -66,5 +66,9 @@ fn describe() {
     describe_counter!("natter_page_reads_total", "Pages read from the database, not from memory");
     describe_counter!("natter_logins_total", "Attempts to sign in, by outcome");
     describe_counter!("natter_database_errors_total", "Times that the database failed");
+    describe_gauge!(
+        "natter_takes_commits",
+        "1 while messages can be stored, 0 while the disk is full or fails"
+    );
     describe_counter!("natter_checkpoints_total", "Checkpoints of the write-ahead log");
 }

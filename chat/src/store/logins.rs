@@ -7,6 +7,10 @@ use protocol::{TimeStamp, UserId};
 use super::Store;
 use crate::{Login, LoginId, Result, clock};
 
+pub(super) const LOGIN_USER: &str =
+    "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
+     where l.token_hash = $1 and l.expires_at > $2";
+
 impl Store {
     /// Keeps a login. False when there is one of this name.
     pub(crate) async fn create_login(&self, id: LoginId, login: Login) -> Result<bool> {
@@ -79,10 +83,7 @@ impl Store {
 
     /// Whose login this is, their name, and when the login was made or last changed.
     pub(crate) async fn login_user(&self, id: LoginId) -> Result<Option<(UserId, String, TimeStamp)>> {
-        let found = sqlx::query_as(
-            "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
-             where l.token_hash = $1 and l.expires_at > $2",
-        );
+        let found = sqlx::query_as(LOGIN_USER);
         Ok(found.bind(id.0.as_slice()).bind(clock::now()).fetch_optional(&self.read).await?)
     }
 

@@ -16,6 +16,18 @@ macro_rules! MESSAGE {
 }
 pub(super) use MESSAGE;
 
+pub(super) const CHANGES: &str = concat!(
+    "select ",
+    MESSAGE!(),
+    " from messages m where m.session_id = $1 and m.rev > $2 and m.seq > $3 order by m.rev limit $4",
+);
+
+pub(super) const HISTORY: &str = concat!(
+    "select ",
+    MESSAGE!(),
+    " from messages m where m.session_id = $1 and m.seq < $2 and m.seq > $3 order by m.seq desc limit $4",
+);
+
 /// A message as stored.
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -74,17 +86,13 @@ impl Store {
         else {
             return Ok(None);
         };
-        let rows: Vec<Row> = sqlx::query_as(concat!(
-            "select ",
-            MESSAGE!(),
-            " from messages m where m.session_id = $1 and m.rev > $2 and m.seq > $3 order by m.rev limit $4",
-        ))
-        .bind(session)
-        .bind(after)
-        .bind(joined_seq)
-        .bind(limit + 1)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows: Vec<Row> = sqlx::query_as(CHANGES)
+            .bind(session)
+            .bind(after)
+            .bind(joined_seq)
+            .bind(limit + 1)
+            .fetch_all(&mut *tx)
+            .await?;
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().map(Message::from).collect() }))
     }
 
@@ -101,17 +109,13 @@ impl Store {
         let Some(SessionRow { joined_seq, .. }) = session_row(&mut tx, user, session).await? else {
             return Ok(None);
         };
-        let mut rows: Vec<Row> = sqlx::query_as(concat!(
-            "select ",
-            MESSAGE!(),
-            " from messages m where m.session_id = $1 and m.seq < $2 and m.seq > $3 order by m.seq desc limit $4",
-        ))
-        .bind(session)
-        .bind(before.unwrap_or(Seq(i64::MAX)))
-        .bind(joined_seq)
-        .bind(limit + 1)
-        .fetch_all(&mut *tx)
-        .await?;
+        let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
+            .bind(session)
+            .bind(before.unwrap_or(Seq(i64::MAX)))
+            .bind(joined_seq)
+            .bind(limit + 1)
+            .fetch_all(&mut *tx)
+            .await?;
         let more = i64::try_from(rows.len()).is_ok_and(|found| found > limit);
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Some(History { messages: rows.into_iter().rev().map(Message::from).collect(), more }))

@@ -269,3 +269,11 @@ async fn write(
     query.execute(db).await?;
     Ok(())
 }
+
+/// The texts for a few posts that are a whole transaction.
+#[cfg(test)]
+pub(super) fn statements() -> (&'static str, &'static str) {
+    let (statements, _) = Statements::of(3);
+    let whole = Extent::Whole as usize;
+    (&statements.look_up[whole], &statements.write[whole])
+}

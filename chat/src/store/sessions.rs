@@ -29,44 +29,45 @@ macro_rules! session_columns {
 }
 pub(super) use session_columns;
 
+pub(super) const SESSIONS_OF: &str = concat!(
+    "select ",
+    session_columns!(),
+    " from session_users own join sessions s on s.session_id = own.session_id
+     where own.user_id = $1 and own.left_at is null order by s.session_id",
+);
+
+pub(super) const USERS_AROUND: &str = "select other.session_id, u.user_id, u.username from session_users own
+     join session_users other on other.session_id = own.session_id and other.left_at is null
+     join users u on u.user_id = other.user_id
+     where own.user_id = $1 and own.left_at is null";
+
+pub(super) const NEWEST: &str = concat!(
+    "select m.session_id, ",
+    MESSAGE!(),
+    " from session_users own join sessions s on s.session_id = own.session_id
+     join messages m on m.session_id = s.session_id
+          and m.seq > own.joined_seq and m.seq > s.last_seq - $2
+     where own.user_id = $1 and own.left_at is null order by m.session_id, m.seq",
+);
+
 impl Store {
     /// Every session of a user.
     pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRow>> {
-        let rows = sqlx::query_as(concat!(
-            "select ",
-            session_columns!(),
-            " from session_users own join sessions s on s.session_id = own.session_id
-             where own.user_id = $1 and own.left_at is null order by s.session_id",
-        ));
+        let rows = sqlx::query_as(SESSIONS_OF);
         Ok(rows.bind(user).fetch_all(&self.read).await?)
     }
 
     /// Everybody in the sessions of a user, with their names.
     pub(crate) async fn users_around(&self, user: UserId) -> Result<Vec<(SessionId, UserId, String)>> {
-        let rows = sqlx::query_as(
-            "select other.session_id, u.user_id, u.username from session_users own
-             join session_users other on other.session_id = own.session_id and other.left_at is null
-             join users u on u.user_id = other.user_id
-             where own.user_id = $1 and own.left_at is null",
-        );
+        let rows = sqlx::query_as(USERS_AROUND);
         Ok(rows.bind(user).fetch_all(&self.read).await?)
     }
 
     /// The newest messages of every session of a user, by place: at most `each` of each. Places have no holes,
     /// so "the newest" is a range of them.
     pub(crate) async fn newest(&self, user: UserId, each: i64) -> Result<Vec<(SessionId, Message)>> {
-        let rows: Vec<super::messages::Keyed> = sqlx::query_as(concat!(
-            "select m.session_id, ",
-            MESSAGE!(),
-            " from session_users own join sessions s on s.session_id = own.session_id
-             join messages m on m.session_id = s.session_id
-                  and m.seq > own.joined_seq and m.seq > s.last_seq - $2
-             where own.user_id = $1 and own.left_at is null order by m.session_id, m.seq",
-        ))
-        .bind(user)
-        .bind(each)
-        .fetch_all(&self.read)
-        .await?;
+        let rows: Vec<super::messages::Keyed> =
+            sqlx::query_as(NEWEST).bind(user).bind(each).fetch_all(&self.read).await?;
         Ok(rows.into_iter().map(super::messages::Keyed::split).collect())
     }
 
