@@ -113,6 +113,20 @@ bench: $(BINARY) peers ## Natter beside Prosody, ejabberd and Socket.IO: writes 
 	@cargo build --quiet --release -p headless --bin bench --bin relay
 	@target/release/bench $(ARGS)
 
+# The suite is for Python 2.7 only, which Debian no longer has: pyenv does.
+PYTHON2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/2.7*/bin/python2.7) $(shell command -v python2.7))
+autobahn: toolchain ## The Autobahn suite against an echo of our own socket (247 cases; needs Python 2.7)
+	$(call say,Autobahn: RFC 6455$(comma) case by case)
+	@if [ -z "$(PYTHON2)" ]; then \
+	  echo "Left out: the suite needs Python 2.7 (for example 'pyenv install 2.7.18', or PYTHON2=/path/to/python2.7)."; \
+	else \
+	  cargo build -p server --features echo --bin natter-echo; \
+	  [ -e target/autobahn/site/autobahntestsuite ] || { rm -rf target/autobahn/site; \
+	    "$(PYTHON2)" -m pip install -q --disable-pip-version-check --target target/autobahn/site autobahntestsuite==25.10.1; \
+	    touch target/autobahn/site/zope/__init__.py; }; \
+	  PYTHONPATH=target/autobahn/site "$(PYTHON2)" server/tests/autobahn.py target/debug/natter-echo target/autobahn; \
+	fi
+
 screenshots: $(BINARY) node_modules browser ## Take the pictures in docs/img again
 	SCREENSHOTS=1 $(PLAYWRIGHT) screenshots.spec.ts
 

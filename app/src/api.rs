@@ -22,7 +22,8 @@ pub async fn register(
     credentials: Credentials,
 ) -> Result<Registered, ApiError> {
     let chat = expect_context::<chat::Chat>();
-    let user_id = chat.register(&credentials.username, credentials.password).await?;
+    let Credentials { username, password } = credentials;
+    let user_id = Visitor::asking()?.register(&chat, &username, password).await?;
     Ok(Registered { user_id })
 }
 
@@ -37,9 +38,8 @@ pub async fn login(
     credentials: Credentials,
 ) -> Result<Me, ApiError> {
     let chat = expect_context::<chat::Chat>();
-    let me = chat.login(&credentials.username, credentials.password).await?;
-    Visitor::asking()?.sign_in(me.user_id).await?;
-    Ok(me)
+    let Credentials { username, password } = credentials;
+    Ok(Visitor::asking()?.sign_in(&chat, &username, password).await?)
 }
 
 /// `POST /api/logout`: ends the login and closes its sockets.

@@ -4,13 +4,14 @@
 //! beside the user is for the list of logins: where and with what somebody signed in.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::FromRequestParts;
-use chat::{Actor, Chat, Error, LoginId};
+use chat::{Actor, Caller, Chat, Device, Error, LoginId, SignedIn};
 use http::request::Parts;
 use http::{StatusCode, header};
-use protocol::{Code, Fault, UserId};
+use protocol::{Code, Fault, Me, UserId};
 use tower_sessions::Session;
 
 /// Names of what a session holds.
@@ -36,12 +37,56 @@ const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
 
+/// What comes along with a name and a password, and what goes along with the answer. Put into the request's extensions
+/// by the server, which alone speaks in cookies and headers.
+#[derive(Debug, Clone, Default)]
+pub struct Slip {
+    /// From where, and what the browser keeps of earlier logins.
+    pub caller: Caller,
+    answer: Arc<Mutex<Answer>>,
+}
+
+/// What goes along with an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// What the browser is to keep.
+    pub device: Option<Device>,
+    /// When to try again.
+    pub wait: Option<Duration>,
+}
+
+impl Slip {
+    /// For a request from this caller.
+    #[must_use]
+    pub fn of(caller: Caller) -> Self {
+        Self { caller, answer: Arc::default() }
+    }
+
+    /// What goes along with the answer, once there is one.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        self.lock().clone()
+    }
+
+    fn note<T>(&self, done: chat::Result<T>) -> chat::Result<T> {
+        if let Err(Error::TooMany { wait, .. }) = &done {
+            self.lock().wait = Some(*wait);
+        }
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().expect("nothing panics under this lock")
+    }
+}
+
 /// Somebody who sent a request, signed in or not.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     session: Session,
     agent: String,
     address: String,
+    slip: Slip,
 }
 
 impl Visitor {
@@ -62,6 +107,7 @@ impl Visitor {
             session,
             agent: agent.unwrap_or_default().chars().take(256).collect(),
             address: address.map(|address| address.0.to_string()).unwrap_or_default(),
+            slip: parts.extensions.get::<Slip>().cloned().unwrap_or_default(),
         })
     }
 
@@ -88,16 +134,28 @@ impl Visitor {
         Ok(Some(actor))
     }
 
-    /// Signs them in under a new token: one planted before is worth nothing.
+    /// Makes an account for them.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn sign_in(&self, user: UserId) -> chat::Result<()> {
+    /// As for [`Chat::register`].
+    pub async fn register(&self, chat: &Chat, username: &str, password: String) -> chat::Result<UserId> {
+        self.slip.note(chat.register(&self.slip.caller, username, password).await)
+    }
+
+    /// Signs them in when the password is right, under a new token: one planted before is worth nothing.
+    ///
+    /// # Errors
+    /// As for [`Chat::login`].
+    pub async fn sign_in(&self, chat: &Chat, username: &str, password: String) -> chat::Result<Me> {
+        let caller = self.slip.caller.clone();
+        let SignedIn { me, device } = self.slip.note(chat.login(caller, username, password).await)?;
         self.session.cycle_id().await.map_err(failed)?;
-        self.session.insert(key::USER, user).await.map_err(failed)?;
+        self.session.insert(key::USER, me.user_id).await.map_err(failed)?;
         self.session.insert(key::AGENT, &self.agent).await.map_err(failed)?;
         self.session.insert(key::ADDRESS, &self.address).await.map_err(failed)?;
-        self.session.insert(key::SEEN, now()).await.map_err(failed)
+        self.session.insert(key::SEEN, now()).await.map_err(failed)?;
+        self.slip.lock().device = Some(device);
+        Ok(me)
     }
 
     /// Ends their login for good and closes its sockets.

@@ -1,22 +1,45 @@
 //! Accounts: register, login, a new password.
 
+use std::time::{Duration, Instant};
+
 use protocol::{Code, Fault, Me, UserId};
 
+use crate::guesses::{Guesses, Lock, Question, Wait};
 use crate::password::Passwords;
-use crate::{Chat, Error, Result, Username};
+use crate::store::UserRow;
+use crate::{Caller, Chat, Device, Error, Result, Username};
+
+/// Somebody who gave the right password.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Who.
+    pub me: Me,
+    /// What their browser is to keep, so that it is known when it comes again.
+    pub device: Device,
+}
 
 impl Chat {
     /// Makes an account, Offline until its first login.
     ///
     /// # Errors
     /// [`Code::RegistrationClosed`]; [`Code::UnusableName`]; [`Code::UnusablePassword`]; [`Code::NameTaken`];
-    /// the database failed.
-    pub async fn register(&self, username: &str, password: String) -> Result<UserId> {
+    /// [`Error::TooMany`], when this address has heard of too many names already; the database failed.
+    pub async fn register(&self, caller: &Caller, username: &str, password: String) -> Result<UserId> {
         if !self.0.options.open_registration {
             return Err(Error::refused(Code::RegistrationClosed));
         }
         let name = Username::parse(username)?;
         Passwords::check(&password)?;
+        let question = self.ask_about(caller, &name).map_err(too_many)?;
+        let made = self.make_account(&name, password).await;
+        let is_taken = matches!(&made, Err(Error::Refused(fault)) if fault.error == Code::NameTaken);
+        if !is_taken {
+            self.not_told(question);
+        }
+        made
+    }
+
+    async fn make_account(&self, name: &Username, password: String) -> Result<UserId> {
         let taken = || {
             Fault::new(
                 Code::NameTaken,
@@ -28,35 +51,97 @@ impl Chat {
             return Err(taken().into());
         }
         let hash = self.0.passwords.hash(password).await?;
-        self.0.store.create_user(&name, hash).await?.ok_or_else(|| taken().into())
+        self.0.store.create_user(name, hash).await?.ok_or_else(|| taken().into())
     }
 
     /// Checks a name and its password, and counts the user as Online for a while: the socket takes over.
     ///
     /// # Errors
-    /// [`Code::InvalidUser`], also for a name that could not exist; [`Code::WrongPassword`]; the database failed.
-    pub async fn login(&self, username: &str, password: String) -> Result<Me> {
-        let outcome = self.check_login(username, password).await;
+    /// [`Code::InvalidUser`], also for a name that could not exist; [`Code::WrongPassword`]; [`Error::TooMany`];
+    /// the database failed.
+    pub async fn login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
+        let outcome = self.check_login(caller, username, password).await;
         let said = match &outcome {
             Ok(_) => "in",
             Err(Error::Refused(fault)) => fault.error.name(),
+            Err(Error::TooMany { .. }) => Code::TooMany.name(),
             Err(_) => "failed",
         };
         metrics::counter!("natter_logins_total", "outcome" => said).increment(1);
         outcome
     }
 
-    async fn check_login(&self, username: &str, password: String) -> Result<Me> {
-        let unknown = || Error::refused(Code::InvalidUser);
-        let name = Username::parse(username).map_err(|_| unknown())?;
-        let user = self.0.store.user_by_key(name.key()).await?.ok_or_else(unknown)?;
-        // What could never have been set is not worth a hash.
-        let fits = Passwords::check(&password).is_ok();
-        if !fits || !self.0.passwords.verify(password, user.password_hash).await? {
-            return Err(Error::refused(Code::WrongPassword));
-        }
+    async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
+        let name = Username::parse(username).map_err(|_| Error::refused(Code::InvalidUser))?;
+        let (user, known) = self.find(&caller, &name).await?;
+        self.try_password(&caller, &user, known, password).await?;
         self.0.live.signed_in(user.user_id);
-        Ok(Me { user_id: user.user_id, username: user.username })
+        let device = Device::after_login(caller.device, user.user_id, &user.password_hash);
+        Ok(SignedIn { me: Me { user_id: user.user_id, username: user.username }, device })
+    }
+
+    /// Who has this name, and the caller's device when it is known for them.
+    async fn find(&self, caller: &Caller, name: &Username) -> Result<(UserRow, Option<u128>)> {
+        let question = self.ask_about(caller, name);
+        if let (Err(wait), None) = (&question, &caller.device) {
+            return Err(too_many(*wait)); // before anybody looks whether the name is there
+        }
+        let user = self.0.store.user_by_key(name.key()).await?;
+        let known = caller.device.as_ref().and_then(|device| {
+            // As much work for a name that is not there: how long it takes tells nothing.
+            let nobody = (UserId(uuid::Uuid::nil()), "");
+            let (id, hash) = user.as_ref().map_or(nobody, |user| (user.user_id, user.password_hash.as_str()));
+            device.known_to(id, hash).filter(|_| user.is_some())
+        });
+        let question = match (question, known) {
+            (Err(wait), None) => return Err(too_many(wait)),
+            (question, _) => question.unwrap_or_default(),
+        };
+        let user = user.ok_or_else(|| Error::refused(Code::InvalidUser))?;
+        self.not_told(question);
+        Ok((user, known))
+    }
+
+    async fn try_password(
+        &self,
+        caller: &Caller,
+        user: &UserRow,
+        known: Option<u128>,
+        password: String,
+    ) -> Result<()> {
+        let lock = Lock::of(user.user_id, &user.password_hash);
+        let attempt = self.guesses(|guesses| guesses.attempt(Instant::now(), lock, known, caller.address));
+        let attempt = attempt.transpose().map_err(too_many)?;
+        // What could never have been set is not worth a hash.
+        let is_right = match Passwords::check(&password) {
+            Ok(()) => self.0.passwords.verify(password, user.password_hash.clone()).await,
+            Err(_) => Ok(false),
+        };
+        if let Some(attempt) = attempt {
+            self.guesses(|guesses| match is_right {
+                Ok(true) => guesses.right(attempt),
+                Ok(false) => {} // counted already
+                Err(_) => guesses.not_tried(attempt),
+            });
+        }
+        if is_right? { Ok(()) } else { Err(Error::refused(Code::WrongPassword)) }
+    }
+
+    /// Leave to tell this caller whether a name is there.
+    fn ask_about(&self, caller: &Caller, name: &Username) -> std::result::Result<Option<Question>, Wait> {
+        self.guesses(|guesses| guesses.ask(Instant::now(), caller.address, name.key())).transpose()
+    }
+
+    fn not_told(&self, question: Option<Question>) {
+        if let Some(question) = question {
+            self.guesses(|guesses| guesses.not_told(question));
+        }
+    }
+
+    /// Something of what was guessed lately, unless nothing is held back.
+    fn guesses<T>(&self, of: impl FnOnce(&mut Guesses) -> T) -> Option<T> {
+        let guesses = self.0.guesses.as_ref()?;
+        Some(of(&mut guesses.lock().expect("nothing panics under this lock")))
     }
 
     /// Sets a new password for somebody who lost theirs, and ends all their logins.
@@ -72,5 +157,25 @@ impl Chat {
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);
         Ok(())
+    }
+}
+
+fn too_many(wait: Wait) -> Error {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    match wait {
+        Wait::For(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let said = if seconds < 120 {
+                format!("{seconds} seconds")
+            } else {
+                format!("{} minutes", seconds.div_ceil(60))
+            };
+            Error::TooMany { wait, reason: format!("Too many attempts. Please try again in {said}.") }
+        }
+        Wait::ForTheOwner => {
+            let reason = "Too many wrong passwords. Please sign in where you have signed in before, or ask whoever \
+                          runs this server for a new password.";
+            Error::TooMany { wait: DAY, reason: reason.into() }
+        }
     }
 }

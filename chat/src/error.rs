@@ -1,6 +1,7 @@
 //! What can go wrong: rich inside, few outside.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use protocol::{Code, Fault};
 
@@ -13,6 +14,14 @@ pub enum Error {
     /// The person who asked can mend it; the fault says how.
     #[error("refused: {0}")]
     Refused(#[from] Fault),
+    /// Too much was tried.
+    #[error("refused for {wait:?}: {reason}")]
+    TooMany {
+        /// When to try again.
+        wait: Duration,
+        /// A sentence for who tried.
+        reason: String,
+    },
     /// Nothing is wrong with the request; the server cannot take it just now.
     #[error("unavailable: {0}")]
     Unavailable(&'static str),
@@ -30,6 +39,7 @@ impl Error {
     pub fn into_fault(self) -> Fault {
         match self {
             Error::Refused(fault) => fault,
+            Error::TooMany { reason, .. } => Fault::new(Code::TooMany, reason),
             Error::Unavailable(why) => {
                 tracing::debug!(why, "not available"); // its cause was logged where it is
                 Fault::of(Code::Unavailable)

@@ -293,6 +293,11 @@ impl Socket {
         self.outbox.closed()
     }
 
+    /// The same, as soon as it is decided. For one watcher.
+    pub(crate) async fn closing(&self) -> (u16, &'static str) {
+        poll_fn(|cx| self.outbox.poll_closed(cx)).await
+    }
+
     /// The frames that wait at this moment.
     pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
         self.outbox.take_rest()

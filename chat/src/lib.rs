@@ -9,8 +9,10 @@
 
 mod accounts;
 mod actor;
+mod caller;
 mod clock;
 mod error;
+mod guesses;
 mod hub;
 mod invites;
 mod live;
@@ -27,10 +29,12 @@ mod simulation;
 mod store;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use accounts::SignedIn;
 pub use actor::Actor;
+pub use caller::{Caller, Device, household};
 pub use error::{Error, OpenError, Result};
 pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
@@ -39,6 +43,7 @@ pub use name::Username;
 pub use sessions::Greeting;
 pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
 
+use guesses::Guesses;
 use live::Live;
 use password::Passwords;
 use store::Store;
@@ -51,6 +56,8 @@ struct Inner {
     store: Store,
     live: Live,
     passwords: Passwords,
+    /// `None` when nothing is held back. A std mutex: nothing awaits under it.
+    guesses: Option<Mutex<Guesses>>,
     options: Options,
 }
 
@@ -59,6 +66,8 @@ struct Inner {
 pub struct Options {
     /// Whether new users may register themselves.
     pub open_registration: bool,
+    /// Whether guessing passwords and names is held back.
+    pub hold_back_guesses: bool,
     /// Most messages a second from one user, once the burst is used up; `None` for no limit.
     pub messages_per_second: Option<u32>,
     /// Messages that one user may send at once.
@@ -73,6 +82,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             open_registration: true,
+            hold_back_guesses: true,
             messages_per_second: Some(30),
             message_burst: 300,
             offline_after: Duration::from_secs(5),
@@ -82,6 +92,11 @@ impl Default for Options {
 }
 
 impl Chat {
+    fn of(store: Store, live: Live, options: Options) -> Self {
+        let guesses = options.hold_back_guesses.then(Mutex::default);
+        Self(Arc::new(Inner { store, live, passwords: Passwords::new(), guesses, options }))
+    }
+
     /// Opens the chat kept in the folder `data`, which is made when missing.
     /// Must be called on a Tokio runtime: the chat's tasks run there until every handle is gone or [`Chat::close`].
     ///
@@ -91,7 +106,7 @@ impl Chat {
     pub async fn open(data: &Path, options: Options) -> std::result::Result<Self, OpenError> {
         let (store, events) = Store::open(data).await?;
         let live = Live::start(store.clone(), events, &options);
-        Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
+        Ok(Self::of(store, live, options))
     }
 
     /// Opens the chat's database beside a server that may be using it, for one short piece of work from the
@@ -103,7 +118,7 @@ impl Chat {
         let (store, events) = Store::open_beside(data).await?;
         let options = Options::default();
         let live = Live::start(store.clone(), events, &options);
-        Ok(Self(Arc::new(Inner { store, live, passwords: Passwords::new(), options })))
+        Ok(Self::of(store, live, options))
     }
 
     /// Whether messages can be stored. False while the disk is full or fails, and while a commit hangs; reading

@@ -21,8 +21,12 @@ use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::{Actor, Chat, LoginId, Options};
 
-/// How often sockets are checked against their logins: a login may also be ended from the command line.
+/// How often sockets are checked against their logins: one may have expired.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether another process, `natter password`, has ended logins. Their sockets are to close
+/// within a second.
+const LOOK: Duration = Duration::from_millis(400);
 
 /// Signs of writing from one socket in one session are passed on at most this often.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
@@ -229,9 +233,17 @@ impl Shared {
 
     /// Closes the sockets of logins that are over, and forgets the throttles of users who are not sending.
     async fn sweep(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(SWEEP);
+        let mut ticks = tokio::time::interval(LOOK);
+        let (mut swept, mut seen) = (Instant::now(), None);
         loop {
             ticks.tick().await;
+            // A failure to look says nothing about the logins: the next sweep tells.
+            let revocations = self.store.revocations().await.ok().or(seen);
+            let is_news = std::mem::replace(&mut seen, revocations) != revocations;
+            if !is_news && swept.elapsed() < SWEEP {
+                continue;
+            }
+            swept = Instant::now();
             if let Some(throttle) = &self.throttle {
                 throttle.retain_recent();
             }
@@ -304,6 +316,11 @@ impl Connection {
     #[must_use]
     pub fn ending(&self) -> Option<(u16, &'static str)> {
         self.socket.closed()
+    }
+
+    /// The same, as soon as it is decided. Cancel safe. For one watcher.
+    pub async fn closing(&self) -> (u16, &'static str) {
+        self.socket.closing().await
     }
 
     /// The frames that wait to be written at this moment, for a socket that is about to end.

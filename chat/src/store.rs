@@ -40,6 +40,7 @@ pub use open::MIN_SQLITE;
 pub(crate) use posting::Post;
 pub use restore::{Restored, restore};
 pub(crate) use sessions::SessionRow;
+pub(crate) use users::UserRow;
 
 use crate::Result;
 #[cfg(test)]

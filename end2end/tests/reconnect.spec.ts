@@ -17,6 +17,15 @@ async function agree(one: Chat, other: Chat, texts: string[]): Promise<void> {
   expect(await other.texts()).toEqual(order);
 }
 
+/** From now on the page's body says so when the loss of the connection was shown, however shortly. */
+async function watchForComplaints(chat: Chat): Promise<void> {
+  await chat.page.evaluate(() => {
+    new MutationObserver(() => {
+      if (document.querySelector('[data-connection=lost]')) document.body.dataset.complained = 'yes';
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-connection'] });
+  });
+}
+
 test('a server that is away for 8 s: both pages catch up by themselves', async ({ natter, person, provokes }) => {
   provokes(NO_SERVER);
   const ada = await person('Ada');
@@ -90,6 +99,32 @@ test('a message whose answer is lost is there once, however often it is sent', a
   await agree(ada, ben, ['once']);
 });
 
+test('a restart of the server is not worth a word: the page comes back when it was told to', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  await ada.send('before');
+  const line = await Line.tap(ada);
+  const told: { afterMs: number; at: number }[] = [];
+  line.onHeard((frame) => {
+    if (frame.type === 'Drain') told.push({ afterMs: Number(frame.AfterMs), at: Date.now() });
+    return true;
+  });
+  await watchForComplaints(ada);
+  await natter.stop();
+  await natter.start();
+  await ada.type('meanwhile');
+  await expect.poll(() => line.connections, { timeout: 15_000 }).toBe(2);
+  const back = Date.now();
+  expect(told).toHaveLength(1);
+  const [{ afterMs, at }] = told;
+  expect(back - at, 'not before its time').toBeGreaterThanOrEqual(afterMs - 100);
+  await expect(ben.row('meanwhile')).toBeVisible({ timeout: 15_000 });
+  await agree(ada, ben, ['before', 'meanwhile']);
+  await expect(ada.page.locator('body'), 'nothing was shown').not.toHaveAttribute('data-complained');
+});
+
 test('kill -9 leaves nobody online who is not', async ({ natter, person, provokes }) => {
   provokes(NO_SERVER);
   const ada = await person('Ada');
@@ -114,11 +149,7 @@ test('a short break is not worth a word; "Try now" does not wait', async ({ natt
   const ben = await person('Ben');
   await connect(ada, ben);
   const line = await Line.tap(ada);
-  await ada.page.evaluate(() => {
-    new MutationObserver(() => {
-      if (document.querySelector('[data-connection=lost]')) document.body.dataset.complained = 'yes';
-    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-connection'] });
-  });
+  await watchForComplaints(ada);
   await line.cut();
   await expect.poll(() => line.connections).toBe(2);
   await ada.send('back already');

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use chat::household;
 use http::StatusCode;
 use ipnet::IpNet;
 use metrics::Gauge;
@@ -23,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use crate::config::Config;
-use crate::places::{Place, Places, household};
+use crate::places::{Place, Places};
 
 /// File descriptors kept for everything else: the database's files, the log, the listeners, and whoever is being told
 /// that there is no room.

@@ -1,4 +1,4 @@
-//! Which address a request came from.
+//! Where a request came from: its address, and what its browser keeps of earlier logins.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -14,12 +14,12 @@ use crate::state::AppState;
 type Posted = Result<Form<Credentials>, FormRejection>;
 
 /// `POST /register`: on to the login.
-pub(crate) async fn register(State(state): State<AppState>, form: Posted) -> Response {
+pub(crate) async fn register(State(state): State<AppState>, visitor: Visitor, form: Posted) -> Response {
     let Credentials { username, password } = match read(form, "/register") {
         Ok(credentials) => credentials,
         Err(back) => return back.into_response(),
     };
-    match state.chat.register(&username, password).await {
+    match visitor.register(&state.chat, &username, password).await {
         Ok(_) => Redirect::to(&format!("/login?{}", query(&[("Registered", "1"), ("Username", &username)]))),
         Err(error) => back("/register", &error.into_fault(), &username),
     }
@@ -32,12 +32,8 @@ pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form:
         Ok(credentials) => credentials,
         Err(back) => return back.into_response(),
     };
-    let signed_in = async {
-        let me = state.chat.login(&username, password).await?;
-        visitor.sign_in(me.user_id).await
-    };
-    match signed_in.await {
-        Ok(()) => Redirect::to("/"),
+    match visitor.sign_in(&state.chat, &username, password).await {
+        Ok(_) => Redirect::to("/"),
         Err(error) => back("/login", &error.into_fault(), &username),
     }
     .into_response()

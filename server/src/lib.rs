@@ -14,6 +14,7 @@ mod assets;
 pub mod cli;
 mod client;
 pub mod config;
+mod device;
 mod forms;
 mod headers;
 mod limits;
@@ -221,6 +222,7 @@ pub async fn restore(data: &Path, file: &Path) -> Result<(), Error> {
 fn options(config: &Config) -> Options {
     Options {
         open_registration: config.open_registration,
+        hold_back_guesses: config.limits.is_some(),
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
         message_burst: config.limits.unwrap_or_default().message_burst,
         ..Options::default()

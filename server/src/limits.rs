@@ -10,6 +10,7 @@ use app::login::ClientAddress;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chat::household;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderValue, Method, header};
@@ -17,7 +18,7 @@ use protocol::{Code, Fault, UserId};
 
 use crate::config::Limits;
 use crate::forms;
-use crate::places::{Place, Places, household};
+use crate::places::{Place, Places};
 use crate::router::refusal;
 use crate::state::AppState;
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Places, counted by whose they are. Clones are handles to the same ones.
@@ -64,14 +63,6 @@ impl<K: Eq + Hash> Drop for Place<K> {
     }
 }
 
-/// Whom an address stands for: one household or host has a whole /64 of IPv6 addresses (RFC 6177).
-pub(crate) fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,14 +78,5 @@ mod tests {
         assert!(places.take("Ada").is_none());
         drop(bob);
         assert_eq!(places.lock().len(), 1, "who has none is forgotten");
-    }
-
-    #[test]
-    fn an_ipv6_household_is_its_64_bits() {
-        let of = |address: &str| household(address.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_ne!(of("203.0.113.1"), of("203.0.113.2"));
-        assert_eq!(of("::ffff:203.0.113.1"), of("203.0.113.1"));
     }
 }

@@ -13,7 +13,7 @@ use protocol::{Code, Fault};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::state::AppState;
-use crate::{client, forms, headers, limits, logins, origin, page, ws};
+use crate::{client, device, forms, headers, limits, logins, origin, page, ws};
 
 /// Most bytes in a request's body.
 const BODY: usize = 16 * 1024;
@@ -23,7 +23,10 @@ pub(crate) fn router(state: AppState) -> Router {
     // Leptos spawns while it draws. A second server in this process finds it done.
     let _ = Executor::init_tokio();
     let layer = logins::layer(state.chat.clone(), state.config.public_origin.as_ref());
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "echo")]
+    let router = router.route("/echo", get(ws::echo::upgrade));
+    router
         .route("/ws", get(ws::upgrade))
         .route("/api/{*function}", any(server_function))
         .route("/register", get(page::page).post(forms::register))
@@ -31,6 +34,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/logout", post(forms::logout))
         .fallback(page::page)
         .layer(layer)
+        .layer(middleware::from_fn_with_state(state.clone(), device::slip))
         .layer(middleware::from_fn_with_state(state.clone(), limits::hold_back))
         .layer(middleware::from_fn_with_state(state.clone(), bound_body))
         .layer(middleware::from_fn_with_state(state.clone(), origin::guard))

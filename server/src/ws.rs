@@ -6,6 +6,8 @@
 //! the reader. When the client read so slowly that frames for it were let go, both stop and it is greeted again.
 
 mod dispatch;
+#[cfg(feature = "echo")]
+pub(crate) mod echo;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -39,6 +41,11 @@ const WRITE_BUFFER: usize = 16 * 1024 * 1024;
 /// How long a client has to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long what waits for a socket may take to be written once the chat has ended it: when its login was revoked, all
+/// is to be over within a second; else within the time that a stop of the server takes.
+const REVOKE_PATIENCE: Duration = Duration::from_millis(500);
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Heartbeats that may go unanswered.
 const MISSED: u8 = 2;
 
@@ -62,34 +69,53 @@ pub(crate) async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     let sockets = state.sockets.clone();
+    shaped(upgrade).on_upgrade(move |socket| {
+        let held = (place, share, Counted::of(metrics::gauge!("natter_sockets")));
+        sockets.track_future(async move {
+            run(socket, state, actor).await;
+            drop(held);
+        })
+    })
+}
+
+/// The buffers and limits of every socket.
+fn shaped(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |socket| {
-            let held = (place, share, Counted::of(metrics::gauge!("natter_sockets")));
-            sockets.track_future(async move {
-                run(socket, state, actor).await;
-                drop(held);
-            })
-        })
 }
 
 async fn run(socket: WebSocket, state: AppState, actor: Actor) {
     let conn = Arc::new(state.chat.connect(actor));
     let (mut sink, mut stream) = socket.split();
-    let end = converse(&mut sink, &mut stream, &state, &conn).await;
+    let conversing = async {
+        let end = converse(&mut sink, &mut stream, &state, &conn).await;
+        if ![End::GONE, End::LEFT, End::SLOW].contains(&end) {
+            let left = conn.left(); // the refusals that explain the close
+            let _ = write(&mut sink, left, state.config.stall).await;
+        }
+        end
+    };
+    let end = tokio::select! {
+        end = conversing => end,
+        end = overdue(&conn) => end,
+    };
     if end == End::GONE {
         return;
     }
-    if end != End::SLOW {
-        let left = conn.left(); // the refusals that explain the close
-        let _ = write(&mut sink, left, state.config.stall).await;
-    }
     drop(conn);
     say_goodbye(sink, stream, end).await;
+}
+
+/// Waits until the chat has ended the socket, and then for as long as its client may take to hear of it: a client that
+/// reads nothing must not keep a revoked login's socket open.
+async fn overdue(conn: &Connection) -> End {
+    let (code, _) = conn.closing().await;
+    tokio::time::sleep(if code == close::LOGIN_REVOKED { REVOKE_PATIENCE } else { END_PATIENCE }).await;
+    End::GONE
 }
 
 /// Greets, reads and writes until the socket ends; greets again whenever it has lagged.
@@ -144,7 +170,8 @@ async fn first_frame(
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Binary(_))) => return Ok(None),
-            Some(Ok(Message::Close(_))) | None => return Err(End::GONE),
+            Some(Ok(Message::Close(_))) => return Err(End::LEFT),
+            None => return Err(End::GONE),
             Some(Err(error)) => return Err(End::of_error(error)),
         }
     }
@@ -251,14 +278,14 @@ fn text(bytes: Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(bytes).expect("frames are JSON")
 }
 
-/// Sends the close and reads on until the client has answered it: what it was still sending would make the
-/// system throw our close away.
-async fn say_goodbye(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut stream: SplitStream<WebSocket>,
-    End { code, reason }: End,
-) {
+/// Answers the client's close. Or sends ours and reads on until the client has answered it: what it was still sending
+/// would make the system throw our close away.
+async fn say_goodbye(mut sink: SplitSink<WebSocket, Message>, mut stream: SplitStream<WebSocket>, end: End) {
     let goodbye = async {
+        if end == End::LEFT {
+            return sink.close().await;
+        }
+        let End { code, reason } = end;
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         sink.send(Message::Close(Some(frame))).await?;
         while let Some(Ok(_)) = stream.next().await {}

@@ -52,6 +52,8 @@ struct Queue {
     writer: Option<Waker>,
     /// The reader, while it waits for answers to be written.
     reader: Option<Waker>,
+    /// Whoever waits for the end to be decided.
+    watcher: Option<Waker>,
 }
 
 /// How much waits.
@@ -120,12 +122,25 @@ impl Outbox {
             queue.frames.extend(last);
             queue.closed = Some((code, reason));
         }
+        if let Some(watcher) = queue.watcher.take() {
+            watcher.wake();
+        }
         wake(queue);
     }
 
     /// How the socket ends, once that is decided.
     pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
         self.lock().closed
+    }
+
+    /// The same, ready as soon as it is decided. For one watcher.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<(u16, &'static str)> {
+        let mut queue = self.lock();
+        if let Some(end) = queue.closed {
+            return Poll::Ready(end);
+        }
+        queue.watcher = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// What is to be written next. Ready is forgotten here: it is the caller's to write. For one writer.

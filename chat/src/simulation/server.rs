@@ -18,9 +18,8 @@ use tokio::sync::mpsc;
 use super::truth::{Log, Truth};
 use super::{Plant, Verdict};
 use crate::live::Live;
-use crate::password::Passwords;
 use crate::store::{Engine, Event, NewInvite, Store};
-use crate::{Actor, Chat, Connection, Error, Inner, LoginId, Options, Outgoing, Result};
+use crate::{Actor, Chat, Connection, Error, LoginId, Options, Outgoing, Result};
 
 /// One connection between a device and the server, frames under way in both directions included.
 #[derive(Default)]
@@ -87,7 +86,7 @@ pub(super) struct Server {
 fn at_rest(store: &Store) -> Chat {
     let options = Options { messages_per_second: None, ..Options::default() };
     let (live, _comings_and_goings) = Live::at_rest(store.clone(), &options);
-    Chat(Arc::new(Inner { store: store.clone(), live, passwords: Passwords::new(), options }))
+    Chat::of(store.clone(), live, options)
 }
 
 impl Server {

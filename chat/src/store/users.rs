@@ -5,6 +5,9 @@ use protocol::{Presence, UserId};
 use super::Store;
 use crate::{Result, Username, clock};
 
+/// SQLite keeps this number for the program that owns the file (sqlite.org/pragma.html#pragma_user_version).
+const COUNT: &str = "pragma user_version";
+
 /// A user as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct UserRow {
@@ -55,11 +58,25 @@ impl Store {
                         .bind(password_hash)
                         .execute(&mut *tx.db)
                         .await?;
-                    sqlx::query("delete from logins where user_id = $1").bind(user).execute(tx.db).await?;
+                    sqlx::query("delete from logins where user_id = $1")
+                        .bind(user)
+                        .execute(&mut *tx.db)
+                        .await?;
+                    // Told to a server in another process, which looks often: see `revocations`.
+                    let count: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *tx.db).await?;
+                    let next = count.wrapping_add(1) & i64::from(i32::MAX);
+                    let raise = format!("pragma user_version = {next}");
+                    sqlx::query(sqlx::AssertSqlSafe(raise)).execute(tx.db).await?;
                     Ok(())
                 })
             })
             .await
+    }
+
+    /// How often all logins of a user were ended, by whatever process: a number in the head of the database's file,
+    /// which costs next to nothing to read.
+    pub(crate) async fn revocations(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar(COUNT).fetch_one(&self.read).await?)
     }
 
     /// Records an edge of presence.

@@ -28,6 +28,9 @@ impl End {
     /// The client took nothing, or did not come back from lagging, for as long as it may.
     pub(super) const SLOW: End = End { code: close::SLOW, reason: "Too slow. Come back and catch up." };
 
+    /// The client has said that it closes: its close is answered (RFC 6455 5.5.1), and that is all.
+    pub(super) const LEFT: End = End { code: 0, reason: "left" };
+
     /// The server failed: the client comes back and sends again what was not acknowledged. The cause is logged.
     pub(super) fn of_failure(error: Error) -> Self {
         let _ = error.into_fault();
@@ -91,7 +94,7 @@ impl Dispatch {
             },
             Message::Binary(_) => self.malformed("Frames are text.")?,
             Message::Ping(_) | Message::Pong(_) => {}
-            Message::Close(_) => return Err(End::GONE),
+            Message::Close(_) => return Err(End::LEFT),
         }
         Ok(None)
     }

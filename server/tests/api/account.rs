@@ -205,7 +205,8 @@ async fn the_cookie_is_for_http_only_and_same_site() {
     let mut client = server.client();
     client.register("Ada", PASSWORD).await.unwrap();
     let answer = login(&mut client, "Ada", PASSWORD).await;
-    let cookies: Vec<_> = answer.set_cookies().collect();
+    let is_login = |cookie: &&str| !cookie.starts_with("known_device="); // see `guesses`
+    let cookies: Vec<_> = answer.set_cookies().filter(is_login).collect();
     let [cookie] = cookies[..] else { panic!("{cookies:?}") };
     assert!(cookie.starts_with("authentication_token="), "{cookie}");
     let flags: Vec<_> = cookie.split("; ").skip(1).collect();
@@ -404,10 +405,10 @@ async fn signing_out_ends_this_login_and_closes_its_sockets_with_4001() {
 async fn a_request_that_was_under_way_does_not_undo_a_sign_out() {
     let server = TestServer::start().await;
     let mut ada = server.user("Ada").await;
-    for _ in 0..10 {
+    for _ in 0..100 {
         ada.login("Ada", PASSWORD).await.unwrap();
         let cookie = ada.http.cookie().map(str::to_owned);
-        let late = (0..12).map(|_| {
+        let late = (0..10).map(|_| {
             let mut http = ada.http.clone();
             async move { drop(http.get("/api/load").await.unwrap()) }
         });
@@ -443,7 +444,9 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.to_lowercase().contains("ada has a new password"), "{out}");
 
-    assert_eq!(ada.closed().await.unwrap(), Some(protocol::close::LOGIN_REVOKED));
+    // It was another process that did it. A second is promised; the sweep that catches all else comes every 10.
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(5), ada.closed()).await;
+    assert_eq!(closed.unwrap().unwrap(), Some(protocol::close::LOGIN_REVOKED));
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
     is_refusal(&login(&mut ada, "Ada", PASSWORD).await, 401, Code::WrongPassword);
     assert_eq!(login(&mut ada, "Ada", "battery staple").await.status, 200);
