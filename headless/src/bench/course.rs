@@ -9,7 +9,7 @@ pub(super) const RATES: [f64; 12] =
     [10.0, 25.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 3_200.0, 6_400.0, 12_800.0, 25_600.0];
 
 /// Where the first repeat begins with the rates.
-pub(super) const FIRST_RATE: usize = 2;
+pub(super) const FIRST_RATE: usize = 1;
 
 /// Each message's length: a line and a half of a chat.
 pub(super) const MESSAGE_BYTES: usize = 140;

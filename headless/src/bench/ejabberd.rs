@@ -30,7 +30,7 @@ impl System for Ejabberd {
     }
 
     fn title(&self) -> &'static str {
-        "ejabberd, archive in SQLite"
+        "ejabberd + SQLite"
     }
 
     fn version(&self) -> Result<String, String> {

@@ -200,7 +200,7 @@ fn line<S: System>(system: &S, repeat: usize, measured: &Measured, took: Duratio
     let p50 = |report: &Report| report.delivery.as_ref().map_or(f64::NAN, |delivery| delivery.p50_ms);
     let cpu = measured.pairs.server.as_ref().and_then(|server| server.cpu_seconds_per_1000);
     format!(
-        "{:<32} repeat {}: {:.1} MiB at rest, 1 pair {:.2} ms, {PAIRS} pairs {:.2} ms, {:.3} CPU s per 1,000, held {}/s, \
+        "{:<22} repeat {}: {:.1} MiB at rest, 1 pair {:.2} ms, {PAIRS} pairs {:.2} ms, {:.3} CPU s per 1,000, held {}/s, \
          fan-out {:.0}/s ({:.0} s)",
         system.title(),
         repeat + 1,

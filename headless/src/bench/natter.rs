@@ -69,7 +69,7 @@ impl System for Relay {
     }
 
     fn title(&self) -> &'static str {
-        "The floor: a bare durable relay"
+        "Bare relay (the floor)"
     }
 
     fn version(&self) -> Result<String, String> {

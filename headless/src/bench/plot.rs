@@ -49,8 +49,8 @@ pub(super) fn lines(title: &str, about: &str, rates: &[f64], panels: &[(&str, Ve
     let up = Scale::decades(all().map(|(_, milliseconds)| *milliseconds), 348.0, 140.0);
     let wide = (WIDTH - 40.0) / panels.len() as f64;
     for (at, (name, series)) in panels.iter().enumerate() {
-        let left = 20.0 + wide * at as f64 + 38.0;
-        let right = left + wide - 72.0;
+        let left = 20.0 + wide * at as f64 + 48.0;
+        let right = left + wide - 80.0;
         let x = |rate: f64| left + across.place(rate) * (right - left);
         svg.text((left + right) / 2.0, 122.0, "middle name", name);
         for decade in up.marks() {

@@ -25,7 +25,7 @@ impl System for Prosody {
     }
 
     fn title(&self) -> &'static str {
-        "Prosody, archive in SQLite"
+        "Prosody + SQLite"
     }
 
     fn version(&self) -> Result<String, String> {

@@ -16,8 +16,9 @@ struct Cli {
     /// Everything once, shortly and with few people, to see whether it works. Writes target/bench/BENCHMARKS.md.
     #[arg(long)]
     quick: bool,
-    /// Only this system: natter, relay, socketio, prosody or ejabberd. May be given several times.
-    #[arg(long, value_name = "SYSTEM", requires = "quick")]
+    /// Only this system: natter, relay, socketio, prosody or ejabberd. May be given several times; the page says that
+    /// the others are left out.
+    #[arg(long, value_name = "SYSTEM")]
     only: Vec<String>,
     /// Measure nothing: write the page again from the last results.
     #[arg(long, conflicts_with = "quick")]
