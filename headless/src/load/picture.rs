@@ -11,7 +11,7 @@ use super::Report;
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 46.0;
 

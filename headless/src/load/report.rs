@@ -213,16 +213,16 @@ impl fmt::Display for Report {
         if self.sent > 0 {
             let offered =
                 self.offered_per_second.map_or(String::new(), |rate| format!(" of {rate:.0} offered"));
-            writeln!(f, "  delivered   {:.0} a second{offered}", self.delivered_per_second)?;
+            writeln!(f, "  delivered     {:.0} a second{offered}", self.delivered_per_second)?;
         }
         for (what, latency) in [("acknowledged", &self.ack), ("delivered", &self.delivery)] {
             if let Some(latency) = latency {
-                writeln!(f, "  {what:<12}{latency}")?;
+                writeln!(f, "  {what:<14}{latency}")?;
             }
         }
         let Self { sent, acked, delivered, lost, doubled, reordered, .. } = self;
-        writeln!(f, "  messages    {sent} sent, {acked} acknowledged, {delivered} delivered")?;
-        write!(f, "  faults      {lost} lost, {doubled} doubled, {reordered} reordered")?;
+        writeln!(f, "  messages      {sent} sent, {acked} acknowledged, {delivered} delivered")?;
+        write!(f, "  faults        {lost} lost, {doubled} doubled, {reordered} reordered")?;
         let others = [
             (self.unacked, "not acknowledged"),
             (self.acked_twice, "acknowledged twice"),
@@ -236,10 +236,10 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         if let Some(loss) = &self.first_loss {
-            writeln!(f, "  first loss  {loss}")?;
+            writeln!(f, "  first loss    {loss}")?;
         }
         if let Some(server) = &self.server {
-            write!(f, "  server      {:.2} CPU seconds", server.cpu_seconds)?;
+            write!(f, "  server        {:.2} CPU seconds", server.cpu_seconds)?;
             if let Some(cost) = server.cpu_seconds_per_1000 {
                 write!(f, ", {cost:.4} per 1,000 delivered")?;
             }
@@ -253,6 +253,6 @@ impl fmt::Display for Report {
                 mib(server.rss_after_kib)
             )?;
         }
-        write!(f, "  load        {:.2} CPU seconds of its own", self.own_cpu_seconds)
+        write!(f, "  load          {:.2} CPU seconds of its own", self.own_cpu_seconds)
     }
 }
