@@ -49,7 +49,9 @@ async fn run(cli: &Cli) -> Result<Vec<Report>, Error> {
         let data = tempfile::tempdir_in(folder)?;
         let binary = std::env::current_exe()?.with_file_name("relay");
         let mut relay = Start::relay(&binary, data.path()).start().await?;
-        reports.extend(measure(cli, &Relay::new(&relay.base)?, Some(Process(relay.id()?))).await?);
+        let mut floor = Relay::new(&relay.base)?;
+        floor.prepare(cli.plan(), &progress(cli)).await?;
+        reports.extend(measure(cli, &floor, Some(Process(relay.id()?))).await?);
         relay.kill().await?;
     }
     reports.extend(natter(cli, folder).await?);
