@@ -136,7 +136,11 @@ impl Device {
                 if let Some(&session) = self.written.get(message_id) {
                     self.log.note(What::Acked { session, message: *message_id, seq: *seq });
                     let held = self.client.sync().sessions().get(&session);
-                    let own = held.and_then(|held| held.timeline.messages_in(&(*seq..=*seq)).next().cloned());
+                    // From the new end: that is where it is.
+                    let own = held.and_then(|held| {
+                        let mut newest = held.timeline.messages().rev().take_while(|held| held.seq >= *seq);
+                        newest.find(|held| held.seq == *seq).cloned()
+                    });
                     self.brought(session, own.as_slice())?;
                 }
             }

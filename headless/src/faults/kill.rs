@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::crowd::Crowd;
 use super::run::{Figures, Talk, clean, finish, folder, percentile};
-use super::{Outcome, Result, Rig};
+use super::{Failure, Outcome, Result, Rig};
 
 /// Kills in one chapter. Each chapter has a server folder and people of its own and is checked by itself, so that
 /// neither database nor histories grow with the number of kills.
@@ -21,7 +21,10 @@ const MEMBERS: usize = 8;
 const MOMENTS: std::ops::RangeInclusive<u64> = 50..=900;
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
-    let (kills, acked) = rig.lane.of((50, 25_000), (200, 100_000), (2_000, 1_000_000));
+    let (kills, acked) = match rig.bug {
+        Some(_) => (20, 2_000), // a planted bug shows itself soon
+        None => rig.lane.of((50, 25_000), (200, 100_000), (2_000, 1_000_000)),
+    };
     let chapters = usize::div_ceil(kills, CHAPTER);
     let (mut total, mut killed, mut ready) = (Figures::default(), 0, Vec::new());
     for chapter in 0..chapters {
@@ -35,6 +38,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         if chapters > 1 {
             println!("    kill: {killed} kills, {total}: {}", clean());
         }
+    }
+    if rig.lane.is_timed() && (killed < kills || total.acked < acked) {
+        return Err(Failure::Missed(format!("only {killed} kills and {total} in time")));
     }
     let ready = percentile(&mut ready, 0.99);
     Ok(Outcome::Passed(format!("{killed} kills, {total}: {}; ready again in {ready:.0?} (p99)", clean())))

@@ -41,6 +41,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     if rig.lane.is_timed() {
         bounds.revoked = CLOSED;
     }
+    let mut random = rig.random(5_000);
     let (mut undone, mut slowest) = (0, Duration::ZERO);
     let logouts = rig.lane.of(25, 300, 1_000);
     for n in 0..logouts {
@@ -54,7 +55,12 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
             async move { http.get("/api/load").await }
         }));
         let mut leaving = Client::with_http(cookie.clone());
-        let (_, left) = tokio::join!(answers, leaving.logout());
+        let wait = Duration::from_micros(random.u64(..4_000));
+        let logout = async {
+            sleep(wait).await; // so that it meets the requests at every stage
+            leaving.logout().await
+        };
+        let (_, left) = tokio::join!(answers, logout);
         left?;
         let ended = Instant::now();
         reader.log().note(What::Revoked);

@@ -38,7 +38,7 @@ pub(super) struct Talk {
     sessions: Vec<(SessionId, Vec<usize>)>,
     stop: watch::Sender<bool>,
     talking: Vec<JoinHandle<Result<Device>>>,
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
 }
 
 /// How a talk ended.
