@@ -16,6 +16,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use cli::{Cli, Doing};
 
+/// A rate counts as held while 99 of 100 messages arrive within this many milliseconds.
+const HELD_MS: f64 = 50.0;
+
 // One thread: the program shares its machine with the server that it measures.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -117,7 +120,22 @@ async fn measure(cli: &Cli, service: &impl Service, server: Option<Process>) -> 
         }
     }
     progress.finish_and_clear();
+    if reports.len() > 1 && !cli.json {
+        println!("{}: {}\n", service.name(), held(&reports));
+    }
     Ok(reports)
+}
+
+/// The highest of several rates at which everything arrived in time.
+fn held(reports: &[Report]) -> String {
+    let held =
+        reports.iter().filter(|report| report.held(HELD_MS)).filter_map(|report| report.offered_per_second);
+    match held.reduce(f64::max) {
+        Some(rate) => {
+            format!("held {rate:.0} messages a second (everything delivered, p99 within {HELD_MS} ms)")
+        }
+        None => format!("held none of these rates (everything delivered, p99 within {HELD_MS} ms)"),
+    }
 }
 
 /// A bar on a terminal; elsewhere nothing.
