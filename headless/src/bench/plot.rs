@@ -21,7 +21,7 @@ const STYLE: &str = "
     fill: var(--soft); font-variant-numeric: tabular-nums }
   .title { font-size: 16px; font-weight: 600; fill: var(--ink) }
   .name { fill: var(--ink) } .natter.name { font-weight: 600 }
-  .end { text-anchor: end } .middle { text-anchor: middle }
+  .tick { font-size: 10.5px } .end { text-anchor: end } .middle { text-anchor: middle }
   .sheet { fill: var(--sheet); stroke: var(--edge) }
   .grid { stroke: var(--grid) } .axis { stroke: var(--edge) }
   .line { stroke: var(--own); stroke-width: 1.75; fill: none; stroke-linejoin: round }
@@ -60,7 +60,7 @@ pub(super) fn lines(title: &str, about: &str, rates: &[f64], panels: &[(&str, Ve
         }
         for &rate in rates {
             svg.rule((x(rate), 348.0), (x(rate), 353.0), "axis");
-            svg.text(x(rate), 369.0, "middle", &short(rate));
+            svg.text(x(rate), 369.0, "middle tick", &short(rate));
         }
         svg.rule((left, 348.0), (right, 348.0), "axis");
         svg.text((left + right) / 2.0, 394.0, "middle", "messages a second");
