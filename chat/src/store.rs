@@ -22,6 +22,8 @@ mod posting;
 mod restore;
 mod sessions;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod trouble;
 mod users;
 mod writer;
