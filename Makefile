@@ -92,7 +92,7 @@ faults: $(BINARY) toolchain strace ## Break the release in every way we know, th
 	$(call say,Faults$(comma) the $(if $(LONG),long,full) lane)
 	@cargo build --quiet --release -p headless --bin faults
 	@target/release/faults --natter $(BINARY) --lane $(if $(LONG),long,full) $(ARGS)
-	@$(MAKE) --no-print-directory faults-planted ARGS=
+	@$(MAKE) --no-print-directory faults-planted $(if $(LONG),autobahn) ARGS=
 
 # The same folder as all other debug builds, so that only what has the bugs is built anew; and out of the way at once,
 # so that nobody takes it for the real one.
