@@ -120,7 +120,7 @@ autobahn: toolchain ## The Autobahn suite against an echo of our own socket (247
 	@if [ -z "$(PYTHON2)" ]; then \
 	  echo "Left out: the suite needs Python 2.7 (for example 'pyenv install 2.7.18', or PYTHON2=/path/to/python2.7)."; \
 	else \
-	  cargo build -p server --features echo --bin natter-echo; \
+	  cargo build $(NATIVE),server/echo --bin natter-echo; \
 	  [ -e target/autobahn/site/autobahntestsuite ] || { rm -rf target/autobahn/site; \
 	    "$(PYTHON2)" -m pip install -q --disable-pip-version-check --target target/autobahn/site autobahntestsuite==25.10.1; \
 	    touch target/autobahn/site/zope/__init__.py; }; \
