@@ -5,7 +5,7 @@
 //! of who acts, an [`Actor`], first.
 //!
 //! Inside, `accounts`, `invites`, `messages` and `sessions` hold the rules and call `store`; `live` alone joins
-//! `store`, `hub` and `presence`: what was committed goes out to the sockets, in the order of the commits.
+//! `store`, `hub`, `tails` and `presence`: what was committed goes out to the sockets, in the order of the commits.
 
 mod accounts;
 mod actor;
@@ -27,6 +27,7 @@ mod sessions;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod tails;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What happens goes out to the sockets: the only place where `store`, `hub` and `presence` meet.
+//! What happens goes out to the sockets: the only place where `store`, `hub`, `tails` and `presence` meet.
 //!
 //! One task takes the committed events in the order of the commits and hands each, encoded once, to the sockets
 //! concerned. Everything a socket gets passes through its one queue, so it sees its acknowledgements and the
@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use crate::hub::{ConnId, Hub, Outgoing, Socket};
 use crate::presence::Leases;
 use crate::store::{Event, Store};
+use crate::tails::Tails;
 use crate::{Actor, Chat, LoginId, Options};
 
 /// How often sockets are checked against their logins: one may have expired.
@@ -30,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(400);
 
 /// Signs of writing from one socket in one session are passed on at most this often.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
+
+/// Comings and goings that are recorded together.
+const EDGES: usize = 64;
 
 /// After so many events, or so many bytes in them, the sockets' writers get their turn: one commit may hold more than
 /// may wait for a socket, and a client that reads all it is sent shall not lag for that.
@@ -47,6 +51,7 @@ pub(crate) struct Live {
 
 struct Shared {
     hub: Hub,
+    tails: Tails,
     store: Store,
     leases: Mutex<Leases>,
     /// Wakes the task that waits for the next lease to end.
@@ -90,6 +95,7 @@ impl Live {
         });
         let shared = Arc::new(Shared {
             hub: Hub::default(),
+            tails: Tails::new(metrics::counter!("natter_page_reads_total")),
             store,
             leases: Mutex::default(),
             leases_changed: Notify::new(),
@@ -109,6 +115,10 @@ impl Live {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    pub(crate) fn tails(&self) -> &Tails {
+        &self.shared.tails
     }
 
     /// Whether a user is here.
@@ -162,6 +172,7 @@ impl Shared {
     fn carry(&self, event: Event) {
         match event {
             Event::Changed { live, origin } => {
+                self.tails.append(&live);
                 let (session, message) = (live.session_id, &live.message);
                 let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
                 let frame = || encode(&ServerFrame::Message(live));
@@ -193,17 +204,26 @@ impl Shared {
         }
     }
 
-    /// Records every coming and going and tells those who share a session, in the order it happened.
+    /// Records every coming and going and tells those who share a session, in the order it happened; many together
+    /// when everybody comes back at once. Of one who came and went meanwhile, only the last is told.
     async fn tell_edges(self: Arc<Self>, mut edges: mpsc::UnboundedReceiver<(UserId, Presence)>) {
-        while let Some((user_id, status)) = edges.recv().await {
+        let mut queued = Vec::new();
+        while edges.recv_many(&mut queued, EDGES).await > 0 {
+            let last: HashMap<UserId, Presence> = queued.drain(..).collect();
             let told = async {
-                self.store.set_status(user_id, status).await?;
-                self.store.acquaintances(user_id).await
+                self.store
+                    .set_status(&last.iter().map(|(user, status)| (*user, *status)).collect::<Vec<_>>())
+                    .await?;
+                self.store.acquaintances(&last.keys().copied().collect::<Vec<_>>()).await
             };
             match told.await {
-                Ok(others) => {
-                    let frame = encode(&ServerFrame::Status { user_id, status });
-                    others.into_iter().for_each(|other| self.hub.send_to_user(other, &frame, None));
+                Ok(pairs) => {
+                    let frame =
+                        |(user_id, status)| (user_id, encode(&ServerFrame::Status { user_id, status }));
+                    let frames: HashMap<UserId, Bytes> = last.into_iter().map(frame).collect();
+                    for (user, other) in pairs {
+                        self.hub.send_to_user(other, &frames[&user], None);
+                    }
                 }
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "presence was not recorded");
@@ -247,6 +267,7 @@ impl Shared {
             if let Some(throttle) = &self.throttle {
                 throttle.retain_recent();
             }
+            self.tails.forget_idle(Instant::now());
             let open = self.hub.logins();
             if open.is_empty() {
                 continue;
@@ -340,6 +361,11 @@ impl Connection {
         self.socket.answer(encode(frame));
     }
 
+    /// The same with a frame that is encoded already.
+    pub fn send_encoded(&self, frame: Bytes) {
+        self.socket.answer(frame);
+    }
+
     /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs, and when it
     /// was said just now.
     pub fn typing(&self, session_id: SessionId) {
@@ -365,7 +391,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.hub.disconnect(&self.socket);
+        for session in self.shared.hub.disconnect(&self.socket) {
+            self.shared.tails.forget(session);
+        }
         let grace = self.shared.offline_after;
         self.shared.leases().disconnected(self.actor.user_id(), Instant::now(), grace);
         self.shared.leases_changed.notify_one();

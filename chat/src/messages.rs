@@ -1,21 +1,23 @@
 //! Saying something, changing it, reading it.
 
+use bytes::Bytes;
 use protocol::api::History;
-use protocol::{Code, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
+use protocol::{Code, Epoch, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
 
-use crate::live::Ticket;
+use crate::live::{Ticket, encode};
 use crate::store::{Changes, Post};
 use crate::{Actor, Chat, Connection, Error, Result};
 
-/// Most messages in a `Page` or a part of the history.
-const PAGE_ROWS: i64 = 100;
+/// Most messages in a `Page` or a part of the history. Pages are as large as their bytes allow: who comes back after
+/// long pays a round trip for each.
+const PAGE_ROWS: i64 = 256;
 const HISTORY_ROWS: i64 = 50;
 
 /// Most bytes in a `Page`, so that it stays below [`protocol::MAX_FRAME_BYTES`].
 const PAGE_BYTES: usize = 60 * 1024;
 
-/// What a message takes in a page beside its text: names, identifiers, numbers.
-const ROW_BYTES: usize = 400;
+/// What a message takes in a page at most beside its text: names, identifiers, numbers.
+const ROW_BYTES: usize = 280;
 
 impl Chat {
     /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a
@@ -82,32 +84,51 @@ impl Chat {
         found.ok_or(Error::refused(Code::NotFound))
     }
 
-    /// What changed in a session after `rev`: a `Page`, or a `Reset` when the client is ahead of it.
+    /// What changed in a session after `rev`, encoded: a `Page`, or a `Reset` when the client is ahead of it.
+    /// From memory, where that reaches back far enough.
     ///
     /// # Errors
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
-    pub async fn page(&self, actor: &Actor, session: SessionId, rev: Rev) -> Result<ServerFrame> {
-        let found = self.0.store.changes(actor.user_id(), session, rev, PAGE_ROWS).await?;
-        let changes = found.ok_or(Error::refused(Code::NotFound))?;
-        if rev > changes.rev || rev < Rev(0) {
-            return Ok(ServerFrame::Reset { session_id: session, epoch: changes.epoch, rev: changes.rev });
+    pub async fn page(&self, conn: &Connection, session: SessionId, rev: Rev) -> Result<Bytes> {
+        let (store, tails) = (&self.0.store, self.0.live.tails());
+        if let Some(joined) = conn.joined(session)
+            && let Some(page) = tails.page(store, session, joined, rev).await?
+        {
+            return Ok(page);
         }
-        Ok(page(session, rev, changes))
+        tails.read_past();
+        let found = store.changes(conn.actor().user_id(), session, rev, PAGE_ROWS).await?;
+        let Changes { epoch, rev: head, messages } = found.ok_or(Error::refused(Code::NotFound))?;
+        Ok(encode(&match rev > head || rev < Rev(0) {
+            true => ServerFrame::Reset { session_id: session, epoch, rev: head },
+            false => page(session, epoch, rev, head, messages),
+        }))
     }
 }
 
-/// As much of the changes as fits into one frame.
-fn page(session_id: SessionId, from: Rev, changes: Changes) -> ServerFrame {
-    let Changes { epoch, rev, mut messages } = changes;
-    let found = messages.len();
-    let mut bytes = 0;
-    let fits = messages.iter().take(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX)).take_while(|message| {
-        bytes += ROW_BYTES + 2 * message.data.len(); // escaped, a byte becomes two at most
-        bytes <= PAGE_BYTES
-    });
-    let fits = fits.count().max(1);
-    messages.truncate(fits);
-    let more = found > messages.len();
-    let to = if more { messages.last().map_or(rev, |last: &Message| last.rev) } else { rev };
-    ServerFrame::Page { session_id, epoch, from, to, more, messages }
+/// As much of what changed after `from`, up to `head`, as fits into one frame.
+pub(crate) fn page(
+    session_id: SessionId,
+    epoch: Epoch,
+    from: Rev,
+    head: Rev,
+    changed: impl IntoIterator<Item = Message>,
+) -> ServerFrame {
+    let (mut messages, mut bytes, mut to) = (Vec::<Message>::new(), 0, None);
+    for message in changed {
+        bytes += weight(&message);
+        let is_full = bytes > PAGE_BYTES || i64::try_from(messages.len()).is_ok_and(|held| held == PAGE_ROWS);
+        if let Some(last) = messages.last().filter(|_| is_full) {
+            to = Some(last.rev);
+            break;
+        }
+        messages.push(message);
+    }
+    ServerFrame::Page { session_id, epoch, from, to: to.unwrap_or(head), more: to.is_some(), messages }
+}
+
+/// What a message takes in a page, in bytes: of all that a text may hold, these are what JSON escapes, as two.
+pub(crate) fn weight(message: &Message) -> usize {
+    let escaped = message.data.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t'));
+    ROW_BYTES + message.data.len() + escaped.count()
 }

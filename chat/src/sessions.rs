@@ -46,7 +46,7 @@ impl Greeting {
         if other_history || position.rev > rev {
             return Ok(Some(encode(&ServerFrame::Reset { session_id, epoch, rev })));
         }
-        chat.page(conn.actor(), session_id, position.rev).await.map(|page| Some(encode(&page)))
+        chat.page(conn, session_id, position.rev).await.map(Some)
     }
 }
 
@@ -76,29 +76,25 @@ impl Chat {
     /// The database failed.
     pub async fn snapshot(&self, actor: &Actor, open: Option<SessionId>) -> Result<Snapshot> {
         let user = actor.user_id();
-        let rows = self.0.store.sessions_of(user).await?;
+        let heads = self.heads(user).await?;
         let mut newest: HashMap<SessionId, Vec<Message>> = HashMap::new();
         for (session, message) in self.0.store.newest(user, 1).await? {
             newest.entry(session).or_default().push(message);
         }
-        if let Some(open) = open.filter(|open| rows.iter().any(|row| row.session_id == *open)) {
+        if let Some(open) = open.filter(|open| heads.iter().any(|(row, _)| row.session_id == *open)) {
             let history = self.0.store.history(user, open, None, OPEN_ROWS).await?;
             newest.insert(open, history.map(|history| history.messages).unwrap_or_default());
         }
-        let mut heads = self.heads(user, &rows).await?;
-        let sessions = rows.iter().filter_map(|row| {
+        let sessions = heads.into_iter().map(|(row, head)| {
             let messages = newest.remove(&row.session_id).unwrap_or_default();
             let oldest = messages.first().map_or(row.last_seq, |message| message.seq);
             let more = oldest.0 > row.joined_seq.0 + 1;
-            let head = heads.remove(&row.session_id)?;
-            Some((row.session_id, SnapshotSession { head, messages, more }))
+            (row.session_id, SnapshotSession { head, messages, more })
         });
-        Ok(Snapshot {
-            me: Me { user_id: user, username: actor.username().to_owned() },
-            sessions: sessions.collect(),
-            invited: self.0.store.invited(user).await?,
-            asked: self.0.store.asked(user).await?,
-        })
+        let sessions = sessions.collect();
+        let me = Me { user_id: user, username: actor.username().to_owned() };
+        let (invited, asked) = self.0.store.invitations(user).await?;
+        Ok(Snapshot { me, sessions, invited, asked })
     }
 
     /// Answers a `Hello`: gives the frames to write before anything that waits for the socket, the first time as
@@ -120,40 +116,40 @@ impl Chat {
             conn.follow(row.session_id, Head { epoch: row.epoch, rev: row.rev }, row.joined_seq);
         }
         // Read again: what was committed before the socket followed shows here, what comes later is queued.
-        let rows = self.0.store.sessions_of(user).await?;
-        let welcome = ServerFrame::Welcome { user_id: user, sessions: self.heads(user, &rows).await? };
-        let behind = rows.iter().filter_map(|row| Some((row, *positions.get(&row.session_id)?)));
-        let behind = behind.filter(|(row, position)| {
+        let heads = self.heads(user).await?;
+        let behind =
+            heads.iter().filter_map(|(row, _)| Some((row.clone(), *positions.get(&row.session_id)?)));
+        let is_behind = |row: &SessionRow, position: &Position| {
             position.rev != row.rev || position.epoch.is_some_and(|own| own != row.epoch)
-        });
-        let invited = self.0.store.invited(user).await?.into_iter().map(|invited| SearchNotice::Invited {
+        };
+        let behind = behind.filter(|(row, position)| is_behind(row, position)).collect();
+        let sessions = heads.into_iter().map(|(row, head)| (row.session_id, head)).collect();
+        let (invited, asked) = self.0.store.invitations(user).await?;
+        let invited = invited.into_iter().map(|invited| SearchNotice::Invited {
             invite_id: invited.invite_id,
             username: invited.username,
         });
-        let asked = self.0.store.asked(user).await?;
         Ok(Greeting {
-            welcome: Some(encode(&welcome)),
-            behind: behind.map(|(row, position)| (row.clone(), position)).collect(),
+            welcome: Some(encode(&ServerFrame::Welcome { user_id: user, sessions })),
+            behind,
             invitations: invited.chain(asked).map(|notice| encode(&ServerFrame::Search(notice))).collect(),
         })
     }
 
-    /// Where each session stands for a user, and who is in it.
-    async fn heads(&self, user: UserId, rows: &[SessionRow]) -> Result<BTreeMap<SessionId, SessionHead>> {
-        let around = self.0.store.users_around(user).await?;
-        let presence = presence_of(&self.0.live, around.iter().map(|(_, id, _)| id));
-        let mut users: HashMap<SessionId, BTreeMap<UserId, User>> = HashMap::new();
-        for (session, id, username) in around {
+    /// Where each session stands for a user, and who is in it; by session.
+    async fn heads(&self, user: UserId) -> Result<Vec<(SessionRow, SessionHead)>> {
+        let rows = self.0.store.sessions_with_users(user).await?;
+        let presence = presence_of(&self.0.live, rows.iter().map(|(_, id, _)| id));
+        let mut heads: Vec<(SessionRow, SessionHead)> = Vec::new();
+        for (row, id, username) in rows {
             let status = presence.get(&id).copied().unwrap_or_default();
-            users.entry(session).or_default().insert(id, User { username, status });
+            if heads.last().is_none_or(|(last, _)| last.session_id != row.session_id) {
+                let SessionRow { epoch, rev, last_seq, read_seq, .. } = row;
+                heads.push((row, SessionHead { epoch, rev, last_seq, read_seq, users: BTreeMap::new() }));
+            }
+            let (_, head) = heads.last_mut().expect("just pushed");
+            head.users.insert(id, User { username, status });
         }
-        let mut head = |row: &SessionRow| SessionHead {
-            epoch: row.epoch,
-            rev: row.rev,
-            last_seq: row.last_seq,
-            read_seq: row.read_seq,
-            users: users.remove(&row.session_id).unwrap_or_default(),
-        };
-        Ok(rows.iter().map(|row| (row.session_id, head(row))).collect())
+        Ok(heads)
     }
 }

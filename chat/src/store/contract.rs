@@ -195,15 +195,16 @@ async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
     let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
     assert_eq!(code(db.store.ask(invite(ada, ada, None, true)).await), Code::Yourself);
     assert_eq!(db.ask(ada, bob, false).await, AskResult::Offline);
-    assert!(db.store.invited(bob.id).await.unwrap().is_empty(), "nothing was left");
+    assert!(db.store.invitations(bob.id).await.unwrap().0.is_empty(), "nothing was left");
 
     assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending);
     let first = invited(&db.announced().await);
     assert_eq!(db.ask(ada, bob, false).await, AskResult::Pending, "it waits already");
     assert_eq!(outcome(&db.announced().await, ada), Outcome::Pending);
-    let waiting: Vec<_> = db.store.invited(bob.id).await.unwrap().into_iter().map(|i| i.invite_id).collect();
+    let waiting: Vec<_> =
+        db.store.invitations(bob.id).await.unwrap().0.into_iter().map(|i| i.invite_id).collect();
     assert_eq!(waiting, [first]);
-    assert_eq!(db.store.asked(ada.id).await.unwrap().len(), 1);
+    assert_eq!(db.store.invitations(ada.id).await.unwrap().1.len(), 1);
 
     assert_eq!(db.ask(bob, ada, false).await, AskResult::Accepted);
     let events = db.announced().await;
@@ -212,7 +213,7 @@ async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
     assert_eq!(outcome(&events, ada), Outcome::Accepted);
     assert_eq!(db.ask(ada, bob, true).await, AskResult::AlreadyConnected(session));
     assert_eq!(db.ask(bob, ada, true).await, AskResult::AlreadyConnected(session));
-    assert!(db.store.invited(bob.id).await.unwrap().is_empty());
+    assert!(db.store.invitations(bob.id).await.unwrap().0.is_empty());
 }
 
 #[tokio::test]
@@ -268,9 +269,12 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
     assert_eq!((changes.rev, changes.messages.len()), (Rev(2), 1));
     assert_eq!(db.store.newest(cleo.id, 9).await.unwrap().len(), 1);
     assert_eq!(db.store.users_around(cleo.id).await.unwrap().len(), 3);
-    let mut around = db.store.acquaintances(cleo.id).await.unwrap();
+    let mut around = db.store.acquaintances(&[cleo.id]).await.unwrap();
     around.sort_unstable();
-    assert_eq!(around, [ada.id, bob.id]);
+    assert_eq!(around, [(cleo.id, ada.id), (cleo.id, bob.id)]);
+    let with_users = db.store.sessions_with_users(cleo.id).await.unwrap();
+    assert!(with_users.iter().all(|(row, ..)| row.session_id == session && row.joined_seq == Seq(1)));
+    assert_eq!(with_users.len(), 3);
 
     assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the session is no pair's any more");
 }
@@ -442,7 +446,7 @@ async fn a_start_leaves_nobody_online() {
         let status = sqlx::query_scalar("select status from users where user_id = $1").bind(ada.id);
         status.fetch_one(&store.read).await.unwrap()
     };
-    db.store.set_status(ada.id, Presence::Online).await.unwrap();
+    db.store.set_status(&[(ada.id, Presence::Online)]).await.unwrap();
     assert_eq!(status(&db.store).await, "Online");
     let db = db.reopened().await;
     assert_eq!(status(&db.store).await, "Offline");

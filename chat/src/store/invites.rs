@@ -85,25 +85,22 @@ impl Store {
             .await
     }
 
-    /// The invitations that wait for this user's answer, oldest first.
-    pub(crate) async fn invited(&self, user: UserId) -> Result<Vec<Invited>> {
-        let rows: Vec<InviteRow> =
-            sqlx::query_as(invite!("where i.to_user = $1 and i.status = 'Pending' order by i.invite_id"))
-                .bind(user)
-                .fetch_all(&self.read)
-                .await?;
+    /// The open invitations of a user, oldest first: those that wait for this user's answer, and this user's own that
+    /// wait for another's.
+    pub(crate) async fn invitations(&self, user: UserId) -> Result<(Vec<Invited>, Vec<SearchNotice>)> {
+        let rows: Vec<InviteRow> = sqlx::query_as(concat!(
+            invite!("where i.to_user = $1 and i.status = 'Pending'"),
+            " union all ",
+            invite!("where i.from_user = $1 and i.status = 'Pending'"),
+            " order by 1",
+        ))
+        .bind(user)
+        .fetch_all(&self.read)
+        .await?;
+        let (to, from): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.to_user == user);
         let invited = |row: InviteRow| Invited { invite_id: row.invite_id, username: row.from_name };
-        Ok(rows.into_iter().map(invited).collect())
-    }
-
-    /// This user's own invitations that wait for an answer, oldest first.
-    pub(crate) async fn asked(&self, user: UserId) -> Result<Vec<SearchNotice>> {
-        let rows: Vec<InviteRow> =
-            sqlx::query_as(invite!("where i.from_user = $1 and i.status = 'Pending' order by i.invite_id"))
-                .bind(user)
-                .fetch_all(&self.read)
-                .await?;
-        Ok(rows.into_iter().map(|row| row.outcome(Outcome::Pending, row.session_id)).collect())
+        let asked = |row: InviteRow| row.outcome(Outcome::Pending, row.session_id);
+        Ok((to.into_iter().map(invited).collect(), from.into_iter().map(asked).collect()))
     }
 }
 

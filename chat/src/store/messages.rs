@@ -1,11 +1,19 @@
 //! Rows and SQL for reading, editing and deleting messages. Storing new ones is in `posting`.
 
+use std::collections::VecDeque;
+
+use futures::TryStreamExt;
 use protocol::api::History;
 use protocol::{Code, Epoch, LiveMessage, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::sessions::{SessionRow, session_columns};
 use super::{Event, Store};
 use crate::hub::ConnId;
+use crate::messages::weight;
+use crate::tails::Beginning;
 use crate::{Error, Result, clock};
 
 /// The columns of a message, for a query over `messages m`.
@@ -17,10 +25,20 @@ macro_rules! MESSAGE {
 pub(super) use MESSAGE;
 
 pub(super) const CHANGES: &str = concat!(
-    "select ",
-    MESSAGE!(),
-    " from messages m where m.session_id = $1 and m.rev > $2 and m.seq > $3 order by m.rev limit $4",
-);
+            "select s.epoch, s.rev as head, ",
+            MESSAGE!(),
+            " from session_users own join sessions s on s.session_id = own.session_id
+             left join messages m on m.session_id = s.session_id and m.rev > $3 and m.seq > own.joined_seq
+             where own.session_id = $1 and own.user_id = $2 and own.left_at is null order by m.rev limit $4",
+        );
+
+pub(super) const TAIL: &str = concat!(
+            "select s.epoch, s.rev as head, ",
+            MESSAGE!(),
+            " from sessions s
+             left join messages m on m.session_id = s.session_id and m.rev > max($2, s.rev - $3)
+             where s.session_id = $1 order by m.rev desc",
+        );
 
 pub(super) const HISTORY: &str = concat!(
     "select ",
@@ -62,6 +80,22 @@ impl From<Row> for Message {
     }
 }
 
+/// A session, and one of its messages if there is one: a row of an outer join.
+struct Found {
+    epoch: Epoch,
+    /// Where the session stands.
+    head: Rev,
+    message: Option<Message>,
+}
+
+impl<'r> sqlx::FromRow<'r, SqliteRow> for Found {
+    fn from_row(row: &'r SqliteRow) -> sqlx::Result<Self> {
+        let found: Option<Rev> = row.try_get("rev")?;
+        let message = found.map(|_| Row::from_row(row)).transpose()?.map(Message::from);
+        Ok(Self { epoch: row.try_get("epoch")?, head: row.try_get("head")?, message })
+    }
+}
+
 /// What changed in a session after some `Rev`.
 pub(crate) struct Changes {
     pub(crate) epoch: Epoch,
@@ -73,6 +107,7 @@ pub(crate) struct Changes {
 
 impl Store {
     /// What changed after `after`, as this user may see it; `None` when they are not in the session.
+    /// One statement, so that "where it stands" and the rows are of one moment.
     pub(crate) async fn changes(
         &self,
         user: UserId,
@@ -80,20 +115,48 @@ impl Store {
         after: Rev,
         limit: i64,
     ) -> Result<Option<Changes>> {
-        // One transaction, so that "where it stands" and the rows are of one moment.
-        let mut tx = self.read.begin().await?;
-        let Some(SessionRow { epoch, rev, joined_seq, .. }) = session_row(&mut tx, user, session).await?
-        else {
-            return Ok(None);
-        };
-        let rows: Vec<Row> = sqlx::query_as(CHANGES)
-            .bind(session)
-            .bind(after)
-            .bind(joined_seq)
-            .bind(limit + 1)
-            .fetch_all(&mut *tx)
-            .await?;
-        Ok(Some(Changes { epoch, rev, messages: rows.into_iter().map(Message::from).collect() }))
+        let rows: Vec<Found> = sqlx::query_as(CHANGES)
+        .bind(session)
+        .bind(user)
+        .bind(after)
+        .bind(limit + 1)
+        .fetch_all(&self.read)
+        .await?;
+        let Some(Found { epoch, head: rev, .. }) = rows.first() else { return Ok(None) };
+        let (epoch, rev) = (*epoch, *rev);
+        Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
+    }
+
+    /// The last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody.
+    pub(crate) async fn tail(
+        &self,
+        session: SessionId,
+        after: Rev,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<Beginning> {
+        let mut found = sqlx::query_as(TAIL)
+        .bind(session)
+        .bind(after)
+        .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+        .fetch(&self.read);
+        let mut tail = None;
+        let mut held = 0;
+        while let Some(Found { epoch, head: rev, message }) = found.try_next().await? {
+            let reach = after.0.max(rev.0.saturating_sub_unsigned(rows as u64));
+            let (floor, is_full) = (Rev(reach.min(rev.0)), reach > after.0);
+            let messages = VecDeque::new;
+            let tail =
+                tail.get_or_insert_with(|| Beginning { epoch, rev, floor, messages: messages(), is_full });
+            let Some(message) = message else { break };
+            held += weight(&message);
+            if held > bytes {
+                (tail.floor, tail.is_full) = (message.rev, true);
+                break;
+            }
+            tail.messages.push_front(message);
+        }
+        tail.ok_or(Error::refused(Code::NotFound))
     }
 
     /// The newest messages before a place (or of all), as this user may see them; `None` when they are not in

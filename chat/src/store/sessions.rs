@@ -57,6 +57,34 @@ impl Store {
         Ok(rows.bind(user).fetch_all(&self.read).await?)
     }
 
+    /// Every session of a user with everybody in it, by session: a row for each of them. One statement, so that all
+    /// of it is of one moment.
+    pub(crate) async fn sessions_with_users(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(SessionRow, UserId, String)>> {
+        #[derive(sqlx::FromRow)]
+        struct Row {
+            #[sqlx(flatten)]
+            session: SessionRow,
+            user_id: UserId,
+            username: String,
+        }
+        let rows: Vec<Row> = sqlx::query_as(concat!(
+            "select ",
+            session_columns!(),
+            ", u.user_id, u.username from session_users own
+             join sessions s on s.session_id = own.session_id
+             join session_users other on other.session_id = own.session_id and other.left_at is null
+             join users u on u.user_id = other.user_id
+             where own.user_id = $1 and own.left_at is null order by s.session_id",
+        ))
+        .bind(user)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.session, row.user_id, row.username)).collect())
+    }
+
     /// Everybody in the sessions of a user, with their names.
     pub(crate) async fn users_around(&self, user: UserId) -> Result<Vec<(SessionId, UserId, String)>> {
         let rows = sqlx::query_as(USERS_AROUND);

@@ -79,18 +79,21 @@ impl Store {
         Ok(sqlx::query_scalar(COUNT).fetch_one(&self.read).await?)
     }
 
-    /// Records an edge of presence.
-    pub(crate) async fn set_status(&self, user: UserId, status: Presence) -> Result<()> {
+    /// Records who came and who went.
+    pub(crate) async fn set_status(&self, edges: &[(UserId, Presence)]) -> Result<()> {
         let now = clock::now();
+        let edges = json(edges.iter().map(|(user, status)| (hex(*user), status_name(*status))));
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("update users set status = $2, last_seen = $3 where user_id = $1")
-                        .bind(user)
-                        .bind(status_name(status))
-                        .bind(now)
-                        .execute(tx.db)
-                        .await?;
+                    sqlx::query(
+                        "update users set status = j.value ->> 1, last_seen = $2
+                         from json_each($1) j where user_id = unhex(j.value ->> 0)",
+                    )
+                    .bind(edges)
+                    .bind(now)
+                    .execute(tx.db)
+                    .await?;
                     Ok(())
                 })
             })
@@ -114,15 +117,24 @@ impl Store {
         }
     }
 
-    /// Everybody who shares a session with the user.
-    pub(crate) async fn acquaintances(&self, user: UserId) -> Result<Vec<UserId>> {
-        let users = sqlx::query_scalar(
-            "select distinct other.user_id from session_users own
+    /// Everybody who shares a session with one of these users: each of them beside that user.
+    pub(crate) async fn acquaintances(&self, of: &[UserId]) -> Result<Vec<(UserId, UserId)>> {
+        let users = sqlx::query_as(
+            "select distinct own.user_id, other.user_id from json_each($1) j
+             join session_users own on own.user_id = unhex(j.value) and own.left_at is null
              join session_users other on other.session_id = own.session_id
-             where own.user_id = $1 and own.left_at is null and other.left_at is null and other.user_id <> $1",
+             where other.left_at is null and other.user_id <> own.user_id",
         );
-        Ok(users.bind(user).fetch_all(&self.read).await?)
+        Ok(users.bind(json(of.iter().map(|user| hex(*user)))).fetch_all(&self.read).await?)
     }
+}
+
+fn hex(user: UserId) -> String {
+    user.0.simple().to_string()
+}
+
+fn json(values: impl Iterator<Item = impl serde::Serialize>) -> String {
+    serde_json::to_string(&values.collect::<Vec<_>>()).expect("texts only")
 }
 
 fn status_name(status: Presence) -> &'static str {

@@ -124,7 +124,7 @@ impl Dispatch {
             }
             ClientFrame::Fetch { session_id, rev } => {
                 subject.session_id = Some(session_id);
-                chat.page(conn.actor(), session_id, rev).await.map(|page| conn.send(&page))
+                chat.page(conn, session_id, rev).await.map(|page| conn.send_encoded(page))
             }
             ClientFrame::Edit { session_id, message_id, data } => {
                 (subject.session_id, subject.message_id) = (Some(session_id), Some(message_id));

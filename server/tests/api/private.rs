@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use headless::{Client, Http};
+use protocol::{Answer, Asked};
 
-use crate::support::{Natter, PASSWORD, befriend, natter, run, within};
+use crate::support::{Natter, PASSWORD, befriend, invited, knows, natter, run, within};
 
 const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
 
@@ -91,4 +92,50 @@ async fn refused(data: &Path, private: &str) -> (Option<i32>, String) {
     let (code, out, err) = run(natter(data).args(args), "").await;
     assert_eq!(out, "");
     (code, err)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_times() {
+    let data = tempfile::tempdir().unwrap();
+    let mut natter = Natter::with(data.path(), PRIVATE).await;
+    let mut owner = online(&natter, "Owner").await;
+    let (mut sessions, mut crowd) = (Vec::new(), Vec::new());
+    for s in 0..2 {
+        let mut first = online(&natter, &format!("First{s}")).await;
+        let session = befriend(&mut owner, &mut first).await;
+        sessions.push(session);
+        crowd.push(first);
+        for n in 0..9 {
+            let mut other = online(&natter, &format!("Other{s}{n}")).await;
+            let username = other.me().username.clone();
+            owner.ask(Asked { username, session_id: Some(session), leave: false }).await.unwrap();
+            let (invite, _) = other.expect("an invitation", invited).await.unwrap();
+            other.answer(invite, Answer::Accepted).await.unwrap();
+            knows(&mut other, session).await;
+            crowd.push(other);
+        }
+    }
+    for (n, client) in crowd.iter_mut().enumerate() {
+        if n % 3 == 0 {
+            client.kill(); // some come back from further away
+        }
+    }
+    for n in 0..40 {
+        for session in &sessions {
+            owner.say_and_wait(*session, n.to_string()).await.unwrap();
+        }
+    }
+    natter.kill_and_restart().await;
+    let back = crowd.into_iter().enumerate().map(|(n, mut client)| {
+        let session = sessions[n / 10];
+        tokio::spawn(async move {
+            client.reconnect().await.unwrap();
+            client.wait_for("everything", |sync| sync.rows(session).len() == 40).await.unwrap();
+        })
+    });
+    for client in futures::future::join_all(back).await {
+        client.unwrap();
+    }
+    let reads = metric(&natter, "natter_page_reads_total").await.unwrap();
+    assert!((1.0..=6.0).contains(&reads), "{reads} reads for two sessions");
 }
