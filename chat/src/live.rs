@@ -52,6 +52,8 @@ pub(crate) struct Live {
 struct Shared {
     hub: Hub,
     tails: Tails,
+    /// From handing a message in to its place on the sockets' queues.
+    delivery: metrics::Histogram,
     store: Store,
     leases: Mutex<Leases>,
     /// Wakes the task that waits for the next lease to end.
@@ -96,6 +98,7 @@ impl Live {
         let shared = Arc::new(Shared {
             hub: Hub::default(),
             tails: Tails::new(metrics::counter!("natter_page_reads_total")),
+            delivery: metrics::histogram!("natter_delivery_seconds"),
             store,
             leases: Mutex::default(),
             leases_changed: Notify::new(),
@@ -171,7 +174,7 @@ impl Shared {
 
     fn carry(&self, event: Event) {
         match event {
-            Event::Changed { live, origin } => {
+            Event::Changed { live, origin, handed_in } => {
                 self.tails.append(&live);
                 let (session, message) = (live.session_id, &live.message);
                 let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
@@ -179,6 +182,9 @@ impl Shared {
                 self.hub.publish_change(session, change, frame, origin);
                 if let Some(origin) = origin {
                     self.hub.answer(origin, encode(&ack));
+                }
+                if let Some(handed_in) = handed_in {
+                    self.delivery.record(handed_in.elapsed());
                 }
             }
             Event::Opened { session_id, head, last_seq, users, joined } => {
@@ -450,7 +456,7 @@ mod tests {
             edited_at: None,
             deleted_at: None,
         };
-        Event::Changed { live: LiveMessage { session_id, message }, origin: None }
+        Event::Changed { live: LiveMessage { session_id, message }, origin: None, handed_in: None }
     }
 
     #[tokio::test]

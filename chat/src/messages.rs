@@ -1,5 +1,7 @@
 //! Saying something, changing it, reading it.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use protocol::api::History;
 use protocol::{Code, Epoch, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
@@ -33,7 +35,8 @@ impl Chat {
             return Err(Fault::new(Code::Invalid, "Sender must be yourself; leave it out.").into());
         }
         self.0.live.pace(sender).await;
-        self.0.store.post(Post { sender, conn: conn.id(), message, _ticket: ticket }).await
+        let handed_in = Instant::now();
+        self.0.store.post(Post { sender, conn: conn.id(), message, handed_in, _ticket: ticket }).await
     }
 
     /// Replaces the text of one's own message. Everybody, this socket too, gets the message as it is now.

@@ -68,7 +68,7 @@ pub(crate) async fn before_commit(events: &mut [Event]) {
 
 /// Takes out of an event what goes out too early, and leaves the rest.
 fn split(event: &mut Event) -> Option<Event> {
-    let Event::Changed { live, origin } = event else { return None };
+    let Event::Changed { live, origin, .. } = event else { return None };
     let conn = (*origin)?;
     let ack = Event::ToConn { conn, frame: ServerFrame::ack(&live.message) };
     if is(Bug::AckBeforeCommit) {
@@ -77,7 +77,7 @@ fn split(event: &mut Event) -> Option<Event> {
     }
     let LiveMessage { session_id, message } = live.clone();
     *event = ack;
-    Some(Event::Changed { live: LiveMessage { session_id, message }, origin: None })
+    Some(Event::Changed { live: LiveMessage { session_id, message }, origin: None, handed_in: None })
 }
 
 /// How the database is opened.

@@ -463,7 +463,8 @@ mod tests {
         for n in 0..messages {
             let (message_id, data) = (MessageId::new(), n.to_string());
             let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };
-            let post = Post { sender: from, conn: ConnId(1), message, _ticket: Box::new(()) };
+            let handed_in = Instant::now();
+            let post = Post { sender: from, conn: ConnId(1), message, handed_in, _ticket: Box::new(()) };
             store.post(post).await.unwrap();
         }
         store.mark_read(to, session_id, Seq(messages)).await.unwrap(); // behind them in the writer's queue

@@ -107,7 +107,7 @@ async fn run(socket: WebSocket, state: AppState, actor: Actor) {
         return;
     }
     drop(conn);
-    say_goodbye(sink, stream, end).await;
+    Box::pin(say_goodbye(sink, stream, end)).await;
 }
 
 /// Waits until the chat has ended the socket, and then for as long as its client may take to hear of it: a client that
@@ -133,7 +133,8 @@ async fn converse(
     };
     let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone());
     loop {
-        if let Err(end) = greet(sink, state, conn, hello).await {
+        // Boxed: it is over soon, and its room would stay.
+        if let Err(end) = Box::pin(greet(sink, state, conn, hello)).await {
             return end;
         }
         hello = match talk(sink, stream, state, &mut dispatch).await {
@@ -152,6 +153,9 @@ async fn greet(
 ) -> Result<(), End> {
     let mut greeting = state.chat.hello(conn, hello).await.map_err(End::of_failure)?;
     while let Some(frame) = greeting.next(&state.chat, conn).await.map_err(End::of_failure)? {
+        if let Some((code, reason)) = conn.ending() {
+            return Err(End { code, reason });
+        }
         in_time(state.config.stall, sink.feed(Message::Text(text(frame)))).await?;
     }
     in_time(state.config.stall, sink.flush()).await

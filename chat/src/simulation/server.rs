@@ -162,7 +162,7 @@ impl Server {
         };
         let store = self.store.clone();
         self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");
-        let waiting = self.store.invited(to.user_id()).await.expect("the database is whole");
+        let waiting = self.store.invitations(to.user_id()).await.expect("the database is whole").0;
         let invite = waiting.first().expect("asked just now").invite_id;
         let answering = store.answer(to.user_id(), invite, Answer::Accepted);
         self.at_once(answering).await?.expect("may be accepted");
@@ -220,7 +220,7 @@ impl Server {
                 done
             }
             ClientFrame::Fetch { session_id, rev } => {
-                chat.page(conn.actor(), session_id, rev).await.map(|page| conn.send(&page))
+                chat.page(conn, session_id, rev).await.map(|page| conn.send_encoded(page))
             }
             ClientFrame::Read { session_id, seq } => self.at_once(chat.read(conn, session_id, seq)).await?,
             ClientFrame::Edit { session_id, message_id, data } => {
@@ -311,14 +311,18 @@ impl Server {
     /// Hands an event on: at once what a planted bug does not wait with, later what it waits with.
     fn announce(&mut self, event: Event) {
         match (self.plant, event) {
-            (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
+            (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
                 let frame = ServerFrame::ack(&live.message);
                 self.announced.push_back(Event::ToConn { conn, frame });
-                self.late.push(Event::Changed { live, origin: None });
+                self.late.push(Event::Changed { live, origin: None, handed_in: None });
             }
-            (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
-                self.announced.push_back(Event::Changed { live: live.clone(), origin: None });
-                self.late.push(Event::Changed { live, origin: Some(conn) });
+            (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
+                self.announced.push_back(Event::Changed {
+                    live: live.clone(),
+                    origin: None,
+                    handed_in: None,
+                });
+                self.late.push(Event::Changed { live, origin: Some(conn), handed_in: None });
             }
             (_, event) => self.announced.push_back(event),
         }
@@ -327,7 +331,7 @@ impl Server {
     fn really_commit(&mut self) {
         for event in std::mem::take(&mut self.late) {
             let rest = match (self.plant, event) {
-                (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn) }) => {
+                (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
                     Event::ToConn { conn, frame: ServerFrame::ack(&live.message) }
                 }
                 (_, event) => event,

@@ -2,6 +2,7 @@
 //! another [`Database`] in [`Database::new`].
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use protocol::{
     Answer, Code, InviteId, LiveMessage, MessageId, Outcome, Presence, Rev, SearchNotice, SendMessage, Seq,
@@ -82,7 +83,7 @@ fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) 
 
 pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
     let message = SendMessage { session_id, message_id, data: data.into(), time_stamp: None, sender: None };
-    Post { sender: from.id, conn: ConnId(7), message, _ticket: Box::new(()) }
+    Post { sender: from.id, conn: ConnId(7), message, handed_in: Instant::now(), _ticket: Box::new(()) }
 }
 
 fn invited(events: &[Event]) -> InviteId {

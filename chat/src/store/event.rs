@@ -1,6 +1,7 @@
 //! What a committed unit of work announces. `live` carries it to the sockets.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use protocol::{Head, LiveMessage, Seq, ServerFrame, SessionId, UserId};
 
@@ -11,7 +12,12 @@ use crate::hub::ConnId;
 pub(crate) enum Event {
     /// A message is new, edited or deleted. When `origin` is the socket that sent it, that one gets an
     /// acknowledgement instead of the message.
-    Changed { live: LiveMessage, origin: Option<ConnId> },
+    Changed {
+        live: LiveMessage,
+        origin: Option<ConnId>,
+        /// When it was handed in, where its way to the sockets is to be measured.
+        handed_in: Option<Instant>,
+    },
     /// A session began, or gained the users in `joined`.
     Opened {
         session_id: SessionId,

@@ -25,20 +25,20 @@ macro_rules! MESSAGE {
 pub(super) use MESSAGE;
 
 pub(super) const CHANGES: &str = concat!(
-            "select s.epoch, s.rev as head, ",
-            MESSAGE!(),
-            " from session_users own join sessions s on s.session_id = own.session_id
+    "select s.epoch, s.rev as head, ",
+    MESSAGE!(),
+    " from session_users own join sessions s on s.session_id = own.session_id
              left join messages m on m.session_id = s.session_id and m.rev > $3 and m.seq > own.joined_seq
              where own.session_id = $1 and own.user_id = $2 and own.left_at is null order by m.rev limit $4",
-        );
+);
 
 pub(super) const TAIL: &str = concat!(
-            "select s.epoch, s.rev as head, ",
-            MESSAGE!(),
-            " from sessions s
+    "select s.epoch, s.rev as head, ",
+    MESSAGE!(),
+    " from sessions s
              left join messages m on m.session_id = s.session_id and m.rev > max($2, s.rev - $3)
              where s.session_id = $1 order by m.rev desc",
-        );
+);
 
 pub(super) const HISTORY: &str = concat!(
     "select ",
@@ -116,12 +116,12 @@ impl Store {
         limit: i64,
     ) -> Result<Option<Changes>> {
         let rows: Vec<Found> = sqlx::query_as(CHANGES)
-        .bind(session)
-        .bind(user)
-        .bind(after)
-        .bind(limit + 1)
-        .fetch_all(&self.read)
-        .await?;
+            .bind(session)
+            .bind(user)
+            .bind(after)
+            .bind(limit + 1)
+            .fetch_all(&self.read)
+            .await?;
         let Some(Found { epoch, head: rev, .. }) = rows.first() else { return Ok(None) };
         let (epoch, rev) = (*epoch, *rev);
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
@@ -136,10 +136,10 @@ impl Store {
         bytes: usize,
     ) -> Result<Beginning> {
         let mut found = sqlx::query_as(TAIL)
-        .bind(session)
-        .bind(after)
-        .bind(i64::try_from(rows).unwrap_or(i64::MAX))
-        .fetch(&self.read);
+            .bind(session)
+            .bind(after)
+            .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+            .fetch(&self.read);
         let mut tail = None;
         let mut held = 0;
         while let Some(Found { epoch, head: rev, message }) = found.try_next().await? {
@@ -246,7 +246,8 @@ impl Store {
                     .bind(message.deleted_at)
                     .execute(&mut *tx.db)
                     .await?;
-                    tx.announce(Event::Changed { live: LiveMessage { session_id, message }, origin: None });
+                    let live = LiveMessage { session_id, message };
+                    tx.announce(Event::Changed { live, origin: None, handed_in: None });
                     Ok(())
                 })
             })

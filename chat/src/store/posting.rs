@@ -7,6 +7,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use protocol::{Code, LiveMessage, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame};
 use protocol::{SessionId, TimeStamp, UserId};
@@ -21,6 +22,8 @@ pub(crate) struct Post {
     pub(crate) sender: UserId,
     pub(crate) conn: ConnId,
     pub(crate) message: SendMessage,
+    /// When; its way to the sockets is measured from here.
+    pub(crate) handed_in: Instant,
     /// Given back when the message has been dealt with: bounds what one socket may have under way.
     pub(crate) _ticket: Box<dyn Any + Send + Sync>,
 }
@@ -110,7 +113,8 @@ impl Post {
             edited_at: None,
             deleted_at: None,
         };
-        Event::Changed { live: LiveMessage { session_id, message }, origin: Some(self.conn) }
+        let live = LiveMessage { session_id, message };
+        Event::Changed { live, origin: Some(self.conn), handed_in: Some(self.handed_in) }
     }
 
     /// The answer to a message whose name is taken.

@@ -100,15 +100,36 @@ impl Dispatch {
     }
 
     async fn handle(&self, frame: ClientFrame) -> Result<(), End> {
-        let (chat, conn) = (&self.chat, &self.conn);
         let mut subject = Subject::default();
         let done = match frame {
             ClientFrame::Message(message) => {
                 (subject.session_id, subject.message_id) =
                     (Some(message.session_id), Some(message.message_id));
                 let ticket = self.unacked.clone().acquire_owned().await.expect("never closed");
-                chat.post(conn, message, Box::new(ticket)).await
+                self.chat.post(&self.conn, message, Box::new(ticket)).await
             }
+            ClientFrame::Typing { session_id } => {
+                self.conn.typing(session_id);
+                Ok(())
+            }
+            ClientFrame::Hello { .. } | ClientFrame::Pong {} => Ok(()),
+            // Boxed: what these wait for takes room, and every idle socket would have it.
+            seldom => Box::pin(self.handle_seldom(seldom, &mut subject)).await,
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Error::Refused(fault)) => {
+                self.refuse(subject, fault);
+                Ok(())
+            }
+            // Not refused: what cannot be done now is sent again later, behind nothing that came after it.
+            Err(error) => Err(End::of_failure(error)),
+        }
+    }
+
+    async fn handle_seldom(&self, frame: ClientFrame, subject: &mut Subject) -> chat::Result<()> {
+        let (chat, conn) = (&self.chat, &self.conn);
+        match frame {
             ClientFrame::Search(Search::Ask(asked)) => {
                 (subject.session_id, subject.username) = (asked.session_id, Some(asked.username.clone()));
                 let told = chat.ask(conn.actor(), asked).await;
@@ -134,20 +155,10 @@ impl Dispatch {
                 (subject.session_id, subject.message_id) = (Some(session_id), Some(message_id));
                 chat.delete(conn, session_id, message_id).await
             }
-            ClientFrame::Typing { session_id } => {
-                conn.typing(session_id);
-                Ok(())
-            }
-            ClientFrame::Hello { .. } | ClientFrame::Pong {} => Ok(()),
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(Error::Refused(fault)) => {
-                self.refuse(subject, fault);
-                Ok(())
-            }
-            // Not refused: what cannot be done now is sent again later, behind nothing that came after it.
-            Err(error) => Err(End::of_failure(error)),
+            ClientFrame::Message(_)
+            | ClientFrame::Typing { .. }
+            | ClientFrame::Hello { .. }
+            | ClientFrame::Pong {} => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use headless::{Client, Http};
 use protocol::{Answer, Asked};
 
-use crate::support::{Natter, PASSWORD, befriend, invited, knows, natter, run, within};
+use crate::support::{Natter, PASSWORD, accepted_session, befriend, invited, knows, natter, run, within};
 
 const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
 
@@ -111,6 +111,7 @@ async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_t
             owner.ask(Asked { username, session_id: Some(session), leave: false }).await.unwrap();
             let (invite, _) = other.expect("an invitation", invited).await.unwrap();
             other.answer(invite, Answer::Accepted).await.unwrap();
+            accepted_session(&mut owner).await;
             knows(&mut other, session).await;
             crowd.push(other);
         }
