@@ -73,6 +73,8 @@ lint: toolchain ## Format, clippy for both halves, and the check of what reaches
 rust-test: toolchain ## All Rust tests
 	$(call say,Rust tests (first time: about 8 minutes on two cores))
 	cargo test $(NATIVE)
+	$(call say,The hub under many interleavings of its threads)
+	cargo test -p chat --features shuttle --lib hub::interleavings
 
 release-check: $(BINARY) node_modules ## The release's budgets: first load, memory, and serving alone from an empty folder
 	$(call say,The release: first load$(comma) memory at rest$(comma) alone in an empty folder)

@@ -6,14 +6,16 @@
 //!
 //! Locks are taken in this order: a socket's sessions, a part of a map, an outbox. Never two parts at once.
 
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
 mod outbox;
 mod shards;
+mod sync;
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +24,8 @@ use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 pub use outbox::Outgoing;
 use outbox::{Kind, Outbox};
 pub(crate) use shards::Shards;
+use sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use sync::{Mutex, MutexGuard};
 
 use crate::LoginId;
 

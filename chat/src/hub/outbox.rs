@@ -8,10 +8,11 @@
 //! Knows no runtime: a writer is woken by the waker it came with.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+
+use super::sync::{Mutex, MutexGuard};
 
 /// Most published bytes and frames that wait for one socket (the design's bound for a stalled reader).
 const MAX_BYTES: usize = 64 * 1024;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Mutex, MutexGuard};
+
+use super::sync::{Mutex, MutexGuard};
 
 /// Parts of a map: several for each core of a large machine, and little to walk through when all are asked.
 const PARTS: usize = 32;
