@@ -214,5 +214,5 @@ debian = { \
 
 comma := ,
 
-.PHONY: run test dev build lint rust-test release-check e2e faults faults-short faults-planted load bench screenshots clean \
+.PHONY: run test dev build lint rust-test release-check e2e faults faults-short faults-planted load bench autobahn screenshots clean \
 	help toolchain tools node_modules browser nginx strace peers
