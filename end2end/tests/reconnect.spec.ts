@@ -118,8 +118,7 @@ test('a restart of the server is not worth a word: the page comes back when it w
   await expect.poll(() => line.connections, { timeout: 15_000 }).toBe(2);
   const back = Date.now();
   expect(told).toHaveLength(1);
-  const [{ afterMs, at }] = told;
-  expect(back - at, 'not before its time').toBeGreaterThanOrEqual(afterMs - 100);
+  for (const { afterMs, at } of told) expect(back - at, 'not before its time').toBeGreaterThanOrEqual(afterMs - 100);
   await expect(ben.row('meanwhile')).toBeVisible({ timeout: 15_000 });
   await agree(ada, ben, ['before', 'meanwhile']);
   await expect(ada.page.locator('body'), 'nothing was shown').not.toHaveAttribute('data-complained');
