@@ -188,17 +188,14 @@ impl Shared {
                 }
             }
             Event::Opened { session_id, head, last_seq, users, joined } => {
-                for user in joined {
-                    self.hub.follow_all(user, session_id, head, last_seq);
+                for user in &joined {
+                    self.hub.follow_all(*user, session_id, head, last_seq);
                 }
-                let here: Vec<UserId> = users.keys().copied().collect();
+                let others: Vec<UserId> =
+                    users.keys().filter(|user| !joined.contains(user)).copied().collect();
                 let opened = ServerFrame::Session { session_id, epoch: head.epoch, last_seq, users };
                 self.hub.publish(session_id, &encode(&opened));
-                for user_id in here {
-                    let status = self.leases().of(user_id);
-                    let frame = encode(&ServerFrame::Status { user_id, status });
-                    self.hub.publish(session_id, &frame);
-                }
+                self.introduce(session_id, &joined, &others);
             }
             Event::ToUser { user_id, frame, except } => {
                 self.hub.send_to_user(user_id, &encode(&frame), except)
@@ -207,6 +204,20 @@ impl Shared {
             Event::Failed { conn } => {
                 self.hub.close(conn, close::TRY_LATER, "The server cannot store messages just now.");
             }
+        }
+    }
+
+    /// Tells everybody in a session whether the new ones are here, and the new ones who else is: who is not named is
+    /// offline. Naming everybody to everybody would fill the queues of a large session with every new member.
+    fn introduce(&self, session_id: SessionId, joined: &[UserId], others: &[UserId]) {
+        let status = |user_id: &UserId| (*user_id, self.leases().of(*user_id));
+        let frame = |(user_id, status)| encode(&ServerFrame::Status { user_id, status });
+        for new in joined {
+            self.hub.publish(session_id, &frame(status(new)));
+        }
+        for other in others.iter().map(status).filter(|(_, status)| *status == Presence::Online) {
+            let frame = frame(other);
+            joined.iter().for_each(|new| self.hub.send_to_user(*new, &frame, None));
         }
     }
 

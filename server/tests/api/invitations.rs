@@ -1,7 +1,7 @@
 //! Searching for people, and what becomes of the invitations.
 
 use headless::Client;
-use protocol::{Answer, Asked, Code, InviteId, Outcome, Refused, ServerFrame, SessionId};
+use protocol::{Answer, Asked, Code, InviteId, Outcome, Presence, Refused, ServerFrame, SessionId};
 
 use crate::support::{
     TestServer, accepted_session, befriend, card_closed, fence, invited, knows, message, outcome, outcome_is,
@@ -318,6 +318,7 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
     let (mut ada, mut bob, session) = server.pair().await;
     let mut eve = server.online("Eve").await;
     let before = ada.say_and_wait(session, "before Eve").await.unwrap();
+    ada.take_frames();
 
     ada.ask(into("Eve", session)).await.unwrap();
     let (invite, from) = eve.expect("an invitation", invited).await.unwrap();
@@ -328,6 +329,10 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
         let three = |sync: &protocol::Sync| sync.sessions().get(&session).is_some_and(|s| s.users.len() == 3);
         client.wait_for("three users", three).await.unwrap();
     }
+    let everybody_online = |sync: &protocol::Sync| {
+        sync.sessions()[&session].users.values().all(|user| user.status == Presence::Online)
+    };
+    eve.wait_for("who is here", everybody_online).await.unwrap();
     eve.say_and_wait(session, "hello both").await.unwrap();
     bob.say_and_wait(session, "hello Eve").await.unwrap();
     for client in [&mut ada, &mut bob, &mut eve] {
@@ -338,6 +343,12 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
         client.wait_for("both messages", heard).await.unwrap();
         assert_eq!(client.load().await.unwrap()[&session].user_ids.len(), 3);
     }
+    // Ada knew of Bob: with everybody told of everybody, each new member would fill the queues of a large session.
+    let told_of = ada.take_frames().into_iter().filter_map(|frame| match frame {
+        ServerFrame::Status { user_id, .. } => Some(user_id),
+        _ => None,
+    });
+    assert!(told_of.into_iter().all(|user| user == eve.id()));
     // A change to what was said before she came is not hers to see either, live or later.
     ada.edit(session, before, "before Eve, a secret").await.unwrap();
     ada.say_and_wait(session, "after the edit").await.unwrap();
