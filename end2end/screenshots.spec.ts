@@ -17,7 +17,6 @@ test('pictures for the README', async ({ person, again }) => {
   await connect(cleo, ada);
   await cleo.send('The tickets are booked: two seats by the window.');
   await connect(ada, ben);
-  await ada.page.getByRole('button', { name: 'Dismiss' }).click();
   await talk(ada, ben);
   await cleo.send('Shall I bring the map?');
   await expect(ada.unread('Cleo')).toBeVisible();
