@@ -91,5 +91,5 @@ pub enum OpenError {
     OldSqlite(String),
     /// Anything else.
     #[error("The database {0} cannot be opened: {1}")]
-    Database(PathBuf, sqlx::Error),
+    Database(PathBuf, Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,7 +1,7 @@
 //! The store's contract: every method, on a real database in a temporary folder. A second engine joins by opening
 //! another [`Database`] in [`Database::new`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use protocol::{
@@ -416,6 +416,59 @@ async fn only_the_writer_changes_a_message_and_each_change_is_the_next() {
     assert_eq!(code(db.store.change(ada.id, conn, session, id, Some("back".into())).await), Code::NotFound);
     let changes = db.store.changes(bob.id, session, Rev(1), 9).await.unwrap().unwrap();
     assert_eq!(changes.messages, [deleted]);
+}
+
+#[tokio::test]
+async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    // Each step of a fixed walk says something, edits or deletes; every third takes an old message.
+    let (mut ids, mut now) = (Vec::new(), BTreeMap::new());
+    for step in 0..60_usize {
+        let at = step * 7 % ids.len().max(1);
+        match step % 5 {
+            2 | 4 if step > 4 => {
+                let data = (step % 3 > 0).then(|| format!("edited in step {step}"));
+                if db.store.change(ada.id, ConnId(7), session, ids[at], data).await.is_err() {
+                    continue; // it is deleted
+                }
+            }
+            _ => {
+                ids.push(MessageId::new());
+                db.store.post(post(ada, session, ids[ids.len() - 1], "new")).await.unwrap();
+            }
+        }
+        let message = stored(db.announced().await.remove(0)).message;
+        now.insert(message.seq, message);
+        if step == 30 {
+            db.store.ask(invite(ada, eve, Some(session), true)).await.unwrap();
+            let invite_id = invited(&db.announced().await);
+            db.store.answer(eve.id, invite_id, Answer::Accepted).await.unwrap();
+            opened(&db.announced().await);
+        }
+    }
+    let joined = db.store.sessions_of(eve.id).await.unwrap()[0].joined_seq;
+    let mut all: Vec<_> = now.into_values().collect();
+    all.sort_by_key(|message| message.rev);
+    let head = all[all.len() - 1].rev;
+    for after in -1..=head.0 + 2 {
+        for (who, joined) in [(bob, Seq(0)), (eve, joined)] {
+            for limit in [1, 4, 100] {
+                let found = db.store.changes(who.id, session, Rev(after), limit).await.unwrap().unwrap();
+                let expected: Vec<_> =
+                    all.iter().filter(|m| m.rev.0 > after && m.seq > joined).cloned().collect();
+                let most = usize::try_from(limit + 1).unwrap().min(expected.len());
+                assert_eq!((found.rev, &found.messages[..]), (head, &expected[..most]), "{after} {limit}");
+            }
+        }
+        for rows in [1, 4, 100] {
+            let tail = db.store.tail(session, Rev(after), rows, usize::MAX).await.unwrap();
+            let floor = after.max(head.0 - i64::try_from(rows).unwrap()).min(head.0);
+            assert_eq!((tail.rev, tail.floor), (head, Rev(floor)), "{after} {rows}");
+            assert!(tail.messages.iter().eq(all.iter().filter(|m| m.rev.0 > floor)), "{after} {rows}");
+        }
+    }
 }
 
 #[tokio::test]

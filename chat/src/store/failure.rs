@@ -2,10 +2,16 @@
 
 use crate::Error;
 
+/// Why the database failed: as sqlx says it, or as SQLite does.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// The primary result code, when the failure is SQLite's own.
-pub(super) fn code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+pub(super) fn code(error: &(dyn std::error::Error + 'static)) -> Option<u32> {
+    let extended = match error.downcast_ref::<rusqlite::Error>() {
+        Some(error) => u32::try_from(error.sqlite_error()?.extended_code).ok()?,
+        None => error.downcast_ref::<sqlx::Error>()?.as_database_error()?.code()?.parse().ok()?,
+    };
+    Some(extended & 0xff)
 }
 
 /// Whether the database, not the statement, is at fault: after it nothing that this connection says counts.

@@ -24,20 +24,51 @@ macro_rules! MESSAGE {
 }
 pub(super) use MESSAGE;
 
+/// Of session `$1`, which `here` describes, the messages that changed after a `Rev`: at most so many of those that are
+/// as they were written, and of the others. There were `here.rev - after` changes since, so no more new messages, and
+/// their places are the last ones.
+macro_rules! CHANGED {
+    ($after:literal, $limit:literal) => {
+        concat!(
+            "select * from (select * from messages where session_id = $1
+                  and seq > (select max(joined_seq, last_seq - (rev - ",
+            $after,
+            ")) from here) and rev > ",
+            $after,
+            " and edited_at is null and deleted_at is null order by seq limit ",
+            $limit,
+            ") union all
+             select * from (select * from messages where session_id = $1 and rev > ",
+            $after,
+            " and (edited_at is not null or deleted_at is not null)
+                  and +seq > (select joined_seq from here) order by rev limit ",
+            $limit,
+            ")"
+        )
+    };
+}
+
 pub(super) const CHANGES: &str = concat!(
-    "select s.epoch, s.rev as head, ",
+    "with here as (
+         select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq
+         from session_users own join sessions s on s.session_id = own.session_id
+         where own.session_id = $1 and own.user_id = $2 and own.left_at is null)
+     select here.epoch, here.rev as head, ",
     MESSAGE!(),
-    " from session_users own join sessions s on s.session_id = own.session_id
-             left join messages m on m.session_id = s.session_id and m.rev > $3 and m.seq > own.joined_seq
-             where own.session_id = $1 and own.user_id = $2 and own.left_at is null order by m.rev limit $4",
+    " from here left join (",
+    CHANGED!("$3", "$4"),
+    ") m order by m.rev limit $4",
 );
 
 pub(super) const TAIL: &str = concat!(
-    "select s.epoch, s.rev as head, ",
+    "with here as (
+         select session_id, epoch, rev, last_seq, 0 as joined_seq, max($2, rev - $3) as floor
+         from sessions where session_id = $1)
+     select here.epoch, here.rev as head, ",
     MESSAGE!(),
-    " from sessions s
-             left join messages m on m.session_id = s.session_id and m.rev > max($2, s.rev - $3)
-             where s.session_id = $1 order by m.rev desc",
+    " from here left join (",
+    CHANGED!("(select floor from here)", "$3"),
+    ") m order by m.rev desc",
 );
 
 pub(super) const HISTORY: &str = concat!(

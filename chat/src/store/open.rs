@@ -9,8 +9,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::mpsc;
 
-use super::writer::{Engine, log};
-use super::{Event, Health, Store, Writer, failure};
+use super::failure::{self, Failure};
+use super::writer::{Connection, Engine, log};
+use super::{Event, Health, Store, Writer};
 use crate::OpenError;
 
 /// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint at once
@@ -28,19 +29,19 @@ impl Store {
         let was_running =
             mark_running(&mut lock).map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         let (mut store, engine, events) = Self::connect(data, was_running).await?;
-        tokio::spawn(engine.run());
+        engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         store.lock = Some(Arc::new(lock));
         store
             .everybody_offline()
             .await
-            .map_err(|error| OpenError::Database(data.join("natter.sqlite"), error))?;
+            .map_err(|error| OpenError::Database(data.join("natter.sqlite"), error.into()))?;
         Ok((store, events))
     }
 
     /// Opens the database beside a server that may have it, for one piece of work.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
         let (store, engine, events) = Self::connect(data, false).await?;
-        tokio::spawn(engine.run());
+        engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         Ok((store, events))
     }
 
@@ -50,7 +51,7 @@ impl Store {
         check: bool,
     ) -> Result<(Self, Engine, mpsc::Receiver<Vec<Event>>)> {
         let path = data.join("natter.sqlite");
-        let explain = |error| explain(&path, error);
+        let explain = |error: sqlx::Error| explain(&path, error);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -68,19 +69,19 @@ impl Store {
             .disable_statement_logging(); // statements would stand among the sentences for people
         #[cfg(feature = "planted")]
         let options = crate::planted::options(options);
-        let mut db = options.connect().await.map_err(explain)?;
+        let mut db = Connection::open(&options).await.map_err(explain)?;
         let version: String =
-            sqlx::query_scalar("select sqlite_version()").fetch_one(&mut db).await.map_err(explain)?;
+            sqlx::query_scalar("select sqlite_version()").fetch_one(db.sqlx()).await.map_err(explain)?;
         if older(&version, MIN_SQLITE) {
             return Err(OpenError::OldSqlite(version));
         }
         if check {
-            quick_check(&mut db, &path).await?;
-            log::prove(&mut db).await.map_err(explain)?;
+            quick_check(db.sqlx(), &path).await?;
+            log::prove(db.direct()).map_err(|error| self::explain(&path, error))?;
         }
         migrate(&options, &path).await?;
         #[cfg(feature = "planted")]
-        crate::planted::drop_unique_key(&mut db).await.map_err(explain)?;
+        crate::planted::drop_unique_key(db.sqlx()).await.map_err(explain)?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let health = Health::new();
@@ -105,7 +106,7 @@ pub(super) fn lock(data: &Path) -> Result<File> {
 
 /// Brings a database up to this program's version; refuses one of a later version.
 pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
-    let explain = |error| explain(path, error);
+    let explain = |error: sqlx::Error| explain(path, error);
     // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
     let migrating = SqlitePoolOptions::new().max_connections(1);
     let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
@@ -146,13 +147,19 @@ pub(super) fn mark_clean(lock: &File) {
 }
 
 /// SQLite's failures as sentences.
-fn explain(path: &Path, error: sqlx::Error) -> OpenError {
-    let message = error.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
-    match failure::code(&error) {
+fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
+    let error = error.into();
+    match failure::code(&*error) {
         Some(5 | 6) => OpenError::Locked(path.to_owned()), // BUSY, LOCKED
-        Some(11 | 26) => OpenError::Damaged(path.to_owned(), message), // CORRUPT, NOTADB
+        Some(11 | 26) => OpenError::Damaged(path.to_owned(), said(&*error)), // CORRUPT, NOTADB
         _ => OpenError::Database(path.to_owned(), error),
     }
+}
+
+/// What SQLite itself says.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    database.map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 fn older(version: &str, than: &str) -> bool {

@@ -21,13 +21,28 @@ pub(crate) struct SessionRow {
     pub(crate) read_seq: Seq,
 }
 
+/// How far a user has read, of `sessions s join session_users own`: as far as they said, or up to the newest message of
+/// their own after that. To note it with every message would cost as much as the message. Looked for among the last
+/// thousand only: who has not said anything for that long was told of more that is new than anybody counts.
+macro_rules! read_seq {
+    () => {
+        "coalesce((select m.seq from messages m where m.session_id = s.session_id and m.seq > own.read_seq
+                       and m.seq > s.last_seq - 1000 and m.sender_id = own.user_id
+                   order by m.seq desc limit 1), own.read_seq)"
+    };
+}
+
 /// The columns of a [`SessionRow`], for a query over `sessions s join session_users own`.
 macro_rules! session_columns {
     () => {
-        "s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, own.read_seq"
+        concat!(
+            "s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
+            crate::store::sessions::read_seq!(),
+            " as read_seq"
+        )
     };
 }
-pub(super) use session_columns;
+pub(super) use {read_seq, session_columns};
 
 pub(super) const SESSIONS_OF: &str = concat!(
     "select ",
@@ -105,13 +120,13 @@ impl Store {
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
-                    let marker = sqlx::query_scalar(
-                        "update session_users set read_seq = min($3, s.last_seq) from sessions s
-                         where s.session_id = session_users.session_id
-                           and session_users.session_id = $1 and user_id = $2 and left_at is null
-                           and read_seq < min($3, s.last_seq)
-                         returning read_seq",
-                    );
+                    let marker = sqlx::query_scalar(concat!(
+                        "update session_users as own set read_seq = min($3, s.last_seq) from sessions s
+                         where s.session_id = own.session_id
+                           and own.session_id = $1 and own.user_id = $2 and own.left_at is null and ",
+                        read_seq!(),
+                        " < min($3, s.last_seq) returning read_seq",
+                    ));
                     Ok(marker.bind(session).bind(user).bind(seq).fetch_optional(tx.db).await?)
                 })
             })

@@ -5,6 +5,7 @@
 //! transaction is never dropped half way: callers only wait for answers.
 
 mod batch;
+mod connection;
 mod engine;
 pub(super) mod log;
 
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::posting::Post;
 use super::{Event, Health};
 use crate::{Error, Result};
+pub(super) use connection::Connection;
 pub(crate) use engine::Engine;
 
 /// Most units of work in one transaction.
@@ -87,7 +89,7 @@ pub(super) struct Writer(mpsc::Sender<Job>);
 impl Writer {
     /// A writer on its connection: the handle, what does the work, and the events that come of it.
     pub(super) fn new(
-        db: SqliteConnection,
+        db: Connection,
         options: SqliteConnectOptions,
         health: Health,
     ) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {

@@ -1,13 +1,15 @@
 //! The work of one transaction.
 
 use std::collections::{BTreeSet, HashMap};
+use std::error::Error as _;
 use std::time::Instant;
 
-use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::super::posting::{self, Extent, Post};
-use super::super::{Event, failure};
+use super::super::Event;
+use super::super::failure::{self, Failure};
+use super::super::posting::{self, Post};
+use super::connection::Connection;
 use super::{Job, Tx, Unit};
 use crate::hub::ConnId;
 
@@ -59,36 +61,38 @@ impl Batch {
 
     /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
     /// and that this connection is not to be used again.
-    pub(super) async fn commit(&mut self, db: &mut SqliteConnection) -> sqlx::Result<()> {
-        match &mut self.steps[..] {
-            [] => return Ok(()),
-            // The case that has to be fast: two trips to the connection's thread in all.
-            [Step::Posts(posts)] => return posting::store(db, posts, &mut self.events, Extent::Whole).await,
-            _ => {}
+    pub(super) async fn commit(&mut self, db: &mut Connection) -> Result<(), Failure> {
+        if self.steps.is_empty() {
+            return Ok(());
         }
-        let mut transaction = db.begin_with("begin immediate").await?;
+        let (direct, db, known) = db.parts();
+        known.bound();
+        direct.run("begin immediate")?;
         for step in &mut self.steps {
             match step {
-                Step::Posts(posts) => {
-                    posting::store(&mut transaction, posts, &mut self.events, Extent::Part).await?;
-                }
+                Step::Posts(posts) => posting::store(direct, known, posts, &mut self.events)?,
                 Step::Unit(unit) => {
+                    known.forget();
                     let announced = self.events.len();
-                    let mut savepoint = transaction.begin().await?;
-                    match unit.run(Tx { db: &mut savepoint, events: &mut self.events }).await {
-                        None => savepoint.commit().await?,
-                        Some(error) if failure::of_the_disk(error) => return Err(sqlx::Error::WorkerCrashed),
+                    direct.run("savepoint unit")?;
+                    match unit.run(Tx { db: &mut *db, events: &mut self.events }).await {
+                        None => {}
+                        Some(error) if failure::of_the_disk(error) => {
+                            let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                            return Err(why.into());
+                        }
                         Some(_) => {
                             self.events.truncate(announced);
-                            savepoint.rollback().await?;
+                            direct.run("rollback to unit")?;
                         }
                     }
+                    direct.run("release unit")?;
                 }
             }
         }
         #[cfg(feature = "planted")]
         crate::planted::before_commit(&mut self.events).await;
-        transaction.commit().await
+        Ok(direct.run("commit")?)
     }
 
     /// Answers every unit. Returns what to announce.

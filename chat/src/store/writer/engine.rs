@@ -12,12 +12,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::super::failure::Failure;
 use super::super::{Event, Health};
 use super::batch::Batch;
+use super::connection::Connection;
 use super::log::{self, Log};
 use super::{BATCH, Job};
 use crate::hub::ConnId;
@@ -32,7 +36,7 @@ const GONE: Duration = Duration::from_secs(60);
 /// What does the writer's work, one transaction a step, so that a test may stop it between any two.
 pub(crate) struct Engine {
     /// None while commits are not possible, and once it is closed.
-    db: Option<SqliteConnection>,
+    db: Option<Connection>,
     closed: bool,
     options: SqliteConnectOptions,
     queue: mpsc::Receiver<Job>,
@@ -56,7 +60,7 @@ struct Meters {
 
 impl Engine {
     pub(super) fn new(
-        db: SqliteConnection,
+        db: Connection,
         options: SqliteConnectOptions,
         queue: mpsc::Receiver<Job>,
         committed: mpsc::Sender<Vec<Event>>,
@@ -86,19 +90,26 @@ impl Engine {
     /// The connection itself, for a test to look at the tables with.
     #[cfg(test)]
     pub(crate) fn db(&mut self) -> &mut SqliteConnection {
-        self.db.as_mut().expect("not closed")
+        self.db.as_mut().expect("not closed").sqlx()
     }
 
     /// What another process would begin with, had this one ended here: what was not committed is gone.
     #[cfg(test)]
     pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
-        let db = self.db.take().expect("not closed");
+        let mut db = self.db.take().expect("not closed");
+        db.parts().2.forget();
         super::Writer::new(db, self.options.clone(), self.health.clone())
     }
 
-    /// Works until every handle is gone, or until `Writer::close`.
-    pub(crate) async fn run(mut self) {
-        while self.step().await {}
+    /// Works until every handle is gone, or until `Writer::close`, on a thread of its own: a commit waits for the
+    /// disk, and nobody else is to wait with it.
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub(in crate::store) fn start(mut self) -> std::io::Result<()> {
+        let runtime = Handle::current();
+        let work = move || runtime.block_on(async { while self.step().await {} });
+        std::thread::Builder::new().name("natter-writer".into()).spawn(work).map(drop)
     }
 
     /// Commits what has queued, waiting until there is something. Events go out in the order of the commits;
@@ -154,7 +165,7 @@ impl Engine {
         match result {
             Ok(true) => self.tend_log(size).await,
             Ok(false) => {}
-            Err(error) => self.fail("a commit failed", &error).await,
+            Err(error) => self.fail("a commit failed", error).await,
         }
         if let Some(done) = close {
             self.close().await;
@@ -173,17 +184,17 @@ impl Engine {
 
     async fn tend_log(&mut self, size: usize) {
         let Some(db) = &mut self.db else { return };
-        match self.log.tend(db, size).await {
+        match self.log.tend(db.direct(), size) {
             Ok(again) => self.due = again,
-            Err(error) => self.fail("a checkpoint failed", &error).await,
+            Err(error) => self.fail("a checkpoint failed", error.into()).await,
         }
     }
 
     /// Nothing is written from here on until [`Engine::revive`] has found the disk in order: at once, for a
     /// failure that has passed already.
-    async fn fail(&mut self, what: &'static str, error: &sqlx::Error) {
+    async fn fail(&mut self, what: &'static str, error: Failure) {
         tracing::error!(
-            error = error as &dyn std::error::Error,
+            error = &*error as &dyn std::error::Error,
             "{what}: nothing is written until the disk is in order"
         );
         self.meters.errors.increment(1);
@@ -196,9 +207,9 @@ impl Engine {
 
     async fn revive(&mut self) {
         let revived = async {
-            let mut db = self.options.connect().await?;
-            log::prove(&mut db).await?;
-            Ok::<_, sqlx::Error>(db)
+            let db = Connection::open(&self.options).await?;
+            log::prove(db.direct())?;
+            Ok::<_, Failure>(db)
         };
         match revived.await {
             Ok(db) => {
@@ -207,7 +218,7 @@ impl Engine {
                 self.health.set_writes(true);
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the disk takes no commits");
+                tracing::warn!(error = &*error as &dyn std::error::Error, "the disk takes no commits");
                 self.meters.errors.increment(1);
                 self.due = Some(Instant::now() + PROBE);
             }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 /// Units of work after which the log's length is looked at. A message adds 10 to 30 KiB to it.
 const LOOK_EVERY: usize = 64;
@@ -60,40 +60,35 @@ impl Log {
     ///
     /// # Errors
     /// The disk failed: the connection is not to be used again.
-    pub(super) async fn tend(
-        &mut self,
-        db: &mut SqliteConnection,
-        units: usize,
-    ) -> sqlx::Result<Option<Instant>> {
+    pub(super) fn tend(&mut self, db: &Connection, units: usize) -> rusqlite::Result<Option<Instant>> {
         self.unseen += units;
         if self.unseen < LOOK_EVERY && self.file <= CUT {
             return Ok(None);
         }
         self.unseen = 0;
         // "noop" moves nothing. (An SQLite older than 3.51 would take it for "passive": no harm.)
-        let mut length = checkpoint(db, "pragma wal_checkpoint(noop)").await?;
+        let mut length = checkpoint(db, "noop")?;
         if length.all >= MOVE && length.moved < length.all {
-            length = checkpoint(db, "pragma wal_checkpoint(passive)").await?;
+            length = checkpoint(db, "passive")?;
             self.checkpoints.increment(1);
         }
         self.file = self.file.max(length.all);
         if length.all >= INSIST || self.file > CUT {
-            self.insist(db).await?;
+            self.insist(db)?;
         }
         Ok(self.next.filter(|_| self.file > CUT))
     }
 
-    async fn insist(&mut self, db: &mut SqliteConnection) -> sqlx::Result<()> {
+    fn insist(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let now = Instant::now();
         if self.next.is_some_and(|next| now < next) {
             return Ok(());
         }
         self.next = Some(now + INSIST_EVERY);
-        set_busy(db, PATIENCE).await?;
         let cut = self.file > CUT;
-        let how = if cut { "pragma wal_checkpoint(truncate)" } else { "pragma wal_checkpoint(restart)" };
-        let left = checkpoint(db, how).await?;
-        set_busy(db, BUSY).await?;
+        db.busy_timeout(PATIENCE)?;
+        let left = checkpoint(db, if cut { "truncate" } else { "restart" })?;
+        db.busy_timeout(BUSY)?;
         self.checkpoints.increment(1);
         if cut && left.all == 0 {
             self.file = 0;
@@ -107,24 +102,19 @@ impl Log {
 ///
 /// # Errors
 /// The disk does not work.
-pub(in crate::store) async fn prove(db: &mut SqliteConnection) -> sqlx::Result<()> {
+pub(in crate::store) fn prove(db: &Connection) -> rusqlite::Result<()> {
     // A reader may hold on to a part of it: then that part was synced when it was committed.
-    set_busy(db, PATIENCE).await?;
-    checkpoint(db, "pragma wal_checkpoint(truncate)").await?;
-    set_busy(db, BUSY).await?;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("pragma application_id = {APPLICATION}"))).execute(db).await?;
-    Ok(())
+    db.busy_timeout(PATIENCE)?;
+    checkpoint(db, "truncate")?;
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "application_id", APPLICATION)
 }
 
-async fn checkpoint(db: &mut SqliteConnection, how: &'static str) -> sqlx::Result<Length> {
-    let (_, all, moved): (i64, i64, i64) = sqlx::query_as(how).fetch_one(&mut *db).await?;
-    let page: i64 = sqlx::query_scalar("pragma page_size").fetch_one(db).await?;
+fn checkpoint(db: &Connection, how: &str) -> rusqlite::Result<Length> {
+    let (all, moved) = db
+        .prepare_cached(&format!("pragma wal_checkpoint({how})"))?
+        .query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+    let page: i64 = db.prepare_cached("pragma page_size")?.query_row([], |row| row.get(0))?;
     let frame = page + 24; // sqlite.org/fileformat2.html, section 4.1
     Ok(Length { all: all.max(0) * frame, moved: moved.max(0) * frame })
-}
-
-async fn set_busy(db: &mut SqliteConnection, patience: Duration) -> sqlx::Result<()> {
-    let pragma = format!("pragma busy_timeout = {}", patience.as_millis());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(pragma)).execute(db).await?;
-    Ok(())
 }
