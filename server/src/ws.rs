@@ -31,8 +31,12 @@ use crate::router::refusal;
 use crate::state::AppState;
 use dispatch::{Dispatch, End};
 
-/// Buffers of one socket. The library's own are 128 KiB, taken at once.
-const BUFFER: usize = 4 * 1024;
+/// What is read from a socket at once: room for nearly every message. Taken for each socket, idle ones too; the library's
+/// own are 128 KiB.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// What is gathered for a socket before it is written. Taken only while something waits.
+const GATHERED: usize = 4 * 1024;
 
 /// Most bytes that wait inside the library for one socket: room for one `Welcome`, which names every session. Not
 /// taken before it is needed.
@@ -81,8 +85,8 @@ pub(crate) async fn upgrade(
 /// The buffers and limits of every socket.
 fn shaped(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(GATHERED)
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
