@@ -150,14 +150,13 @@ impl Client {
     /// # Errors
     /// The server's refusal.
     pub async fn whole_history(&mut self, session_id: SessionId) -> Result<Vec<Message>, Error> {
-        let (mut all, mut before) = (Vec::new(), Seq(i64::MAX));
+        let (mut parts, mut before) = (Vec::new(), Seq(i64::MAX));
         loop {
-            let History { mut messages, more } = self.history(session_id, before).await?;
+            let History { messages, more } = self.history(session_id, before).await?;
             before = messages.first().map_or(before, |oldest| oldest.seq);
-            messages.append(&mut all);
-            all = messages;
+            parts.push(messages);
             if !more {
-                return Ok(all);
+                return Ok(parts.into_iter().rev().flatten().collect());
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::mpsc;
@@ -19,6 +20,8 @@ use crate::OpenError;
 pub const MIN_SQLITE: &str = "3.51.3";
 
 const READERS: u32 = 4;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 type Result<T> = std::result::Result<T, OpenError>;
 
@@ -110,7 +113,7 @@ pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Resu
     // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
     let migrating = SqlitePoolOptions::new().max_connections(1);
     let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
-    let migrated = sqlx::migrate!("migrations/sqlite").run(&migrating).await.map_err(|error| match error {
+    let migrated = MIGRATIONS.run(&migrating).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => explain(error),
         sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
         other => OpenError::Version(path.to_owned(), other.to_string()),
@@ -169,7 +172,42 @@ fn older(version: &str, than: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use protocol::{MessageId, Rev, SessionId, UserId};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_brought_up_with_all_that_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(folder.path().join("natter.sqlite"));
+        let old = SqlitePoolOptions::new().connect_with(options.create_if_missing(true)).await.unwrap();
+        Migrator::with_migrations(MIGRATIONS.migrations[..1].to_vec()).run(&old).await.unwrap();
+        let (user, session) = (UserId::new(), SessionId::new());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "insert into users values (x'{user}', 'Ada', 'ada', '', 'Offline', 0, 0);
+             insert into sessions values (x'{session}', null, null, 3, 4, x'{session}', 0);
+             insert into session_users values (x'{session}', x'{user}', 0, 0, null);
+             insert into messages values (x'{session}', 1, x'{one}', x'{user}', 'first', 5, 1, null, null),
+                 (x'{session}', 2, x'{two}', x'{user}', 'edited', 6, 4, 9, null),
+                 (x'{session}', 3, x'{three}', x'{user}', 'third', 7, 3, null, null);",
+            user = user.0.simple(),
+            session = session.0.simple(),
+            one = MessageId::new().0.simple(),
+            two = MessageId::new().0.simple(),
+            three = MessageId::new().0.simple(),
+        )))
+        .execute(&old)
+        .await
+        .unwrap();
+        old.close().await;
+
+        let (store, _events) = Store::open(folder.path()).await.unwrap();
+        let changes = store.changes(user, session, Rev(1), 9).await.unwrap().unwrap();
+        let found: Vec<_> = changes.messages.iter().map(|m| (m.seq.0, m.rev.0, m.data.as_str())).collect();
+        assert_eq!(found, [(3, 3, "third"), (2, 4, "edited")]);
+        let history = store.history(user, session, None, 9).await.unwrap().unwrap();
+        assert_eq!(history.messages.len(), 3);
+    }
 
     #[test]
     fn versions_compare_by_number() {
