@@ -15,6 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderValue, Method, header};
 use protocol::{Code, Fault, UserId};
+use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::forms;
@@ -25,8 +26,13 @@ use crate::state::AppState;
 /// Addresses are forgotten every so many requests, so that the tables do not grow for ever.
 const FORGET_EVERY: u32 = 1024;
 
+/// POSTs that are worked on at the same time: more than ever wait for a password to be checked. One that is worked on
+/// takes some 40 KiB, and a thousand may come at once.
+const TURNS: usize = 128;
+
 /// The doors that are counted.
 pub(crate) struct Doors {
+    turns: Semaphore,
     logins: Door,
     registrations: Door,
 }
@@ -41,6 +47,7 @@ impl Doors {
             Some((RateLimiter::keyed(Quota::per_minute(per_minute)), AtomicU32::new(0)))
         };
         Self {
+            turns: Semaphore::new(TURNS),
             logins: limits.and_then(|limits| door(limits.logins_per_minute)),
             registrations: limits.and_then(|limits| door(limits.registrations_per_minute)),
         }
@@ -62,6 +69,18 @@ impl Doors {
             .err()
             .map(|until| until.wait_time_from(DefaultClock::default().now()))
     }
+}
+
+/// Lets POSTs wait for their turn where they take little room. Their bodies are here: no client can keep a turn by being
+/// slow.
+pub(crate) async fn take_turns(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let turn = match *request.method() {
+        Method::POST => Some(state.doors.turns.acquire().await),
+        _ => None,
+    };
+    let response = next.run(request).await;
+    drop(turn);
+    response
 }
 
 /// Counts knocks at the doors and turns floods away: 429 with `Retry-After`, or back to the form.

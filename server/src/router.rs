@@ -36,6 +36,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(layer)
         .layer(middleware::from_fn_with_state(state.clone(), device::slip))
         .layer(middleware::from_fn_with_state(state.clone(), limits::hold_back))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::take_turns))
         .layer(middleware::from_fn_with_state(state.clone(), bound_body))
         .layer(middleware::from_fn_with_state(state.clone(), origin::guard))
         .layer(middleware::from_fn_with_state(state.clone(), limits::crowd))

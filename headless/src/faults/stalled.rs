@@ -49,16 +49,18 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let crowd = Crowd::gather(&server.base, size.sessions * 3, size.sessions, 3).await?;
     let mut scene = Scene::begin(crowd, &size);
     sleep(size.alone).await;
-    let before = server.memory()?;
-    let began = Instant::now();
+    let (before, coming) = (server.memory()?, Instant::now());
     let stalled = scene.stall(&size).await?;
+    let began = Instant::now();
     let most = watch_memory(&server, size.beside).await?;
     let (history, table, latencies) = scene.end(stalled).await?;
     finish(server).await?;
     let ended = Ended { table, history, absences: Vec::new() };
     let figures = ended.check(&Bounds::default())?;
 
-    let (alone, beside): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at < began);
+    // While they are coming, two hundred greetings are under way: that is neither.
+    let (beside, earlier): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at >= began);
+    let alone: Vec<_> = earlier.into_iter().filter(|(at, _)| *at < coming).collect();
     let p99 = |samples: Vec<(Instant, Duration)>| {
         percentile(&mut samples.into_iter().map(|(_, took)| took).collect::<Vec<_>>(), 0.99)
     };

@@ -13,10 +13,10 @@ const LOOK_EVERY: usize = 64;
 /// From this length on (bytes) the log is moved into the database, as far as no reader needs it. Then, when nobody
 /// reads, the next commit begins it anew. Longer would mean more to read after a crash; shorter, more work,
 /// because pages that change often are moved more often.
-const MOVE: i64 = 8 << 20;
+const MOVE: i64 = 12 << 20;
 
 /// From this length on the writer waits for the readers, a little, so that the log can begin anew.
-const INSIST: i64 = 12 << 20;
+const INSIST: i64 = 14 << 20;
 
 /// A file longer than this is cut. Otherwise it is kept and written over: that makes the cheaper commits.
 const CUT: i64 = 16 << 20;
