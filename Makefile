@@ -101,7 +101,7 @@ faults: $(BINARY) toolchain strace ## Break the release in every way we know, th
 PLANTED := target/planted
 faults-planted: toolchain strace ## The checker's own test: six bugs planted on purpose, each of which it has to catch
 	$(call say,Planted bugs)
-	@mkdir -p $(PLANTED)
+	@rm -rf $(PLANTED) && mkdir -p $(PLANTED)
 	@cargo build --quiet $(NATIVE),server/planted,protocol/planted --bin natter --bin faults
 	@mv target/debug/natter target/debug/faults $(PLANTED)/
 	@$(PLANTED)/faults --natter $(PLANTED)/natter --planted $(ARGS)

@@ -40,12 +40,14 @@ pub enum Failure {
 /// What a scenario's parts give back.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// The first broken rules; there may be thousands.
+/// The first breaches of each rule; there may be thousands.
 fn several(broken: &[Violation]) -> String {
-    const SHOWN: usize = 8;
-    let mut text: String = broken.iter().take(SHOWN).map(|violation| format!("\n    {violation}")).collect();
-    if broken.len() > SHOWN {
-        text += &format!("\n    and {} more", broken.len() - SHOWN);
+    const SHOWN: usize = 2;
+    let of_a_rule = broken.chunk_by(|one, other| one.rule == other.rule);
+    let shown: Vec<_> = of_a_rule.flat_map(|breaches| breaches.iter().take(SHOWN)).collect();
+    let mut text: String = shown.iter().map(|violation| format!("\n    {violation}")).collect();
+    if broken.len() > shown.len() {
+        text += &format!("\n    and {} more", broken.len() - shown.len());
     }
     text
 }
