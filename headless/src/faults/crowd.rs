@@ -8,7 +8,7 @@ use crate::{Client, Error, Http};
 const PASSWORD: &str = "correct horse battery staple";
 
 /// People who sign in at the same time: a server puts off whom it cannot let in within 2 s.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 
 /// People who are signed in and connected, and who is in which session with whom.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! Logouts that race requests of the same login: an ended login stays ended, and its sockets see nothing more.
 //!
 //! Requests only write to a login once a day, to renew it. So each login is made to look two days old first, in the
-//! database: every request under way then wants to renew it, and one that comes late must not bring it back. Every other
-//! time the order is made certain: see [`behind_a_lock`].
+//! database: every request under way then wants to renew it, and one that comes late must not bring it back.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +24,6 @@ use crate::{Client, Error};
 const UNDER_WAY: usize = 10;
 
 const TWO_DAYS: i64 = 2 * 24 * 60 * 60 * 1000;
-
-/// How long a request takes at most until what it changes waits in line.
-const IN_LINE: Duration = Duration::from_millis(25);
 
 /// How soon the sockets of an ended login have to be closed.
 const CLOSED: Duration = Duration::from_secs(1);
@@ -54,23 +50,18 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         let mut reader = Device::new(client, history.log(Actor(n + 1)));
         reader.back().await?;
         let cookie = reader.client.http.clone();
-        let requests = || {
-            join_all((0..UNDER_WAY).map(|_| {
-                let mut http = cookie.clone();
-                async move { http.get("/api/load").await }
-            }))
-        };
+        let answers = join_all((0..UNDER_WAY).map(|_| {
+            let mut http = cookie.clone();
+            async move { http.get("/api/load").await }
+        }));
         let mut leaving = Client::with_http(cookie.clone());
-        if n % 2 == 0 {
-            let wait = Duration::from_micros(random.u64(..4_000));
-            let logout = async {
-                sleep(wait).await; // so that it meets the requests at every stage
-                leaving.logout().await
-            };
-            tokio::join!(requests(), logout).1?;
-        } else {
-            behind_a_lock(folder.path(), leaving.logout(), requests()).await?;
-        }
+        let wait = Duration::from_micros(random.u64(..4_000));
+        let logout = async {
+            sleep(wait).await; // so that it meets the requests at every stage
+            leaving.logout().await
+        };
+        let (_, left) = tokio::join!(answers, logout);
+        left?;
         let ended = Instant::now();
         reader.log().note(What::Revoked);
         // Something is said after it: it must not be seen.
@@ -109,28 +100,6 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{figures}, sockets closed within {slowest:.1?}: {}", clean())))
 }
 
-/// Somebody else holds the database, so that what changes logins waits in line: the logout first, and behind it the
-/// requests, which found the login in order.
-async fn behind_a_lock<T>(
-    data: &Path,
-    logout: impl Future<Output = std::result::Result<(), Error>>,
-    requests: impl Future<Output = T>,
-) -> Result<()> {
-    let mut lock = database(data).await?;
-    sqlx::raw_sql("begin immediate").execute(&mut lock).await?;
-    let requests = async {
-        sleep(IN_LINE).await;
-        requests.await
-    };
-    let release = async {
-        sleep(2 * IN_LINE).await;
-        sqlx::Connection::close(lock).await
-    };
-    let (left, _, released) = tokio::join!(logout, requests, release);
-    released?;
-    Ok(left?)
-}
-
 /// An ended login lives again: with it, one goes on reading. The checker is to see that.
 async fn come_back(
     reader: &mut Device,
@@ -164,14 +133,10 @@ async fn closed(device: &mut Device) -> Result<Option<u16>> {
 
 /// Makes every login look as if it had last been used two days ago.
 async fn age(data: &Path) -> Result<()> {
-    let mut db = database(data).await?;
+    let options =
+        SqliteConnectOptions::new().filename(data.join("natter.sqlite")).disable_statement_logging();
+    let mut db: SqliteConnection = options.busy_timeout(PATIENCE).connect().await?;
     sqlx::query("update logins set last_used_at = last_used_at - $1").bind(TWO_DAYS).execute(&mut db).await?;
     sqlx::Connection::close(db).await?;
     Ok(())
-}
-
-async fn database(data: &Path) -> Result<SqliteConnection> {
-    let options =
-        SqliteConnectOptions::new().filename(data.join("natter.sqlite")).disable_statement_logging();
-    Ok(options.busy_timeout(PATIENCE).connect().await?)
 }

@@ -129,6 +129,7 @@ impl Engine {
     }
 
     /// Gives those who were just answered a moment to write again.
+    #[expect(clippy::disallowed_methods, reason = "on a thread of its own nobody else waits")]
     fn gather(&self) {
         if self.last >= SIBLINGS && self.queue.len() < self.last {
             std::thread::sleep(GATHER);
