@@ -46,9 +46,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let logouts = rig.lane.of(25, 300, 1_000);
     for n in 0..logouts {
         let client = another_login(&crowd.people[0]).await?;
-        age(folder.path()).await?;
         let mut reader = Device::new(client, history.log(Actor(n + 1)));
         reader.back().await?;
+        age(folder.path()).await?; // last: the reader's own request renewed it
         let cookie = reader.client.http.clone();
         let answers = join_all((0..UNDER_WAY).map(|_| {
             let mut http = cookie.clone();
