@@ -102,13 +102,6 @@ pub(crate) async fn drop_unique_key(db: &mut SqliteConnection) -> sqlx::Result<(
     Ok(())
 }
 
-/// Leaves time between a request's look at its login and the change: what a slow request takes.
-pub(crate) async fn before_save() {
-    if is(Bug::SaveInserts) {
-        tokio::time::sleep(LATER).await;
-    }
-}
-
 /// The statement that changes a login.
 pub(crate) fn save(update: &'static str) -> &'static str {
     if !is(Bug::SaveInserts) {

@@ -42,8 +42,6 @@ impl Store {
 
     /// Changes a login; does nothing when it was revoked.
     pub(crate) async fn save_login(&self, id: LoginId, data: String, expires_at: TimeStamp) -> Result<()> {
-        #[cfg(feature = "planted")]
-        crate::planted::before_save().await;
         let now = clock::now();
         self.writer
             .run(move |tx| {

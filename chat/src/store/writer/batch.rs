@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::super::Event;
 use super::super::failure::{self, Failure};
 use super::super::posting::{self, Post};
-use super::connection::Connection;
+use super::connection::{Connection, run};
 use super::{Job, Tx, Unit};
 use crate::hub::ConnId;
 
@@ -67,14 +67,14 @@ impl Batch {
         }
         let (direct, db, known) = db.parts();
         known.bound();
-        direct.run("begin immediate")?;
+        run(direct, "begin immediate")?;
         for step in &mut self.steps {
             match step {
                 Step::Posts(posts) => posting::store(direct, known, posts, &mut self.events)?,
                 Step::Unit(unit) => {
                     known.forget();
                     let announced = self.events.len();
-                    direct.run("savepoint unit")?;
+                    run(direct, "savepoint unit")?;
                     match unit.run(Tx { db: &mut *db, events: &mut self.events }).await {
                         None => {}
                         Some(error) if failure::of_the_disk(error) => {
@@ -83,16 +83,16 @@ impl Batch {
                         }
                         Some(_) => {
                             self.events.truncate(announced);
-                            direct.run("rollback to unit")?;
+                            run(direct, "rollback to unit")?;
                         }
                     }
-                    direct.run("release unit")?;
+                    run(direct, "release unit")?;
                 }
             }
         }
         #[cfg(feature = "planted")]
         crate::planted::before_commit(&mut self.events).await;
-        Ok(direct.run("commit")?)
+        Ok(run(direct, "commit")?)
     }
 
     /// Answers every unit. Returns what to announce.

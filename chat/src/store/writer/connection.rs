@@ -1,8 +1,6 @@
 //! The connection that writes, held in two ways: by sqlx, for what happens seldom and is to stay portable, and by its
 //! handle, for messages, which have to cost little.
 
-use std::ops::Deref;
-
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -14,28 +12,16 @@ const CACHE: &str = "-8192";
 
 /// The connection that writes.
 pub(in crate::store) struct Connection {
-    /// Stands first: its statements have to be gone before the connection is.
-    direct: Direct,
+    /// The same connection, for statements that are stepped on the caller's thread. Stands first: they have to be gone
+    /// before the connection is.
+    direct: rusqlite::Connection,
     sqlx: SqliteConnection,
     known: Known,
 }
 
-/// The same connection, for statements that are stepped on the caller's thread.
-pub(super) struct Direct(rusqlite::Connection);
-
-impl Deref for Direct {
-    type Target = rusqlite::Connection;
-
-    fn deref(&self) -> &rusqlite::Connection {
-        &self.0
-    }
-}
-
-impl Direct {
-    /// Runs a statement that neither takes nor gives anything.
-    pub(super) fn run(&self, sql: &'static str) -> rusqlite::Result<()> {
-        self.0.prepare_cached(sql)?.execute([]).map(drop)
-    }
+/// Runs a statement that neither takes nor gives anything.
+pub(super) fn run(db: &rusqlite::Connection, sql: &'static str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 impl Connection {
@@ -53,12 +39,12 @@ impl Connection {
         // SQLite itself guards a serialized connection against use by several threads at once.
         let direct = unsafe { rusqlite::Connection::from_handle(handle.as_ptr()) };
         let direct = direct.map_err(|error| sqlx::Error::Configuration(error.into()))?;
-        Ok(Self { direct: Direct(direct), sqlx, known: Known::default() })
+        Ok(Self { direct, sqlx, known: Known::default() })
     }
 
     /// By SQLite's own calls.
     pub(in crate::store) fn direct(&self) -> &rusqlite::Connection {
-        &self.direct.0
+        &self.direct
     }
 
     /// By sqlx.
@@ -67,7 +53,7 @@ impl Connection {
     }
 
     /// Both ways, for a transaction in which both have a part, and what is known of the tables.
-    pub(super) fn parts(&mut self) -> (&Direct, &mut SqliteConnection, &mut Known) {
+    pub(super) fn parts(&mut self) -> (&rusqlite::Connection, &mut SqliteConnection, &mut Known) {
         (&self.direct, &mut self.sqlx, &mut self.known)
     }
 
