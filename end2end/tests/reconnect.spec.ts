@@ -4,8 +4,8 @@ import type { Chat } from '../pages/chat';
 import { connect, expect, test } from '../support/test';
 import { Line } from '../support/line';
 
-/** A notice comes 5 s after the moment for which a Drain has called the page back, which is 8.5 s away at most. */
-const NOTICED = { timeout: 16_000 };
+/** A notice comes 5 s after the moment for which a Drain has called the page back, which is 4.5 s away at most. */
+const NOTICED = { timeout: 12_000 };
 
 const NO_SERVER = /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/;
 
