@@ -1,0 +1,220 @@
+//! Messages: storing, repeating, changing and reading them.
+
+use std::collections::BTreeMap;
+
+use protocol::{Answer, Code, MessageId, Rev, Seq, ServerFrame};
+
+use super::*;
+
+#[tokio::test]
+async fn places_have_no_holes_and_a_repeat_gets_the_first_answer_for_ever() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    let (first, second) = (MessageId::new(), MessageId::new());
+    let one = stored(db.say(ada, session, first, "one").await).message;
+    assert_eq!((one.seq, one.rev, one.data.as_str()), (Seq(1), Rev(1), "one"));
+    let acknowledged = |event: Event| match event {
+        Event::ToConn { frame: ServerFrame::Ack { seq, rev, time_stamp, .. }, .. } => (seq, rev, time_stamp),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(acknowledged(db.say(ada, session, first, "one").await), (one.seq, one.rev, one.time_stamp));
+    let refused = |event: Event| match event {
+        Event::ToConn { frame: ServerFrame::Refused(refused), .. } => refused.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(db.say(bob, session, first, "mine").await), Code::Conflict);
+    assert_eq!(refused(db.say(eve, session, MessageId::new(), "let me in").await), Code::NotFound);
+    assert_eq!(refused(db.say(ada, SessionId::new(), MessageId::new(), "nowhere").await), Code::NotFound);
+    assert_eq!(stored(db.say(bob, session, second, "two").await).message.seq, Seq(2));
+
+    let mut db = db.reopened().await;
+    assert_eq!(acknowledged(db.say(ada, session, first, "one").await), (one.seq, one.rev, one.time_stamp));
+    assert_eq!(stored(db.say(ada, session, MessageId::new(), "three").await).message.seq, Seq(3));
+}
+
+#[tokio::test]
+async fn many_at_once_keep_their_order_and_repeats_among_them_are_stored_once() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let ids: Vec<MessageId> = (0..300).map(|_| MessageId::new()).collect();
+    for (nth, id) in ids.iter().enumerate() {
+        for _ in 0..=nth % 2 {
+            db.store.post(post(ada, session, *id, &nth.to_string())).await.unwrap();
+        }
+    }
+    let (mut order, mut repeats) = (Vec::new(), 0);
+    while order.len() + repeats < 450 {
+        for event in db.announced().await {
+            match event {
+                Event::Changed { live, .. } => order.push((live.message.message_id, live.message.seq.0)),
+                Event::ToConn { frame: ServerFrame::Ack { message_id, seq, .. }, .. } => {
+                    repeats += 1;
+                    assert!(order.contains(&(message_id, seq.0)), "a repeat is told the first one's place");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(order, ids.into_iter().zip(1..=300).collect::<Vec<_>>());
+    let history = db.store.history(bob.id, session, None, 500).await.unwrap().unwrap();
+    assert_eq!(history.messages.len(), 300);
+}
+
+#[tokio::test]
+async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    // A full disk, as far as this connection of SQLite is concerned.
+    db.store
+        .writer
+        .run(|tx| {
+            Box::pin(async move {
+                let pages: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *tx.db).await?;
+                let full = sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}"));
+                sqlx::query(full).execute(tx.db).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let (big, small) = ("x".repeat(16_000), MessageId::new());
+    assert!(matches!(db.say(ada, session, MessageId::new(), &big).await, Event::Failed { .. }));
+
+    db.store.post(post(ada, session, small, "behind it, on the same socket")).await.unwrap();
+    let mut elsewhere = post(bob, session, MessageId::new(), "on another socket");
+    elsewhere.conn = ConnId(8);
+    db.store.post(elsewhere).await.unwrap();
+    let stored = stored(db.announced().await.remove(0)).message;
+    assert_eq!((stored.sender, stored.seq), (bob.id, Seq(1)), "nothing overtakes what has to be sent again");
+    let mut again = post(ada, session, small, "behind it, on the same socket");
+    again.conn = ConnId(9);
+    db.store.post(again).await.unwrap();
+    assert!(matches!(db.announced().await[..], [Event::Changed { .. }]));
+}
+
+#[tokio::test]
+async fn history_and_changes_come_in_parts() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    for nth in 1..=10 {
+        db.say(ada, session, MessageId::new(), &nth.to_string()).await;
+    }
+    let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
+    let newest = db.store.history(bob.id, session, None, 4).await.unwrap().unwrap();
+    assert_eq!((seqs(&newest.messages), newest.more), (vec![7, 8, 9, 10], true));
+    let oldest = db.store.history(bob.id, session, Some(Seq(5)), 4).await.unwrap().unwrap();
+    assert_eq!((seqs(&oldest.messages), oldest.more), (vec![1, 2, 3, 4], false));
+    let changes = db.store.changes(bob.id, session, Rev(7), 2).await.unwrap().unwrap();
+    assert_eq!(
+        (seqs(&changes.messages), changes.rev),
+        (vec![8, 9, 10], Rev(10)),
+        "one more than asked: there are more"
+    );
+    assert!(db.store.history(eve.id, session, None, 4).await.unwrap().is_none());
+    assert!(db.store.changes(eve.id, session, Rev(0), 4).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn only_the_writer_changes_a_message_and_each_change_is_the_next() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let id = MessageId::new();
+    db.say(ada, session, id, "helo").await;
+    let conn = ConnId(7);
+    assert_eq!(code(db.store.change(bob.id, conn, session, id, Some("no".into())).await), Code::NotFound);
+    assert_eq!(code(db.store.change(ada.id, conn, session, MessageId::new(), None).await), Code::NotFound);
+
+    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
+    let edited = stored(db.announced().await.remove(0)).message;
+    assert_eq!((edited.seq, edited.rev, edited.data.as_str()), (Seq(1), Rev(2), "hello"));
+    assert!(edited.edited_at.is_some());
+    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
+    assert!(matches!(db.announced().await.remove(0), Event::ToConn { .. }), "nothing new: told again to one");
+
+    db.store.change(ada.id, conn, session, id, None).await.unwrap();
+    let deleted = stored(db.announced().await.remove(0)).message;
+    assert_eq!((deleted.rev, deleted.data.as_str()), (Rev(3), ""));
+    assert_eq!(code(db.store.change(ada.id, conn, session, id, Some("back".into())).await), Code::NotFound);
+    let changes = db.store.changes(bob.id, session, Rev(1), 9).await.unwrap().unwrap();
+    assert_eq!(changes.messages, [deleted]);
+}
+
+#[tokio::test]
+async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    // Each step of a fixed walk says something, edits or deletes; every third takes an old message.
+    let (mut ids, mut now) = (Vec::new(), BTreeMap::new());
+    for step in 0..60_usize {
+        let at = step * 7 % ids.len().max(1);
+        match step % 5 {
+            2 | 4 if step > 4 => {
+                let data = (step % 3 > 0).then(|| format!("edited in step {step}"));
+                if db.store.change(ada.id, ConnId(7), session, ids[at], data).await.is_err() {
+                    continue; // it is deleted
+                }
+            }
+            _ => {
+                ids.push(MessageId::new());
+                db.store.post(post(ada, session, ids[ids.len() - 1], "new")).await.unwrap();
+            }
+        }
+        let message = stored(db.announced().await.remove(0)).message;
+        now.insert(message.seq, message);
+        if step == 30 {
+            db.store.ask(invite(ada, eve, Some(session), true)).await.unwrap();
+            let invite_id = invited(&db.announced().await);
+            db.store.answer(eve.id, invite_id, Answer::Accepted).await.unwrap();
+            opened(&db.announced().await);
+        }
+    }
+    let joined = db.store.sessions_of(eve.id).await.unwrap()[0].joined_seq;
+    let mut all: Vec<_> = now.into_values().collect();
+    all.sort_by_key(|message| message.rev);
+    let head = all[all.len() - 1].rev;
+    for after in -1..=head.0 + 2 {
+        for (who, joined) in [(bob, Seq(0)), (eve, joined)] {
+            for limit in [1, 4, 100] {
+                let found = db.store.changes(who.id, session, Rev(after), limit).await.unwrap().unwrap();
+                let expected: Vec<_> =
+                    all.iter().filter(|m| m.rev.0 > after && m.seq > joined).cloned().collect();
+                let most = usize::try_from(limit + 1).unwrap().min(expected.len());
+                assert_eq!((found.rev, &found.messages[..]), (head, &expected[..most]), "{after} {limit}");
+            }
+        }
+        for rows in [1, 4, 100] {
+            let tail = db.store.tail(session, Rev(after), rows, usize::MAX).await.unwrap();
+            let floor = after.max(head.0 - i64::try_from(rows).unwrap()).min(head.0);
+            assert_eq!((tail.rev, tail.floor), (head, Rev(floor)), "{after} {rows}");
+            assert!(tail.messages.iter().eq(all.iter().filter(|m| m.rev.0 > floor)), "{after} {rows}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_read_marker_goes_forward_only_and_never_past_the_end() {
+    let mut db = Database::new().await;
+    let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
+    let session = db.pair(ada, bob).await;
+    for _ in 0..3 {
+        db.say(ada, session, MessageId::new(), "x").await;
+    }
+    assert_eq!(
+        db.store.sessions_of(ada.id).await.unwrap()[0].read_seq,
+        Seq(3),
+        "one has read what one wrote"
+    );
+    let mark = async |who: Person, seq| db.store.mark_read(who.id, session, Seq(seq)).await.unwrap();
+    assert_eq!(mark(ada, 2).await, None, "and more than that");
+    assert_eq!(mark(bob, 2).await, Some(Seq(2)));
+    assert_eq!(mark(bob, 1).await, None);
+    assert_eq!(mark(bob, 99).await, Some(Seq(3)));
+    assert_eq!(mark(eve, 3).await, None);
+    assert_eq!(db.store.sessions_of(bob.id).await.unwrap()[0].read_seq, Seq(3));
+}
