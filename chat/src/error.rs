@@ -34,6 +34,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The database is closed.
+    pub(crate) const CLOSED: Self = Error::Unavailable("the database is closed");
+
+    /// The disk is in trouble.
+    pub(crate) const NO_COMMITS: Self = Error::Unavailable("the database does not take commits");
+
     /// What the client is told. Failures of the server are logged here, once, and leave as a bare code.
     #[must_use]
     pub fn into_fault(self) -> Fault {

@@ -4,23 +4,26 @@
 //! concerned. Everything a socket gets passes through its one queue, so it sees its acknowledgements and the
 //! messages of others in the order in which they were stored.
 
+mod connection;
+
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use protocol::{Head, Presence, Seq, ServerFrame, SessionId, UserId, close};
+use protocol::{Presence, ServerFrame, SessionId, UserId, close};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use crate::hub::{ConnId, Hub, Outgoing, Socket};
+use crate::hub::Hub;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
-use crate::{Actor, Chat, LoginId, Options};
+use crate::{LoginId, Options};
+pub use connection::Connection;
 
 /// How often sockets are checked against their logins: one may have expired.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -28,9 +31,6 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How often it is looked whether another process, `natter password`, has ended logins. Their sockets are to close
 /// within a second.
 const LOOK: Duration = Duration::from_millis(400);
-
-/// Signs of writing from one socket in one session are passed on at most this often.
-const TYPING_EVERY: Duration = Duration::from_secs(1);
 
 /// Comings and goings that are recorded together.
 const EDGES: usize = 64;
@@ -310,132 +310,6 @@ impl Shared {
     }
 }
 
-/// One socket, as the chat sees it. Dropping it is the end of the socket.
-pub struct Connection {
-    socket: Arc<Socket>,
-    actor: Actor,
-    /// When this user was last said to be writing, by session.
-    typed: Mutex<HashMap<SessionId, Instant>>,
-    shared: Arc<Shared>,
-}
-
-impl Connection {
-    /// Whose it is.
-    #[must_use]
-    pub fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
-    /// Its name in this process.
-    #[must_use]
-    pub fn id(&self) -> ConnId {
-        self.socket.id()
-    }
-
-    /// What is to be written next; waits until there is something. A close is the last. Cancel safe. For one writer.
-    pub async fn outgoing(&self) -> Outgoing {
-        self.socket.outgoing().await
-    }
-
-    /// Waits while many answers to this socket are still to be written: until then nothing more is to be read
-    /// from it. Cancel safe. For one reader.
-    pub async fn room(&self) {
-        self.socket.room().await;
-    }
-
-    /// Whether the client may say `Hello` now: it lagged and was told so. From now on frames are queued again, so
-    /// [`Chat::hello`] is to follow.
-    #[must_use]
-    pub fn reopen(&self) -> bool {
-        self.socket.reopen()
-    }
-
-    /// How it is to end, once that is decided: nothing more is to be taken from it.
-    #[must_use]
-    pub fn ending(&self) -> Option<(u16, &'static str)> {
-        self.socket.closed()
-    }
-
-    /// The same, as soon as it is decided. Cancel safe. For one watcher.
-    pub async fn closing(&self) -> (u16, &'static str) {
-        self.socket.closing().await
-    }
-
-    /// The frames that wait to be written at this moment, for a socket that is about to end.
-    #[must_use]
-    pub fn left(&self) -> VecDeque<Bytes> {
-        self.socket.take_rest()
-    }
-
-    /// A `Heads` frame: where every session of this socket stands.
-    #[must_use]
-    pub fn heads(&self) -> Bytes {
-        encode(&ServerFrame::Heads { sessions: self.shared.hub.heads(&self.socket) })
-    }
-
-    /// Sends an answer to this socket alone, behind what waits already.
-    pub fn send(&self, frame: &ServerFrame) {
-        self.socket.answer(encode(frame));
-    }
-
-    /// The same with a frame that is encoded already.
-    pub fn send_encoded(&self, frame: Bytes) {
-        self.socket.answer(frame);
-    }
-
-    /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs, and when it
-    /// was said just now.
-    pub fn typing(&self, session_id: SessionId) {
-        let now = Instant::now();
-        let mut typed = self.typed.lock().expect("nothing panics under this lock");
-        let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
-        if is_due && self.joined(session_id).is_some() {
-            typed.insert(session_id, now);
-            let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
-            self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
-        }
-    }
-
-    pub(crate) fn follow(&self, session: SessionId, head: Head, joined: Seq) {
-        self.shared.hub.follow(&self.socket, session, head, joined);
-    }
-
-    /// After which place messages of a session are its user's to see; `None` when it does not follow the session.
-    pub(crate) fn joined(&self, session: SessionId) -> Option<Seq> {
-        self.shared.hub.joined(&self.socket, session)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        for session in self.shared.hub.disconnect(&self.socket) {
-            self.shared.tails.forget(session);
-        }
-        let grace = self.shared.offline_after;
-        self.shared.leases().disconnected(self.actor.user_id(), Instant::now(), grace);
-        self.shared.leases_changed.notify_one();
-    }
-}
-
-impl Chat {
-    /// A new socket of somebody. From now on it is told everything, so what is read for its `Welcome` after
-    /// this leaves no gap.
-    #[must_use]
-    pub fn connect(&self, actor: Actor) -> Connection {
-        let shared = self.0.live.shared.clone();
-        let socket = shared.hub.connect(actor.user_id(), actor.login());
-        let came = shared.leases().connected(actor.user_id(), Instant::now());
-        shared.came_or_stayed(actor.user_id(), came);
-        Connection { socket, actor, typed: Mutex::default(), shared }
-    }
-
-    /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not
-    /// everybody comes at once.
-    pub fn drain(&self, window: Duration) {
-        self.0.live.hub().drain(window);
-    }
-}
-
 /// The one place where frames become bytes.
 pub(crate) fn encode(frame: &ServerFrame) -> Bytes {
     frame.encode().into()
@@ -452,9 +326,10 @@ pub(crate) fn presence_of<'a>(
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Epoch, LiveMessage, Message, MessageId, Rev, TimeStamp};
+    use protocol::{Epoch, Head, LiveMessage, Message, MessageId, Rev, Seq, TimeStamp};
 
     use super::*;
+    use crate::hub::Outgoing;
 
     fn said(session_id: SessionId, n: i64, data: &str) -> Event {
         let message = Message {

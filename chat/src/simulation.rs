@@ -7,7 +7,7 @@
 //! (`server.rs`), a crash (memory and queues are forgotten, the database keeps what was committed: that a commit
 //! outlives a power failure is shown by `make faults`), a restore (rows and numbers are put back by SQL).
 //!
-//! What must be true, after section 3.7 of the design's reliability rules:
+//! What must be true, with the numbers that docs/RELIABILITY.md gives it:
 //!
 //! * C1 what was acknowledged is stored, unless a restore took it; what was written and not refused is stored
 //! * C2 one row for one name, on the server and on every screen

@@ -19,6 +19,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod posting;
+mod reading;
 mod restore;
 mod sessions;
 #[cfg(test)]

@@ -17,12 +17,12 @@ mod mode;
 mod natter;
 mod order;
 mod picture;
-mod process;
 mod relay;
 mod report;
 mod talk;
 mod tally;
 mod text;
+mod used;
 pub mod websocket;
 
 pub use crowd::Crowd;
@@ -30,13 +30,13 @@ pub use error::Error;
 pub use line::{Line, dial};
 pub use measure::Run;
 pub use mode::{FanOut, Idle, Mode, PingPong, Rate};
-pub use natter::{Check, Natter, NatterTalk};
+pub use natter::{Check, Habits, Natter, NatterTalk};
 pub use picture::picture;
-pub use process::{Process, Used};
 pub use relay::{Relay, RelayTalk};
 pub use report::{Latency, Report, ServerUse};
 pub use talk::{Heard, Talk};
 pub use tally::Tally;
+pub use used::{ProcessId, Used};
 
 pub use indicatif::ProgressBar;
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::sync::{Mutex, MutexGuard};
 
-/// Most published bytes and frames that wait for one socket (the design's bound for a stalled reader).
+/// Most published bytes and frames that wait for one socket: what a stalled reader may cost.
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_FRAMES: usize = 128;
 

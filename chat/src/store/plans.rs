@@ -4,6 +4,7 @@ use super::contract::Database;
 use super::logins::LOGIN_USER;
 use super::messages::{CHANGES, HISTORY, TAIL};
 use super::posting::STATEMENTS;
+use super::reading::MARK;
 use super::sessions::{NEWEST, SESSIONS_OF, USERS_AROUND};
 
 /// What SQLite means to do, a line a step.
@@ -17,7 +18,7 @@ async fn plan(db: &Database, sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_query_reads_a_whole_table() {
     let db = Database::new().await;
-    let queries = [LOGIN_USER, CHANGES, TAIL, HISTORY, NEWEST, SESSIONS_OF, USERS_AROUND];
+    let queries = [LOGIN_USER, MARK, CHANGES, TAIL, HISTORY, NEWEST, SESSIONS_OF, USERS_AROUND];
     for sql in queries.into_iter().chain(STATEMENTS) {
         for step in plan(&db, sql).await {
             // What a query has found itself is no table.

@@ -117,20 +117,7 @@ impl Store {
     /// Moves a user's read marker forward, never back and never beyond the last message.
     /// Returns the marker when it moved.
     pub(crate) async fn mark_read(&self, user: UserId, session: SessionId, seq: Seq) -> Result<Option<Seq>> {
-        self.writer
-            .run(move |tx| {
-                Box::pin(async move {
-                    let marker = sqlx::query_scalar(concat!(
-                        "update session_users as own set read_seq = min($3, s.last_seq) from sessions s
-                         where s.session_id = own.session_id
-                           and own.session_id = $1 and own.user_id = $2 and own.left_at is null and ",
-                        read_seq!(),
-                        " < min($3, s.last_seq) returning read_seq",
-                    ));
-                    Ok(marker.bind(session).bind(user).bind(seq).fetch_optional(tx.db).await?)
-                })
-            })
-            .await
+        self.writer.mark(user, session, seq).await
     }
 }
 

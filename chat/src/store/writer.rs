@@ -10,11 +10,13 @@ mod engine;
 pub(super) mod log;
 
 use futures::future::BoxFuture;
+use protocol::{Seq, SessionId, UserId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use super::posting::Post;
+use super::reading::Mark;
 use super::{Event, Health};
 use crate::{Error, Result};
 pub(super) use connection::Connection;
@@ -45,6 +47,7 @@ impl<T, F> Work<T> for F where F: for<'c> FnOnce(Tx<'c>) -> BoxFuture<'c, Result
 
 enum Job {
     Post(Post),
+    Mark(Mark),
     Unit(Box<dyn Unit>),
     Close(oneshot::Sender<()>),
 }
@@ -76,7 +79,7 @@ impl<T: Send + 'static, F: Work<T>> Unit for Task<T, F> {
         let answer = match self.answer {
             // A refusal counts for nothing either, when what it was based on was undone.
             Some(answer) if committed => answer,
-            _ => Err(Error::Unavailable("the database does not take commits")),
+            _ => Err(Error::NO_COMMITS),
         };
         let _ = self.reply.send(answer); // who asked may be gone
     }
@@ -103,15 +106,24 @@ impl Writer {
     /// Runs a unit of work and answers once it is committed and synced.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let unit = Box::new(Task { work: Some(work), answer: None, reply });
-        const CLOSED: Error = Error::Unavailable("the database is closed");
-        self.0.send(Job::Unit(unit)).await.map_err(|_| CLOSED)?;
-        answer.await.map_err(|_| CLOSED)?
+        self.hand_in(Job::Unit(Box::new(Task { work: Some(work), answer: None, reply }))).await?;
+        answer.await.map_err(|_| Error::CLOSED)?
     }
 
     /// Hands in a message. Its answer is an event.
     pub(super) async fn post(&self, post: Post) -> Result<()> {
-        self.0.send(Job::Post(post)).await.map_err(|_| Error::Unavailable("the database is closed"))
+        self.hand_in(Job::Post(post)).await
+    }
+
+    /// Moves a read marker and answers once that is committed and synced: with where it is, if it moved.
+    pub(super) async fn mark(&self, user: UserId, session: SessionId, seq: Seq) -> Result<Option<Seq>> {
+        let (mark, answer) = Mark::new(user, session, seq);
+        self.hand_in(Job::Mark(mark)).await?;
+        answer.await.map_err(|_| Error::CLOSED)?
+    }
+
+    async fn hand_in(&self, job: Job) -> Result<()> {
+        self.0.send(job).await.map_err(|_| Error::CLOSED)
     }
 
     /// Finishes what is queued and ends the writer.

@@ -134,7 +134,7 @@ impl Bench<'_> {
         let mut measured =
             Measured { cold_start_seconds: server.first_talk().await?.as_secs_f64(), ..Measured::default() };
         tokio::time::sleep(hold).await;
-        measured.rest_kib = server.process.used()?.rss_kib as f64;
+        measured.rest_kib = server.id.used()?.rss_kib as f64;
         for &people in self.course.sockets_in(repeat) {
             let report = self.run(&mut server, Plan::new(people, 2), &mut Idle).await?;
             let held = report.server.ok_or_else(|| Error::protocol("the server was not looked at"))?;
@@ -184,7 +184,7 @@ impl Bench<'_> {
         let Course { hold, warm_up, length, .. } = *self.course;
         let idle = mode.name() == Idle.name();
         let (warm_up, length) = if idle { (Duration::ZERO, hold) } else { (warm_up, length) };
-        let run = Run { plan, warm_up, length, message_bytes: MESSAGE_BYTES, server: Some(server.process) };
+        let run = Run { plan, warm_up, length, message_bytes: MESSAGE_BYTES, server: Some(server.id) };
         run.measure(&server.service, mode, self.progress).await
     }
 }

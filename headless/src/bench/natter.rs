@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tokio::process::Command;
 
 use super::system::{Place, System, first_line};
-use crate::load::{self, Check, Error};
+use crate::load::{self, Check, Error, Habits};
 
 /// Natter's release.
 pub(super) struct Natter {
@@ -46,7 +46,8 @@ impl System for Natter {
 
     async fn service(&self, place: &Place) -> Result<load::Natter, Error> {
         let base = format!("http://{}", place.address());
-        load::Natter::new(&base, Check::Numbers, Some(place.data.join("people.json"))).await
+        let habits = Habits { check: Check::Numbers, reads: false };
+        load::Natter::new(&base, habits, Some(place.data.join("people.json"))).await
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
 use super::system::{Place, System};
-use crate::load::{Error, Process, Service};
+use crate::load::{Error, ProcessId, Service};
 
 /// How long a server has to begin.
 const BEGIN: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(super) struct Server<S> {
     /// Its people.
     pub service: S,
     /// Its process.
-    pub process: Process,
+    pub id: ProcessId,
 }
 
 /// Starts a system and waits until it takes connections.
@@ -49,7 +49,7 @@ pub(super) async fn start<S: System>(system: &S, place: &Place) -> Result<Server
     };
     timeout(BEGIN, listening).await.map_err(|_| ended(system, place, "does not listen"))??;
     let id = child.id().ok_or_else(|| ended(system, place, "has ended"))?;
-    Ok(Server { child, began, service: system.service(place).await?, process: Process(id) })
+    Ok(Server { child, began, service: system.service(place).await?, id: ProcessId(id) })
 }
 
 /// What went wrong, with the last of what the server said.

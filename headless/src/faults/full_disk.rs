@@ -19,7 +19,7 @@ const TEXT: usize = 2_000;
 /// Without any acknowledgement for so long, the disk counts as full.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// How soon writing has to return by itself (reliability.md P12).
+/// How soon writing has to return by itself.
 const BACK: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {

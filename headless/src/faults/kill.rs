@@ -17,7 +17,7 @@ const SESSIONS: usize = 4;
 /// People in each session: every sender is in two.
 const MEMBERS: usize = 8;
 
-/// Moments of the kill, in milliseconds after the server was ready (reliability.md P1).
+/// Moments of the kill, in milliseconds after the server was ready.
 const MOMENTS: std::ops::RangeInclusive<u64> = 50..=900;
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 
 use super::report::Moments;
-use super::{Crowd, Error, Line, Mode, Plan, Process, Report, ServerUse, Service, Tally};
+use super::{Crowd, Error, Line, Mode, Plan, ProcessId, Report, ServerUse, Service, Tally};
 use crate::process::raise_open_files;
 
 /// Connections that are made at the same time.
@@ -27,7 +27,7 @@ pub struct Run {
     /// Each message's length; the shortest has 43 bytes.
     pub message_bytes: usize,
     /// The server's process, when it runs here.
-    pub server: Option<Process>,
+    pub server: Option<ProcessId>,
 }
 
 impl Run {
@@ -42,10 +42,10 @@ impl Run {
         progress: &ProgressBar,
     ) -> Result<Report, Error> {
         let Self { plan, warm_up, length, message_bytes, server } = self;
-        let used = || server.map(Process::used).transpose();
+        let used = || server.map(ProcessId::used).transpose();
         let before = used()?;
         let mut crowd = Crowd::new(connect(service, plan.people, progress).await?)?;
-        let (connected, own) = (used()?, Process::own().used()?);
+        let (connected, own) = (used()?, ProcessId::own().used()?);
         let mut tally = Tally::new(plan, nanoseconds(warm_up));
         let whole = warm_up + length;
         progress.reset();
@@ -54,7 +54,7 @@ impl Run {
             progress.set_position(now / 1_000_000);
             progress.set_message(format!("{} delivered", tally.delivered()));
         })?;
-        let (after, own_after) = (used()?, Process::own().used()?);
+        let (after, own_after) = (used()?, ProcessId::own().used()?);
         let moments = before.zip(connected).zip(after);
         let server = moments.map(|((before, connected), after)| {
             ServerUse::between(Moments { before, connected, after }, plan.people, tally.delivered())

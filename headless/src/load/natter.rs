@@ -14,14 +14,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Error, Line, Plan, Service, websocket};
 use accounts::Accounts;
-pub use talk::{Check, NatterTalk};
+pub use talk::{Check, Habits, NatterTalk};
 
 /// A Natter server, and the people who are known to it.
 #[derive(Debug)]
 pub struct Natter {
     base: String,
     address: SocketAddr,
-    check: Check,
+    habits: Habits,
     accounts: Accounts,
     plan: Plan,
 }
@@ -32,7 +32,7 @@ impl Natter {
     ///
     /// # Errors
     /// When the server's name has no address, or the file holds something else.
-    pub async fn new(base: &str, check: Check, file: Option<PathBuf>) -> Result<Self, Error> {
+    pub async fn new(base: &str, habits: Habits, file: Option<PathBuf>) -> Result<Self, Error> {
         let accounts = Accounts::open(file)?;
         let base = base.trim_end_matches('/').to_owned();
         let authority = base
@@ -40,7 +40,7 @@ impl Natter {
             .ok_or_else(|| Error::protocol(format!("{base} is no address of the form http://name:port")))?;
         let nowhere = || Error::protocol(format!("{authority} has no address"));
         let address = tokio::net::lookup_host(authority).await?.next().ok_or_else(nowhere)?;
-        Ok(Self { base, address, check, accounts, plan: Plan::new(2, 2) })
+        Ok(Self { base, address, habits, accounts, plan: Plan::new(2, 2) })
     }
 }
 
@@ -74,7 +74,7 @@ impl Service for Natter {
             })?;
             input.drain(..taken);
             if let Some(welcome) = welcome {
-                let talk = NatterTalk::new(self.check, account.session(), welcome)?;
+                let talk = NatterTalk::new(self.habits, account.session(), welcome)?;
                 return Line::new(stream, talk, input, output);
             }
             if stream.read_buf(&mut input).await? == 0 {

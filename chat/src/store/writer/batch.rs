@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::super::Event;
 use super::super::failure::{self, Failure};
 use super::super::posting::{self, Post};
+use super::super::reading::Mark;
 use super::connection::{Connection, run};
 use super::{Job, Tx, Unit};
 use crate::hub::ConnId;
@@ -19,9 +20,11 @@ enum Step {
     Unit(Box<dyn Unit>),
 }
 
-/// The work of one transaction, in the order it was handed in.
+/// The work of one transaction, in the order it was handed in. Markers come last: whoever moved one waits for its
+/// answer, so nothing of theirs was handed in behind it, and messages between which one stood stay together.
 pub(super) struct Batch {
     steps: Vec<Step>,
+    marks: Vec<Mark>,
     events: Vec<Event>,
 }
 
@@ -33,13 +36,14 @@ impl Batch {
         jobs: impl Iterator<Item = Job>,
         broken: &HashMap<ConnId, Instant>,
     ) -> (Self, Option<oneshot::Sender<()>>) {
-        let mut steps: Vec<Step> = Vec::new();
+        let (mut steps, mut marks) = (Vec::<Step>::new(), Vec::new());
         let mut close = None;
         for job in jobs {
             match (job, steps.last_mut()) {
                 (Job::Post(post), _) if broken.contains_key(&post.conn) => {}
                 (Job::Post(post), Some(Step::Posts(posts))) => posts.push(post),
                 (Job::Post(post), _) => steps.push(Step::Posts(vec![post])),
+                (Job::Mark(mark), _) => marks.push(mark),
                 (Job::Unit(unit), _) => steps.push(Step::Unit(unit)),
                 (Job::Close(done), _) => {
                     close = Some(done);
@@ -47,22 +51,22 @@ impl Batch {
                 }
             }
         }
-        (Self { steps, events: Vec::new() }, close)
+        (Self { steps, marks, events: Vec::new() }, close)
     }
 
-    /// Messages and other units in it.
+    /// Messages, markers and other units in it.
     pub(super) fn size(&self) -> usize {
         let size = |step: &Step| match step {
             Step::Posts(posts) => posts.len(),
             Step::Unit(_) => 1,
         };
-        self.steps.iter().map(size).sum()
+        self.steps.iter().map(size).sum::<usize>() + self.marks.len()
     }
 
     /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
     /// and that this connection is not to be used again.
     pub(super) async fn commit(&mut self, db: &mut Connection) -> Result<(), Failure> {
-        if self.steps.is_empty() {
+        if self.size() == 0 {
             return Ok(());
         }
         let (direct, db, known) = db.parts();
@@ -90,6 +94,9 @@ impl Batch {
                 }
             }
         }
+        for mark in &mut self.marks {
+            mark.set(direct)?;
+        }
         #[cfg(feature = "planted")]
         crate::planted::before_commit(&mut self.events).await;
         Ok(run(direct, "commit")?)
@@ -104,6 +111,7 @@ impl Batch {
                 Step::Unit(unit) => unit.finish(committed),
             }
         }
+        self.marks.into_iter().for_each(|mark| mark.finish(committed));
         match committed {
             true => self.events,
             false => senders.into_iter().map(|conn| Event::Failed { conn }).collect(),

@@ -32,6 +32,9 @@ pub struct Cli {
     /// How arrivals are checked.
     #[arg(long, value_enum, default_value = "sync", global = true)]
     pub check: Check,
+    /// Let everybody say that they have read what arrives, as a page in front of somebody does. (Not on the relay.)
+    #[arg(long, global = true)]
+    pub reads: bool,
     /// Run the same against the bare durable relay first, which is the least that it could cost.
     #[arg(long, global = true)]
     pub floor: bool,

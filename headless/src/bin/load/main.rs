@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use headless::load::{
-    Error, FanOut, Idle, Natter, PingPong, Plan, Process, Rate, Relay, Report, Run, Service, picture,
+    Error, FanOut, Habits, Idle, Natter, PingPong, Plan, ProcessId, Rate, Relay, Report, Run, Service,
+    picture,
 };
 use headless::process::Start;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -54,7 +55,7 @@ async fn run(cli: &Cli) -> Result<Vec<Report>, Error> {
         let mut relay = Start::relay(&binary, data.path()).start().await?;
         let mut floor = Relay::new(&relay.base)?;
         floor.prepare(cli.plan(), &progress(cli)).await?;
-        reports.extend(measure(cli, &floor, Some(Process(relay.id()?))).await?);
+        reports.extend(measure(cli, &floor, Some(ProcessId(relay.id()?))).await?);
         relay.kill().await?;
     }
     reports.extend(natter(cli, folder).await?);
@@ -68,9 +69,9 @@ async fn run(cli: &Cli) -> Result<Vec<Report>, Error> {
 async fn natter(cli: &Cli, folder: &Path) -> Result<Vec<Report>, Error> {
     let accounts = folder.join("accounts.json");
     if let Some(url) = &cli.url {
-        let mut natter = Natter::new(url, cli.check, cli.folder.is_some().then_some(accounts)).await?;
+        let mut natter = Natter::new(url, cli.habits(), cli.folder.is_some().then_some(accounts)).await?;
         natter.prepare(cli.plan(), &progress(cli)).await?;
-        return measure(cli, &natter, cli.pid.map(Process)).await;
+        return measure(cli, &natter, cli.pid.map(ProcessId)).await;
     }
     if !cli.server.exists() {
         let binary = cli.server.display();
@@ -78,18 +79,18 @@ async fn natter(cli: &Cli, folder: &Path) -> Result<Vec<Report>, Error> {
         return Err(Error::Protocol(words));
     }
     let mut server = Start::new(&cli.server, &folder.join("data")).start().await?;
-    let mut natter = Natter::new(&server.base, cli.check, Some(accounts)).await?;
+    let mut natter = Natter::new(&server.base, cli.habits(), Some(accounts)).await?;
     natter.prepare(cli.plan(), &progress(cli)).await?;
     // Another process: what the passwords took of the memory is not the sockets'.
     server.terminate().await?;
     server.start_again().await?;
-    let reports = measure(cli, &natter, Some(Process(server.id()?))).await?;
+    let reports = measure(cli, &natter, Some(ProcessId(server.id()?))).await?;
     server.terminate().await?;
     Ok(reports)
 }
 
 /// Runs the mode that was asked for, once for each rate.
-async fn measure(cli: &Cli, service: &impl Service, server: Option<Process>) -> Result<Vec<Report>, Error> {
+async fn measure(cli: &Cli, service: &impl Service, server: Option<ProcessId>) -> Result<Vec<Report>, Error> {
     let plan = cli.plan();
     let run = Run {
         plan,
@@ -149,6 +150,11 @@ fn progress(cli: &Cli) -> ProgressBar {
 }
 
 impl Cli {
+    /// What everybody does.
+    fn habits(&self) -> Habits {
+        Habits { check: self.check, reads: self.reads }
+    }
+
     /// Who takes part.
     fn plan(&self) -> Plan {
         match self.doing {

@@ -1,7 +1,7 @@
 //! How people talk on Natter's socket.
 
 use clap::ValueEnum;
-use protocol::{ServerFrame, SessionId};
+use protocol::{ClientFrame, Seq, ServerFrame, SessionId};
 use uuid::Uuid;
 
 use super::numbers::Numbers;
@@ -18,10 +18,21 @@ pub enum Check {
     Numbers,
 }
 
+/// What everybody does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Habits {
+    /// How their devices check what arrives.
+    pub check: Check,
+    /// Whether they say that they have read what arrives, as the page does that is in front of somebody.
+    pub reads: bool,
+}
+
 /// A person on Natter's socket, welcomed already.
 #[derive(Debug)]
 pub struct NatterTalk {
     device: Device,
+    /// The session whose messages they say they have read, when they do.
+    reading: Option<SessionId>,
     /// A frame to be sent, so that writing one takes no memory.
     frame: String,
 }
@@ -37,13 +48,17 @@ impl NatterTalk {
     ///
     /// # Errors
     /// When the session is not one of theirs.
-    pub(super) fn new(check: Check, session: Option<SessionId>, welcome: ServerFrame) -> Result<Self, Error> {
+    pub(super) fn new(
+        habits: Habits,
+        session: Option<SessionId>,
+        welcome: ServerFrame,
+    ) -> Result<Self, Error> {
         let session = session.ok_or_else(|| Error::protocol("this person has no session"))?;
-        let device = match check {
+        let device = match habits.check {
             Check::Sync => Device::Page(Box::new(Page::new(session, welcome)?)),
             Check::Numbers => Device::Numbers(Numbers::new(session, &welcome)?),
         };
-        Ok(Self { device, frame: String::new() })
+        Ok(Self { device, reading: habits.reads.then_some(session), frame: String::new() })
     }
 }
 
@@ -64,9 +79,20 @@ impl Talk for NatterTalk {
         out: &mut Vec<u8>,
         heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<usize, Error> {
-        websocket::read(input, out, |text, out| match &mut self.device {
-            Device::Page(page) => page.hear(text, out, heard),
-            Device::Numbers(numbers) => numbers.hear(text, out, heard),
-        })
+        let mut newest = None;
+        let mut heard = |what: Heard<'_>| {
+            if let Heard::Said { place, .. } = what {
+                newest = newest.max(place);
+            }
+            heard(what);
+        };
+        let taken = websocket::read(input, out, |text, out| match &mut self.device {
+            Device::Page(page) => page.hear(text, out, &mut heard),
+            Device::Numbers(numbers) => numbers.hear(text, out, &mut heard),
+        })?;
+        if let (Some(session_id), Some(place)) = (self.reading, newest) {
+            websocket::write_text(&ClientFrame::Read { session_id, seq: Seq(place) }.encode(), out);
+        }
+        Ok(taken)
     }
 }

@@ -5,7 +5,7 @@ use crate::process::{memory, processor_time};
 
 /// A process that is looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct Process(pub u32);
+pub struct ProcessId(pub u32);
 
 /// What it has taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Used {
     pub rss_kib: u64,
 }
 
-impl Process {
+impl ProcessId {
     /// This process.
     #[must_use]
     pub fn own() -> Self {

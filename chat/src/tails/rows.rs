@@ -1,0 +1,150 @@
+//! What one tail holds, and what it says of it. Pure.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::{Epoch, Message, Rev, Seq, SessionId};
+
+use super::Beginning;
+use crate::messages::{page, weight};
+
+/// Most changes in one tail: some seconds of a busy session.
+pub(super) const ROWS: usize = 512;
+
+/// Most bytes in one tail.
+pub(super) const BYTES: usize = 512 * 1024;
+
+/// What a tail holds.
+pub(super) struct Rows {
+    pub(super) state: State,
+    /// Every change after this one is here.
+    pub(super) floor: Rev,
+    /// Up to this one.
+    rev: Rev,
+    /// Each message as it is now, in the order of its last change. Until the beginning is read, what happened since.
+    pub(super) messages: VecDeque<Message>,
+    pub(super) bytes: usize,
+    /// The bounds keep it from reaching back further.
+    is_full: bool,
+    pub(super) asked: Instant,
+    /// The page given last, and to which question: in a crowd the next one asks the same.
+    last: Option<((Rev, Seq), Bytes)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Unread,
+    Read(Epoch),
+    /// Let go: nothing is appended any more.
+    Gone,
+}
+
+/// What a tail says to a question.
+pub(super) enum Answer {
+    Page(Bytes),
+    /// Not in memory: the database knows.
+    NotHere,
+    /// The tail is of no use any more; another one may be.
+    Again,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            state: State::Unread,
+            floor: Rev(0),
+            rev: Rev(0),
+            messages: VecDeque::new(),
+            bytes: 0,
+            is_full: false,
+            asked: Instant::now(),
+            last: None,
+        }
+    }
+}
+
+impl Rows {
+    /// Bytes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.last.as_ref().map_or(0, |(_, page)| page.len())
+    }
+
+    pub(super) fn answer(&mut self, session: SessionId, joined: Seq, after: Rev) -> Answer {
+        self.asked = Instant::now();
+        let State::Read(epoch) = self.state else { return Answer::Again };
+        if after < self.floor {
+            return if self.is_full { Answer::NotHere } else { Answer::Again };
+        }
+        if after > self.rev {
+            return Answer::NotHere;
+        }
+        if let Some((question, page)) = &self.last
+            && *question == (after, joined)
+        {
+            return Answer::Page(page.clone());
+        }
+        let from = self.messages.partition_point(|message| message.rev <= after);
+        let changed = self.messages.range(from..).filter(|message| message.seq > joined).cloned();
+        let page: Bytes = page(session, epoch, after, self.rev, changed).encode().into();
+        self.last = Some(((after, joined), page.clone()));
+        Answer::Page(page)
+    }
+
+    pub(super) fn begin(&mut self, beginning: Beginning) {
+        if self.state == State::Gone {
+            return;
+        }
+        let since = std::mem::take(&mut self.messages);
+        self.state = State::Read(beginning.epoch);
+        (self.floor, self.rev, self.is_full) = (beginning.floor, beginning.rev, beginning.is_full);
+        self.messages = beginning.messages;
+        self.bytes = self.messages.iter().map(weight).sum();
+        for message in since {
+            if !self.append(message) {
+                return self.let_go();
+            }
+        }
+    }
+
+    /// Returns false when the tail is of no use any more.
+    pub(super) fn append(&mut self, message: Message) -> bool {
+        match self.state {
+            State::Gone => return true,
+            State::Unread => {}
+            State::Read(_) if message.rev <= self.rev => return true,
+            State::Read(_) if message.rev != self.rev.next() => return false,
+            State::Read(_) => {
+                self.rev = message.rev;
+                self.last = None;
+                if message.edited_at.is_some() || message.deleted_at.is_some() {
+                    self.remove(message.seq);
+                }
+            }
+        }
+        self.bytes += weight(&message);
+        self.messages.push_back(message);
+        while self.messages.len() > ROWS || self.bytes > BYTES {
+            if self.state == State::Unread {
+                return false;
+            }
+            let Some(oldest) = self.messages.pop_front() else { break };
+            self.bytes -= weight(&oldest);
+            (self.floor, self.is_full) = (oldest.rev, true);
+        }
+        true
+    }
+
+    /// Takes out what the message at this place was before.
+    fn remove(&mut self, seq: Seq) {
+        if let Some(at) = self.messages.iter().position(|message| message.seq == seq)
+            && let Some(message) = self.messages.remove(at)
+        {
+            self.bytes -= weight(&message);
+        }
+    }
+
+    pub(super) fn let_go(&mut self) {
+        (self.state, self.messages, self.bytes, self.last) = (State::Gone, VecDeque::new(), 0, None);
+    }
+}
