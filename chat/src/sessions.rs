@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use bytes::Bytes;
 use protocol::api::{Loaded, LoadedSession};
 use protocol::{
-    Head, Me, Message, Position, SearchNotice, ServerFrame, SessionHead, SessionId, Snapshot,
-    SnapshotSession, User, UserId,
+    Me, Message, Position, SearchNotice, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession,
+    User, UserId,
 };
 
 use crate::live::{encode, presence_of};
@@ -112,8 +112,8 @@ impl Chat {
             self.0.live.revoke(actor.login()); // signed out while the socket was being opened
             return Ok(Greeting::default());
         }
-        for row in self.0.store.sessions_of(user).await? {
-            conn.follow(row.session_id, Head { epoch: row.epoch, rev: row.rev }, row.joined_seq);
+        for (session, head, joined) in self.0.store.sessions_of(user).await? {
+            conn.follow(session, head, joined);
         }
         // Read again: what was committed before the socket followed shows here, what comes later is queued.
         let heads = self.heads(user).await?;

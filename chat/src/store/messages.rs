@@ -9,7 +9,6 @@ use protocol::{Code, Epoch, LiveMessage, Message, MessageId, Rev, Seq, SessionId
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::sessions::{SessionRow, session_columns};
 use super::{Event, Store};
 use crate::hub::ConnId;
 use crate::messages::weight;
@@ -200,13 +199,19 @@ impl Store {
         limit: i64,
     ) -> Result<Option<History>> {
         let mut tx = self.read.begin().await?;
-        let Some(SessionRow { joined_seq, .. }) = session_row(&mut tx, user, session).await? else {
-            return Ok(None);
-        };
+        let joined: Option<Seq> = sqlx::query_scalar(
+            "select joined_seq from session_users
+             where session_id = $1 and user_id = $2 and left_at is null",
+        )
+        .bind(session)
+        .bind(user)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(joined) = joined else { return Ok(None) };
         let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
             .bind(session)
             .bind(before.unwrap_or(Seq(i64::MAX)))
-            .bind(joined_seq)
+            .bind(joined)
             .bind(limit + 1)
             .fetch_all(&mut *tx)
             .await?;
@@ -284,18 +289,4 @@ impl Store {
             })
             .await
     }
-}
-
-async fn session_row(
-    db: &mut sqlx::SqliteConnection,
-    user: UserId,
-    session: SessionId,
-) -> Result<Option<SessionRow>> {
-    let row = sqlx::query_as(concat!(
-        "select ",
-        session_columns!(),
-        " from session_users own join sessions s on s.session_id = own.session_id
-         where own.session_id = $1 and own.user_id = $2 and own.left_at is null",
-    ));
-    Ok(row.bind(session).bind(user).fetch_optional(db).await?)
 }

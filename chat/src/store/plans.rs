@@ -1,11 +1,15 @@
 //! That an index serves every query whose cost would otherwise grow with the server's age.
 
+use protocol::{MessageId, SessionId};
+use rusqlite::StatementStatus;
+use rusqlite::types::Value;
+
 use super::contract::Database;
 use super::logins::LOGIN_USER;
 use super::messages::{CHANGES, HISTORY, TAIL};
 use super::posting::STATEMENTS;
 use super::reading::MARK;
-use super::sessions::{NEWEST, SESSIONS_OF, USERS_AROUND};
+use super::sessions::{NEWEST, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_AROUND};
 
 /// What SQLite means to do, a line a step.
 async fn plan(db: &Database, sql: &str) -> Vec<String> {
@@ -18,7 +22,8 @@ async fn plan(db: &Database, sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_query_reads_a_whole_table() {
     let db = Database::new().await;
-    let queries = [LOGIN_USER, MARK, CHANGES, TAIL, HISTORY, NEWEST, SESSIONS_OF, USERS_AROUND];
+    let queries =
+        [LOGIN_USER, MARK, CHANGES, TAIL, HISTORY, NEWEST, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_AROUND];
     for sql in queries.into_iter().chain(STATEMENTS) {
         for step in plan(&db, sql).await {
             // What a query has found itself is no table.
@@ -49,5 +54,62 @@ async fn what_changed_is_sorted_only_when_it_is_no_more_than_a_page() {
         }
         let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
         assert_eq!(sorts, 1, "{plan:#?}");
+    }
+}
+
+/// Says so much in a session, past the writer.
+fn talk(db: &rusqlite::Connection, session: SessionId, from: i64, to: i64) {
+    let said = "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
+                select ?1, ?2, ?3, user_id, 'x', ?2, ?2 from users where username = 'Ada'";
+    let mut say = db.prepare(said).unwrap();
+    for seq in from..=to {
+        say.execute((session.0, seq, MessageId::new().0)).unwrap();
+    }
+    let stands = "update sessions set last_seq = ?2, rev = ?2 where session_id = ?1";
+    db.execute(stands, (session.0, to)).unwrap();
+}
+
+/// What SQLite's virtual machine takes to run a statement to its end.
+fn steps(db: &rusqlite::Connection, sql: &str, values: &[Value]) -> i32 {
+    let mut statement = db.prepare(sql).unwrap();
+    for (value, n) in values.iter().zip(1..) {
+        let named = |sign| statement.parameter_index(&format!("{sign}{n}")).unwrap();
+        let at = named('$').or_else(|| named('?')).unwrap_or_else(|| panic!("{n} is not in {sql}"));
+        statement.raw_bind_parameter(at, value).unwrap();
+    }
+    let mut rows = statement.raw_query();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    statement.get_status(StatementStatus::VmStep)
+}
+
+#[tokio::test]
+async fn nothing_costs_more_because_a_session_is_long_and_much_in_it_unread() {
+    let mut database = Database::new().await;
+    let (ada, bob) = (database.person("Ada").await, database.person("Bob").await);
+    let session = database.pair(ada, bob).await;
+    database.store.close().await;
+    let mut db = rusqlite::Connection::open(database.folder.path().join("natter.sqlite")).unwrap();
+    let blob = |id: uuid::Uuid| Value::Blob(id.as_bytes().to_vec());
+    let (here, reader) = (blob(session.0), blob(bob.id.0));
+    let mut cost = |from, to: i64| {
+        let all = db.transaction().unwrap();
+        talk(&all, session, from, to);
+        all.commit().unwrap();
+        let back = |n| Value::Integer(to - n);
+        let costs = [
+            steps(&db, MARK, &[here.clone(), reader.clone(), 0.into()]),
+            steps(&db, SESSIONS_OF, &[reader.clone()]),
+            steps(&db, SESSIONS_WITH_USERS, &[reader.clone()]),
+            steps(&db, NEWEST, &[reader.clone(), 30.into()]),
+            steps(&db, CHANGES, &[here.clone(), reader.clone(), back(50), 257.into()]),
+            steps(&db, TAIL, &[here.clone(), back(50), 512.into()]),
+            steps(&db, HISTORY, &[here.clone(), back(50), 0.into(), 51.into()]),
+        ];
+        costs
+    };
+    let (short, long) = (cost(1, 2_000), cost(2_001, 20_000));
+    for (n, (short, long)) in short.into_iter().zip(long).enumerate() {
+        assert!(long < short + short / 20 + 20, "{n}: {long} steps, {short} in a tenth of it");
     }
 }

@@ -23,32 +23,33 @@ pub(crate) struct SessionRow {
 
 /// How far a user has read, of `sessions s join session_users own`: as far as they said, or up to the newest message of
 /// their own after that. To note it with every message would cost as much as the message. Looked for among the last
-/// thousand only: who has not said anything for that long was told of more that is new than anybody counts.
+/// thousand only: who has not said anything for that long was told of more that is new than anybody counts. (One lower
+/// bound, because SQLite seeks to one and reads past the other.)
 macro_rules! read_seq {
     () => {
-        "coalesce((select m.seq from messages m where m.session_id = s.session_id and m.seq > own.read_seq
-                       and m.seq > s.last_seq - 1000 and m.sender_id = own.user_id
+        "coalesce((select m.seq from messages m where m.session_id = s.session_id
+                       and m.seq > max(own.read_seq, s.last_seq - 1000) and m.sender_id = own.user_id
                    order by m.seq desc limit 1), own.read_seq)"
     };
 }
+pub(super) use read_seq;
 
-/// The columns of a [`SessionRow`], for a query over `sessions s join session_users own`.
-macro_rules! session_columns {
-    () => {
-        concat!(
-            "s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
-            crate::store::sessions::read_seq!(),
-            " as read_seq"
-        )
-    };
-}
-pub(super) use {read_seq, session_columns};
+/// Where a user's sessions stand, and after which place they are theirs to see.
+pub(super) const SESSIONS_OF: &str = "select s.session_id, s.epoch, s.rev, own.joined_seq
+     from session_users own join sessions s on s.session_id = own.session_id
+     where own.user_id = $1 and own.left_at is null";
 
-pub(super) const SESSIONS_OF: &str = concat!(
-    "select ",
-    session_columns!(),
-    " from session_users own join sessions s on s.session_id = own.session_id
-     where own.user_id = $1 and own.left_at is null order by s.session_id",
+/// Materialized, so that it is looked how far the user has read once for each session, not for everybody in it.
+pub(super) const SESSIONS_WITH_USERS: &str = concat!(
+    "with here as materialized (
+         select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
+    read_seq!(),
+    " as read_seq
+         from session_users own join sessions s on s.session_id = own.session_id
+         where own.user_id = $1 and own.left_at is null)
+     select here.*, u.user_id, u.username from here
+     join session_users other on other.session_id = here.session_id and other.left_at is null
+     join users u on u.user_id = other.user_id order by here.session_id",
 );
 
 pub(super) const USERS_AROUND: &str = "select other.session_id, u.user_id, u.username from session_users own
@@ -60,16 +61,16 @@ pub(super) const NEWEST: &str = concat!(
     "select m.session_id, ",
     MESSAGE!(),
     " from session_users own join sessions s on s.session_id = own.session_id
-     join messages m on m.session_id = s.session_id
-          and m.seq > own.joined_seq and m.seq > s.last_seq - $2
+     join messages m on m.session_id = s.session_id and m.seq > max(own.joined_seq, s.last_seq - $2)
      where own.user_id = $1 and own.left_at is null order by m.session_id, m.seq",
 );
 
 impl Store {
-    /// Every session of a user.
-    pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<SessionRow>> {
-        let rows = sqlx::query_as(SESSIONS_OF);
-        Ok(rows.bind(user).fetch_all(&self.read).await?)
+    /// Where every session of a user stands, and after which place it is theirs to see.
+    pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<(SessionId, Head, Seq)>> {
+        let rows: Vec<(SessionId, Epoch, Rev, Seq)> =
+            sqlx::query_as(SESSIONS_OF).bind(user).fetch_all(&self.read).await?;
+        Ok(rows.into_iter().map(|(id, epoch, rev, joined)| (id, Head { epoch, rev }, joined)).collect())
     }
 
     /// Every session of a user with everybody in it, by session: a row for each of them. One statement, so that all
@@ -85,18 +86,7 @@ impl Store {
             user_id: UserId,
             username: String,
         }
-        let rows: Vec<Row> = sqlx::query_as(concat!(
-            "select ",
-            session_columns!(),
-            ", u.user_id, u.username from session_users own
-             join sessions s on s.session_id = own.session_id
-             join session_users other on other.session_id = own.session_id and other.left_at is null
-             join users u on u.user_id = other.user_id
-             where own.user_id = $1 and own.left_at is null order by s.session_id",
-        ))
-        .bind(user)
-        .fetch_all(&self.read)
-        .await?;
+        let rows: Vec<Row> = sqlx::query_as(SESSIONS_WITH_USERS).bind(user).fetch_all(&self.read).await?;
         Ok(rows.into_iter().map(|row| (row.session, row.user_id, row.username)).collect())
     }
 

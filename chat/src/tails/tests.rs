@@ -137,7 +137,7 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
     store.ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true }).await.unwrap();
     let invited = store.invitations(to).await.unwrap().0;
     store.answer(to, invited[0].invite_id, protocol::Answer::Accepted).await.unwrap();
-    let session_id = store.sessions_of(from).await.unwrap()[0].session_id;
+    let session_id = store.sessions_of(from).await.unwrap()[0].0;
     for n in 0..messages {
         let (message_id, data) = (MessageId::new(), n.to_string());
         let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };

@@ -250,6 +250,7 @@ impl Device {
             let stopping = *stop.borrow();
             let waiting = self.client.sync().outbox().len();
             if stopping && waiting == 0 && self.client.sync().is_ready() {
+                self.log.note(What::Away); // it hears nothing until `catch_up`: reading long tables comes before
                 return Ok(self);
             }
             for _ in waiting..if stopping { 0 } else { UNDER_WAY } {
