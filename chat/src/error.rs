@@ -92,6 +92,11 @@ pub enum OpenError {
         "The database {0} was made by another version of Natter ({1}). Start that version or a newer one."
     )]
     Version(PathBuf, String),
+    /// Made by an older Natter that is using it.
+    #[error(
+        "The database {0} is of an older Natter, which is using it. Start the server anew with this program, then try again."
+    )]
+    Older(PathBuf),
     /// The SQLite in this program is too old to be safe.
     #[error("This program was built with SQLite {0}, which can lose commits; {min} or newer is needed.", min = crate::MIN_SQLITE)]
     OldSqlite(String),

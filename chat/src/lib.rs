@@ -28,6 +28,7 @@ mod sessions;
 mod simulation;
 mod store;
 mod tails;
+mod vital;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -22,6 +22,7 @@ use crate::hub::Hub;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
+use crate::vital::vital;
 use crate::{LoginId, Options};
 pub use connection::Connection;
 
@@ -76,10 +77,10 @@ impl Live {
         let (mut live, edges) = Self::at_rest(store, options);
         let shared = &live.shared;
         live.tasks = vec![
-            tokio::spawn(shared.clone().fan_out(events)).abort_handle(),
-            tokio::spawn(shared.clone().tell_edges(edges)).abort_handle(),
-            tokio::spawn(shared.clone().end_leases()).abort_handle(),
-            tokio::spawn(shared.clone().sweep()).abort_handle(),
+            tokio::spawn(vital("telling what happened", shared.clone().fan_out(events))).abort_handle(),
+            tokio::spawn(vital("telling who is here", shared.clone().tell_edges(edges))).abort_handle(),
+            tokio::spawn(vital("ending presence", shared.clone().end_leases())).abort_handle(),
+            tokio::spawn(vital("checking logins", shared.clone().sweep())).abort_handle(),
         ];
         live
     }
@@ -221,19 +222,14 @@ impl Shared {
         }
     }
 
-    /// Records every coming and going and tells those who share a session, in the order it happened; many together
+    /// Tells those who share a session of every coming and going, in the order it happened, and records it; many together
     /// when everybody comes back at once. Of one who came and went meanwhile, only the last is told.
     async fn tell_edges(self: Arc<Self>, mut edges: mpsc::UnboundedReceiver<(UserId, Presence)>) {
         let mut queued = Vec::new();
         while edges.recv_many(&mut queued, EDGES).await > 0 {
             let last: HashMap<UserId, Presence> = queued.drain(..).collect();
-            let told = async {
-                self.store
-                    .set_status(&last.iter().map(|(user, status)| (*user, *status)).collect::<Vec<_>>())
-                    .await?;
-                self.store.acquaintances(&last.keys().copied().collect::<Vec<_>>()).await
-            };
-            match told.await {
+            let users: Vec<(UserId, Presence)> = last.iter().map(|(user, status)| (*user, *status)).collect();
+            match self.store.acquaintances(&last.keys().copied().collect::<Vec<_>>()).await {
                 Ok(pairs) => {
                     let frame =
                         |(user_id, status)| (user_id, encode(&ServerFrame::Status { user_id, status }));
@@ -243,8 +239,12 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "presence was not recorded");
+                    tracing::error!(error = &error as &dyn std::error::Error, "presence was not told");
                 }
+            }
+            // Last: a disk that fails is no reason to tell nobody.
+            if let Err(error) = self.store.set_status(&users).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "presence was not recorded");
             }
         }
     }

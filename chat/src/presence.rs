@@ -3,7 +3,7 @@
 //! A user is Online from signing in or the first connection until some time after the last connection ended.
 //! Nothing of it is kept over a restart, so no crash leaves anybody Online.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use protocol::{Presence, UserId};
@@ -12,6 +12,8 @@ use protocol::{Presence, UserId};
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     users: HashMap<UserId, Lease>,
+    /// Those without a connection, by the end of their lease: it is looked at whenever anybody comes or goes.
+    ends: BTreeSet<(Instant, UserId)>,
 }
 
 #[derive(Debug)]
@@ -28,37 +30,48 @@ impl Leases {
 
     /// Somebody signed in. Returns whether they came Online by it.
     pub(crate) fn signed_in(&mut self, user: UserId, now: Instant, lease: Duration) -> bool {
-        let until = now + lease;
-        let came = !self.users.contains_key(&user);
-        let entry = self.users.entry(user).or_insert(Lease { connections: 0, until });
-        entry.until = entry.until.max(until);
-        came
+        self.change(user, now, |held| held.until = held.until.max(now + lease))
     }
 
     /// A connection began. Returns whether the user came Online by it.
     pub(crate) fn connected(&mut self, user: UserId, now: Instant) -> bool {
-        let came = !self.users.contains_key(&user);
-        self.users.entry(user).or_insert(Lease { connections: 0, until: now }).connections += 1;
-        came
+        self.change(user, now, |held| held.connections += 1)
     }
 
     /// A connection ended; the user stays Online for `grace` unless another begins.
     pub(crate) fn disconnected(&mut self, user: UserId, now: Instant, grace: Duration) {
-        if let Some(lease) = self.users.get_mut(&user) {
-            lease.connections = lease.connections.saturating_sub(1);
-            lease.until = now + grace;
+        self.change(user, now, |held| {
+            held.connections = held.connections.saturating_sub(1);
+            held.until = now + grace;
+        });
+    }
+
+    /// Changes a user's lease, which begins by it when there was none. Returns whether it did.
+    fn change(&mut self, user: UserId, now: Instant, change: impl FnOnce(&mut Lease)) -> bool {
+        let came = !self.users.contains_key(&user);
+        let lease = self.users.entry(user).or_insert(Lease { connections: 0, until: now });
+        self.ends.remove(&(lease.until, user));
+        change(lease);
+        if lease.connections == 0 {
+            self.ends.insert((lease.until, user));
         }
+        came
     }
 
     /// Takes out everybody whose time is up.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<UserId> {
-        let gone = |lease: &Lease| lease.connections == 0 && lease.until <= now;
-        self.users.extract_if(|_, lease| gone(lease)).map(|(user, _)| user).collect()
+        let mut gone = Vec::new();
+        while let Some(end @ (_, user)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+            self.ends.remove(&end);
+            self.users.remove(&user);
+            gone.push(user);
+        }
+        gone
     }
 
     /// When to call [`Leases::expire`] next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.users.values().filter(|lease| lease.connections == 0).map(|lease| lease.until).min()
+        self.ends.first().map(|(until, _)| *until)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A copy of the whole database in one file, taken while a server uses it, and its way back: see `restore`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -63,18 +63,24 @@ pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
     if file.exists() {
         return Err(BackupError::Exists(file.to_owned()));
     }
-    let partial = beside(file, "partial");
-    let copied = copy(&path, file, &partial).await;
-    if copied.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    copied
+    let fault = |error| BackupError::File(file.to_owned(), error);
+    // Under a name of its own: what another backup to the same file is writing is that one's.
+    let mut partial = tempfile::Builder::new();
+    partial.prefix(".natter-").suffix(".partial");
+    // SQLite writes into a file that is there and empty. This one nobody else may read, and it goes with the value.
+    let partial = partial.tempfile_in(folder_of(file)).map_err(fault)?.into_temp_path();
+    let contents = copy(&path, file, &partial).await?;
+    partial.persist_noclobber(file).map_err(|failed| match failed.error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
+        _ => fault(failed.error),
+    })?;
+    sync_folder_of(file).map_err(fault)?;
+    Ok(contents)
 }
 
+/// Copies the database into the empty file `partial`, and looks whether it could be restored.
 async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
     let fault = |error| BackupError::File(file.to_owned(), error);
-    // SQLite writes into a file that is there and empty: made here, so that nobody else may read it.
-    drop(private(OpenOptions::new().write(true).create_new(true)).open(partial).map_err(fault)?);
     let failed = |error| BackupError::Database(path.to_owned(), error);
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -99,11 +105,6 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
 
     let copied = File::open(partial).map_err(fault)?;
     copied.sync_all().map_err(fault)?;
-    if file.exists() {
-        return Err(BackupError::Exists(file.to_owned()));
-    }
-    fs::rename(partial, file).map_err(fault)?;
-    sync_folder_of(file).map_err(fault)?;
     Ok(Contents { bytes: copied.metadata().map_err(fault)?.len(), users, messages })
 }
 
@@ -121,18 +122,12 @@ pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// For its owner's eyes only.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
+/// The folder a file is in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a name survive a power cut: that of a file just made or renamed.
 pub(super) fn sync_folder_of(file: &Path) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    File::open(folder_of(file))?.sync_all()
 }

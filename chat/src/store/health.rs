@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A transaction that takes this long will not end well.
+/// A commit, or what comes with it, that takes this long will not end well.
 const STUCK: Duration = Duration::from_secs(10);
 
 /// Whether the database takes commits. Clones look at the same one.
@@ -14,7 +14,7 @@ pub(crate) struct Health(Arc<State>);
 struct State {
     born: Instant,
     writes: AtomicBool,
-    /// Since when a transaction is under way, in milliseconds from `born`, and one more; 0 for none.
+    /// Since when the writer is at work, in milliseconds from `born`, and one more; 0 for none.
     working: AtomicU64,
     meter: metrics::Gauge,
 }
@@ -42,7 +42,7 @@ impl Health {
         self.0.meter.set(if possible { 1.0 } else { 0.0 });
     }
 
-    /// A transaction is under way until the value is dropped.
+    /// The writer is at work until the value is dropped: a sync that hangs may be a checkpoint's as well as a commit's.
     pub(super) fn working(&self) -> impl Drop + use<> {
         struct Working(Health);
         impl Drop for Working {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
 
 use super::failure::{self, Failure};
@@ -41,8 +41,16 @@ impl Store {
         Ok((store, events))
     }
 
-    /// Opens the database beside a server that may have it, for one piece of work.
+    /// Opens the database beside a server that may have it, for one piece of work. Under a server its tables are not
+    /// changed, and nobody begins to serve while they are.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
+        let _alone = match lock(data) {
+            Err(OpenError::InUse(_)) if is_older(&data.join("natter.sqlite")).await? => {
+                return Err(OpenError::Older(data.join("natter.sqlite")));
+            }
+            Err(OpenError::InUse(_)) => None,
+            lock => Some(lock?),
+        };
         let (store, engine, events) = Self::connect(data, false).await?;
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         Ok((store, events))
@@ -120,6 +128,19 @@ pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Resu
     });
     migrating.close().await;
     migrated
+}
+
+/// Whether [`migrate`] would change the tables.
+async fn is_older(path: &Path) -> Result<bool> {
+    let explain = |error: sqlx::Error| explain(path, error);
+    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+    let mut db = options.connect().await.map_err(explain)?;
+    let latest: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
+        .fetch_one(&mut db)
+        .await
+        .map_err(explain)?;
+    db.close().await.map_err(explain)?;
+    Ok(MIGRATIONS.iter().any(|migration| migration.version > latest))
 }
 
 /// A file that was in use when its process ended may be torn where the disk lied about a sync.
@@ -207,6 +228,26 @@ mod tests {
         assert_eq!(found, [(3, 3, "third"), (2, 4, "edited")]);
         let history = store.history(user, session, None, 9).await.unwrap().unwrap();
         assert_eq!(history.messages.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_database_in_use_is_not_brought_up_by_a_newer_program_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("natter.sqlite");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = SqlitePoolOptions::new().connect_with(options.clone()).await.unwrap();
+        Migrator::with_migrations(MIGRATIONS.migrations[..1].to_vec()).run(&old).await.unwrap();
+        let serving = lock(folder.path()).unwrap();
+        let refused = Store::open_beside(folder.path()).await.err().expect("refused");
+        assert!(matches!(refused, OpenError::Older(_)), "{refused}");
+        assert!(is_older(&path).await.unwrap(), "it was left as it is");
+        drop(serving);
+        let (store, _events) = Store::open_beside(folder.path()).await.unwrap();
+        store.close().await;
+        assert!(!is_older(&path).await.unwrap(), "nobody has it: it was brought up");
+        let _serving = lock(folder.path()).expect("nobody holds it any more");
+        let (store, _events) = Store::open_beside(folder.path()).await.unwrap();
+        store.close().await;
     }
 
     #[test]

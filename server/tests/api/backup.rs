@@ -89,6 +89,13 @@ async fn a_backup_is_never_written_over_anything_and_needs_a_natter() {
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
     refusal(backup(data.path(), &backups.path().join("no/such/folder")).await);
     assert_eq!(names_in(backups.path()), ["backup.sqlite"]);
+
+    std::fs::remove_file(&file).unwrap();
+    let both = tokio::join!(backup(data.path(), &file), backup(data.path(), &file));
+    let done = [both.0, both.1].iter().filter(|(code, ..)| *code == Some(0)).count();
+    assert_eq!(done, 1, "the other one finds a file");
+    assert_eq!(names_in(backups.path()), ["backup.sqlite"]);
+    sqlx::query("select * from users").execute(&mut open(&file).await).await.unwrap();
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use super::connection::Connection;
 use super::log::{self, Log};
 use super::{BATCH, Job};
 use crate::hub::ConnId;
+use crate::vital::vital;
 
 /// How often it is tried whether the disk works again.
 const PROBE: Duration = Duration::from_secs(1);
@@ -119,11 +120,11 @@ impl Engine {
     pub(in crate::store) fn start(mut self) -> std::io::Result<()> {
         let runtime = Handle::current();
         let work = move || {
-            runtime.block_on(async {
+            runtime.block_on(vital("the writer", async {
                 while self.step().await {
                     self.gather();
                 }
-            });
+            }));
         };
         std::thread::Builder::new().name("natter-writer".into()).spawn(work).map(drop)
     }
@@ -161,6 +162,7 @@ impl Engine {
     }
 
     async fn work(&mut self, jobs: Vec<Job>) {
+        let _working = self.health.working();
         self.meters.queue_depth.set(float(self.queue.len() + jobs.len()));
         let (mut batch, close) = Batch::new(jobs.into_iter(), &self.broken);
         let size = batch.size();
@@ -168,9 +170,7 @@ impl Engine {
         let result = match &mut self.db {
             Some(db) => {
                 let began = Instant::now();
-                let working = self.health.working();
                 let result = batch.commit(db).await;
-                drop(working);
                 self.meters.commit_seconds.record(began.elapsed());
                 self.meters.batch_size.record(float(size));
                 result.map(|()| true)
@@ -200,6 +200,7 @@ impl Engine {
 
     /// What is to be done though nothing queues.
     async fn look_after(&mut self) {
+        let _working = self.health.working();
         self.due = None;
         match self.db {
             Some(_) => self.tend_log(0).await,
