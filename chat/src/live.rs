@@ -96,6 +96,7 @@ impl Live {
             let burst = NonZeroU32::new(options.message_burst).unwrap_or(NonZeroU32::MIN);
             RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
         });
+        metrics::counter!("natter_lag_total").increment(0); // told before it happens
         let shared = Arc::new(Shared {
             hub: Hub::default(),
             tails: Tails::new(metrics::counter!("natter_page_reads_total")),

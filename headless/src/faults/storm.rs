@@ -22,24 +22,49 @@ const BACK: Duration = Duration::from_secs(10);
 /// Pages that may be read from the database, a session.
 const PAGES: u64 = 3;
 
+/// Who comes back.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    sessions: usize,
+    /// In each session.
+    people: usize,
+    /// Of each of them.
+    devices: usize,
+}
+
+/// Pairs with many devices; and large groups, in which everybody also sees everybody else come and go.
+const FULL: [Shape; 2] =
+    [Shape { sessions: 50, people: 2, devices: 20 }, Shape { sessions: 4, people: 200, devices: 1 }];
+const SHORT: [Shape; 2] =
+    [Shape { sessions: 10, people: 2, devices: 10 }, Shape { sessions: 1, people: 40, devices: 1 }];
+
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
-    let (sessions, readers) = if rig.lane.is_timed() { (50, 2_000) } else { (10, 200) };
+    let mut said = Vec::new();
+    for shape in if rig.lane.is_timed() { FULL } else { SHORT } {
+        said.push(storm(rig, shape).await?);
+    }
+    Ok(Outcome::Passed(format!("{}: {}", said.join("; "), clean())))
+}
+
+/// One storm. Returns what is to be said of it.
+async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
+    let Shape { sessions, people, devices: each } = shape;
+    let readers = sessions * people * each;
     let data = folder()?;
     let mut server = rig.server(data.path()).private().start().await?;
-    let crowd = Crowd::gather(&server.base, sessions * 2, sessions, 2).await?;
+    let crowd = Crowd::gather(&server.base, sessions * people, sessions, people).await?;
     let mut history = History::new();
     let mut numbers = (0..).map(Actor);
     let mut device =
         |client| Device::new(client, history.log(numbers.next().expect("there is no last number")));
     let (mut senders, mut devices) = (Vec::new(), Vec::new());
-    let mut people = crowd.people.into_iter();
+    let mut everybody = crowd.people.into_iter();
     for (session, _) in &crowd.sessions {
-        let (Some(one), Some(other)) = (people.next(), people.next()) else { break };
-        for n in 0..readers / sessions {
-            let of = if n % 2 == 0 { &one } else { &other };
+        let mut group: Vec<_> = everybody.by_ref().take(shape.people).collect();
+        for of in group.iter().cycle().take(shape.people * each) {
             devices.push((device(another_device(of)), *session));
         }
-        senders.push((device(one), *session));
+        senders.push((device(group.swap_remove(0)), *session));
     }
     try_join_all(devices.iter_mut().map(|(device, _)| device.back())).await?;
 
@@ -55,7 +80,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let (_, back, ()) = tokio::try_join!(writing, catching_up, starting)?;
     let last = back.into_iter().max().unwrap_or_default();
 
-    let pages = page_reads(server.private.as_deref().unwrap_or_default()).await?;
+    let private = server.private.clone().unwrap_or_default();
+    let (pages, lags) =
+        (told(&private, "natter_page_reads_total").await?, told(&private, "natter_lag_total").await?);
     let mut table = Table::new();
     for (device, session) in &mut senders {
         table.insert(*session, stored(&mut device.client, *session).await?);
@@ -68,19 +95,20 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
     finish(server).await?;
     let said = format!(
-        "{readers} devices in {sessions} sessions at the head {last:.1?} after the kill, {:.1} page reads a session; {figures}",
+        "{readers} devices of {} people in {sessions} sessions at the head {last:.1?} after the kill, {:.1} page reads a session, {lags} lagged; {figures}",
+        sessions * people,
         pages as f64 / sessions as f64
     );
     if pages > PAGES * sessions as u64 || (rig.lane.is_timed() && last > BACK) {
         return Err(Failure::Missed(said));
     }
-    Ok(Outcome::Passed(format!("{said}: {}", clean())))
+    Ok(said)
 }
 
-/// How many pages the server has read from its database.
-async fn page_reads(private: &str) -> Result<u64> {
+/// What the server counts under this name.
+async fn told(private: &str, name: &str) -> Result<u64> {
     let metrics = Http::new(private).get("/metrics").await?.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("natter_page_reads_total"));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
     let count = line.and_then(|rest| rest.split_whitespace().last()?.parse().ok());
-    count.ok_or_else(|| Failure::Missed("the server does not tell natter_page_reads_total".into()))
+    count.ok_or_else(|| Failure::Missed(format!("the server does not tell {name}")))
 }
