@@ -38,8 +38,10 @@ const ACCOUNTS: usize = 5;
 /// Names that one address may learn about in an hour, namely that nobody has them (login) or somebody does (register).
 const NAMES: usize = 20;
 
-/// The same for all addresses together.
+/// The same for all addresses together; beyond it each address may still learn about a few, or whoever has many
+/// addresses could keep everybody from registering.
 const ALL_NAMES: usize = 600;
+const SPARE_NAMES: usize = 3;
 
 /// Devices of one account whose mistakes are remembered at a time.
 const DEVICES: usize = 8;
@@ -188,7 +190,8 @@ impl Guesses {
             self.told.pop_front();
         }
         let own = asked.names.first().filter(|_| asked.names.len() >= NAMES).map(|(_, at)| *at);
-        let all = self.told.front().filter(|_| self.told.len() >= ALL_NAMES).copied();
+        let spent = self.told.len() >= ALL_NAMES && asked.names.len() >= SPARE_NAMES;
+        let all = self.told.front().filter(|_| spent).copied();
         if let Some(first) = own.max(all) {
             return Err(Wait::For((first + HOUR).saturating_duration_since(now)));
         }

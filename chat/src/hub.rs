@@ -292,6 +292,17 @@ impl Socket {
         self.outbox.reopen()
     }
 
+    /// Whether frames are queued: not while it lags.
+    pub(crate) fn is_open(&self) -> bool {
+        self.outbox.is_open()
+    }
+
+    /// Frames that wait to be written.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.waiting()
+    }
+
     /// How it is to end, once that is decided.
     pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
         self.outbox.closed()

@@ -28,6 +28,7 @@ mod sessions;
 mod simulation;
 mod store;
 mod tails;
+mod turns;
 mod vital;
 
 use std::path::Path;

@@ -22,6 +22,7 @@ use crate::hub::Hub;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
+use crate::turns::Turns;
 use crate::vital::vital;
 use crate::{LoginId, Options};
 pub use connection::Connection;
@@ -53,6 +54,7 @@ pub(crate) struct Live {
 struct Shared {
     hub: Hub,
     tails: Tails,
+    turns: Turns,
     /// From handing a message in to its place on the sockets' queues.
     delivery: metrics::Histogram,
     store: Store,
@@ -99,6 +101,7 @@ impl Live {
         metrics::counter!("natter_lag_total").increment(0); // told before it happens
         let shared = Arc::new(Shared {
             hub: Hub::default(),
+            turns: Turns::default(),
             tails: Tails::new(metrics::counter!("natter_page_reads_total")),
             delivery: metrics::histogram!("natter_delivery_seconds"),
             store,
@@ -124,6 +127,11 @@ impl Live {
 
     pub(crate) fn tails(&self) -> &Tails {
         &self.shared.tails
+    }
+
+    /// Waits for the user's turn at reading much from the database.
+    pub(crate) async fn turn(&self, user: UserId) -> impl Drop + use<> {
+        self.shared.turns.take(user).await
     }
 
     /// Whether a user is here.
@@ -286,6 +294,7 @@ impl Shared {
                 throttle.retain_recent();
             }
             self.tails.forget_idle(Instant::now());
+            self.turns.forget_idle();
             let open = self.hub.logins();
             if open.is_empty() {
                 continue;

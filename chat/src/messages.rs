@@ -83,6 +83,7 @@ impl Chat {
     /// # Errors
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
     pub async fn history(&self, actor: &Actor, session: SessionId, before: Option<Seq>) -> Result<History> {
+        let _turn = self.0.live.turn(actor.user_id()).await;
         let found = self.0.store.history(actor.user_id(), session, before, HISTORY_ROWS).await?;
         found.ok_or(Error::refused(Code::NotFound))
     }
@@ -99,6 +100,7 @@ impl Chat {
         {
             return Ok(page);
         }
+        let _turn = self.0.live.turn(conn.actor().user_id()).await;
         tails.read_past();
         let found = store.changes(conn.actor().user_id(), session, rev, PAGE_ROWS).await?;
         let Changes { epoch, rev: head, messages } = found.ok_or(Error::refused(Code::NotFound))?;

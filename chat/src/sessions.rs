@@ -57,6 +57,7 @@ impl Chat {
     /// The database failed.
     pub async fn load(&self, actor: &Actor) -> Result<Loaded> {
         let user = actor.user_id();
+        let _turn = self.0.live.turn(user).await;
         let mut loaded = Loaded::new();
         for (session, id, name) in self.0.store.users_around(user).await? {
             let empty = || LoadedSession { user_ids: BTreeMap::new(), messages: BTreeMap::new() };
@@ -76,6 +77,7 @@ impl Chat {
     /// The database failed.
     pub async fn snapshot(&self, actor: &Actor, open: Option<SessionId>) -> Result<Snapshot> {
         let user = actor.user_id();
+        let _turn = self.0.live.turn(user).await;
         let heads = self.heads(user).await?;
         let mut newest: HashMap<SessionId, Vec<Message>> = HashMap::new();
         for (session, message) in self.0.store.newest(user, 1).await? {
@@ -109,9 +111,12 @@ impl Chat {
     ) -> Result<Greeting> {
         let (actor, user) = (conn.actor(), conn.actor().user_id());
         if self.actor(actor.login()).await?.is_none() {
-            self.0.live.revoke(actor.login()); // signed out while the socket was being opened
+            // Signed out while the socket was being opened: what came since is not for whoever has it.
+            self.0.live.revoke(actor.login());
+            drop(conn.left());
             return Ok(Greeting::default());
         }
+        let _turn = self.0.live.turn(user).await;
         for (session, head, joined) in self.0.store.sessions_of(user).await? {
             conn.follow(session, head, joined);
         }
@@ -151,5 +156,52 @@ impl Chat {
             head.users.insert(id, User { username, status });
         }
         Ok(heads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{TimeStamp, close};
+
+    use super::*;
+    use crate::store::NewInvite;
+    use crate::{Login, LoginId, Options, Outgoing, Username};
+
+    #[tokio::test]
+    async fn a_login_that_ends_while_its_socket_is_opened_is_told_nothing_of_what_comes_then() {
+        let data = tempfile::tempdir().unwrap();
+        let chat = Chat::open(data.path(), Options::default()).await.unwrap();
+        let mut actors = Vec::new();
+        for name in ["Ada", "Bob"] {
+            let user =
+                chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into()).await.unwrap();
+            let login = Login {
+                user_id: user.unwrap(),
+                user_agent: String::new(),
+                ip: String::new(),
+                expires_at: TimeStamp(i64::MAX),
+                data: "{}".into(),
+            };
+            let id = LoginId::of_token(name.as_bytes());
+            assert!(chat.create_login(id, login).await.unwrap());
+            actors.push(chat.actor(id).await.unwrap().unwrap());
+        }
+        let (ada, bob) = (actors.remove(0), actors.remove(0));
+        chat.0.store.revoke_login(ada.login()).await.unwrap(); // and then the socket comes, asked before
+        let conn = chat.connect(ada.clone());
+        let (from, to) = (bob.user_id(), ada.user_id());
+        let (from_name, to_name) = ("Bob".to_owned(), "Ada".to_owned());
+        chat.0
+            .store
+            .ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true })
+            .await
+            .unwrap();
+        while conn.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut greeting = chat.hello(&conn, BTreeMap::new()).await.unwrap();
+        assert!(greeting.next(&chat, &conn).await.unwrap().is_none());
+        assert!(matches!(conn.outgoing().await, Outgoing::Close(close::LOGIN_REVOKED, _)));
+        chat.close().await;
     }
 }

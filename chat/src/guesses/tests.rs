@@ -139,7 +139,10 @@ fn an_address_learns_about_twenty_names_an_hour_and_all_together_about_six_hundr
 
     let told = (0..10_000).filter(|n| learn(start + HOUR, 2 + n % 60, &format!("name {n}")).is_ok()).count();
     assert_eq!(told, ALL_NAMES - 1);
-    assert!(learn(start + HOUR, 99, "new").is_err());
+    let told = (0..10_000).filter(|n| learn(start + HOUR, 2 + n % 60, &format!("more {n}")).is_ok()).count();
+    assert_eq!(told, 0, "nobody who has learned more than a few learns more");
+    let spare = (0..10).filter(|n| learn(start + HOUR, 99, &format!("own {n}")).is_ok()).count();
+    assert_eq!(spare, SPARE_NAMES, "an address that has asked for nothing yet is not kept out by others");
     assert!(learn(start + 2 * HOUR, 99, "new").is_ok());
 }
 

@@ -116,6 +116,17 @@ impl Outbox {
         told
     }
 
+    /// Whether frames are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().flow == Flow::Open
+    }
+
+    /// Frames that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().frames.len()
+    }
+
     /// Ends the socket after what waits already, and this frame.
     pub(crate) fn close(&self, last: Option<Bytes>, code: u16, reason: &'static str) {
         let mut queue = self.lock();
@@ -245,14 +256,14 @@ mod tests {
         outbox.push(frame("an answer"), Kind::Own);
         assert_eq!(fill(&outbox, &frame("x")), MAX_FRAMES + 1);
         assert_eq!(outbox.lock().frames.capacity(), 0, "nothing is held for it");
-        assert!(!outbox.reopen(), "it was not told yet");
+        assert!(!outbox.reopen() && !outbox.is_open(), "it was not told yet");
         assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Lagged));
         assert_eq!(taken(&outbox), Poll::Pending);
         for kind in [Kind::Published, Kind::Own] {
             outbox.push(frame("lost"), kind);
         }
         assert_eq!(taken(&outbox), Poll::Pending);
-        assert!(outbox.reopen());
+        assert!(!outbox.is_open() && outbox.reopen() && outbox.is_open());
         outbox.push(frame("new"), Kind::Published);
         assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([frame("new")].into())));
         assert!(!outbox.reopen(), "one Hello for each time");

@@ -1,4 +1,4 @@
-//! A map in parts, each under a lock of its own, so that what happens in one session waits for none of the others.
+//! A map in parts, each under a lock of its own, so that what happens in one session hardly ever waits for another.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};

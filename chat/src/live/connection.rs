@@ -54,6 +54,18 @@ impl Connection {
         self.socket.reopen()
     }
 
+    /// Whether answers are queued. Not while it lags: then they would be let go.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.socket.is_open()
+    }
+
+    /// Frames that wait to be written.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.socket.waiting()
+    }
+
     /// How it is to end, once that is decided: nothing more is to be taken from it.
     #[must_use]
     pub fn ending(&self) -> Option<(u16, &'static str)> {

@@ -1,8 +1,7 @@
 //! That an index serves every query whose cost would otherwise grow with the server's age.
 
 use protocol::{MessageId, SessionId};
-use rusqlite::StatementStatus;
-use rusqlite::types::Value;
+use rusqlite::{StatementStatus, ToSql};
 
 use super::contract::Database;
 use super::logins::LOGIN_USER;
@@ -70,7 +69,7 @@ fn talk(db: &rusqlite::Connection, session: SessionId, from: i64, to: i64) {
 }
 
 /// What SQLite's virtual machine takes to run a statement to its end.
-fn steps(db: &rusqlite::Connection, sql: &str, values: &[Value]) -> i32 {
+fn steps(db: &rusqlite::Connection, sql: &str, values: &[&dyn ToSql]) -> i32 {
     let mut statement = db.prepare(sql).unwrap();
     for (value, n) in values.iter().zip(1..) {
         let named = |sign| statement.parameter_index(&format!("{sign}{n}")).unwrap();
@@ -90,23 +89,21 @@ async fn nothing_costs_more_because_a_session_is_long_and_much_in_it_unread() {
     let session = database.pair(ada, bob).await;
     database.store.close().await;
     let mut db = rusqlite::Connection::open(database.folder.path().join("natter.sqlite")).unwrap();
-    let blob = |id: uuid::Uuid| Value::Blob(id.as_bytes().to_vec());
-    let (here, reader) = (blob(session.0), blob(bob.id.0));
+    let (here, reader) = (session.0, bob.id.0);
     let mut cost = |from, to: i64| {
         let all = db.transaction().unwrap();
         talk(&all, session, from, to);
         all.commit().unwrap();
-        let back = |n| Value::Integer(to - n);
-        let costs = [
-            steps(&db, MARK, &[here.clone(), reader.clone(), 0.into()]),
-            steps(&db, SESSIONS_OF, &[reader.clone()]),
-            steps(&db, SESSIONS_WITH_USERS, &[reader.clone()]),
-            steps(&db, NEWEST, &[reader.clone(), 30.into()]),
-            steps(&db, CHANGES, &[here.clone(), reader.clone(), back(50), 257.into()]),
-            steps(&db, TAIL, &[here.clone(), back(50), 512.into()]),
-            steps(&db, HISTORY, &[here.clone(), back(50), 0.into(), 51.into()]),
-        ];
-        costs
+        let near = to - 50;
+        [
+            steps(&db, MARK, &[&here, &reader, &0]),
+            steps(&db, SESSIONS_OF, &[&reader]),
+            steps(&db, SESSIONS_WITH_USERS, &[&reader]),
+            steps(&db, NEWEST, &[&reader, &30]),
+            steps(&db, CHANGES, &[&here, &reader, &near, &257]),
+            steps(&db, TAIL, &[&here, &near, &512]),
+            steps(&db, HISTORY, &[&here, &near, &0, &51]),
+        ]
     };
     let (short, long) = (cost(1, 2_000), cost(2_001, 20_000));
     for (n, (short, long)) in short.into_iter().zip(long).enumerate() {

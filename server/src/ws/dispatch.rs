@@ -143,6 +143,8 @@ impl Dispatch {
                 subject.session_id = Some(session_id);
                 chat.read(conn, session_id, seq).await
             }
+            // The answer would be let go; the `Hello` that is to come brings it.
+            ClientFrame::Fetch { .. } if !conn.is_open() => Ok(()),
             ClientFrame::Fetch { session_id, rev } => {
                 subject.session_id = Some(session_id);
                 chat.page(conn, session_id, rev).await.map(|page| conn.send_encoded(page))

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use headless::load::{
-    Check, FanOut, Idle, Mode, Natter, PingPong, Plan, ProgressBar, Rate, Report, Run, Service,
+    Check, FanOut, Habits, Idle, Mode, Natter, PingPong, Plan, ProgressBar, Rate, Report, Run, Service,
 };
 
 use crate::support::TestServer;
 
-async fn drive(server: &TestServer, check: Check, plan: Plan, mode: &mut impl Mode) -> Report {
+async fn drive(server: &TestServer, habits: Habits, plan: Plan, mode: &mut impl Mode) -> Report {
     let hidden = ProgressBar::hidden();
     let mut natter =
-        Natter::new(&server.base, check, Some(server.folder().join("accounts.json"))).await.unwrap();
+        Natter::new(&server.base, habits, Some(server.folder().join("accounts.json"))).await.unwrap();
     natter.prepare(plan, &hidden).await.unwrap();
     let run = Run {
         plan,
         warm_up: Duration::ZERO,
         length: Duration::from_millis(300),
         message_bytes: 140,
-        server: Some(headless::load::Process::own()),
+        server: Some(headless::load::ProcessId::own()),
     };
     run.measure(&natter, mode, &hidden).await.unwrap()
 }
@@ -27,20 +27,25 @@ async fn drive(server: &TestServer, check: Check, plan: Plan, mode: &mut impl Mo
 async fn every_mode_of_the_load_program_finds_the_server_faultless() {
     let server = TestServer::start().await;
     let (pairs, five) = (Plan::new(4, 2), Plan::new(5, 5));
-    for check in [Check::Sync, Check::Numbers] {
-        let idle = drive(&server, check, pairs, &mut Idle).await;
+    let mut database = crate::support::open(&server.database()).await;
+    for (check, reads) in
+        [(Check::Sync, false), (Check::Numbers, false), (Check::Sync, true), (Check::Numbers, true)]
+    {
+        let habits = Habits { check, reads };
+        let idle = drive(&server, habits, pairs, &mut Idle).await;
         assert!(idle.is_faultless() && idle.people == 4 && idle.sent == 0, "{idle}");
-        let ping_pong = drive(&server, check, pairs, &mut PingPong::new(pairs)).await;
+        let ping_pong = drive(&server, habits, pairs, &mut PingPong::new(pairs)).await;
         assert!(ping_pong.is_faultless() && ping_pong.delivered > 2, "{ping_pong}");
-        let rate = drive(&server, check, pairs, &mut Rate::new(pairs, 200.0, 3)).await;
+        let rate = drive(&server, habits, pairs, &mut Rate::new(pairs, 200.0, 3)).await;
         assert!(rate.is_faultless() && rate.sent > 20 && rate.delivered == rate.sent, "{rate}");
-        let fan_out = drive(&server, check, five, &mut FanOut::new(five, 2)).await;
+        let fan_out = drive(&server, habits, five, &mut FanOut::new(five, 2)).await;
         assert!(fan_out.is_faultless() && fan_out.delivered == 4 * fan_out.sent, "{fan_out}");
         assert_eq!([&ping_pong, &rate, &fan_out].map(|report| report.repaired), [0; 3], "nothing was missed");
         assert!(fan_out.server.unwrap().cpu_seconds_per_1000.unwrap() > 0.0);
+        let read = sqlx::query_scalar("select max(read_seq) from session_users").fetch_one(&mut database);
+        assert_eq!(read.await.map(|read: i64| read > 0).unwrap(), reads);
     }
     // Everybody was registered once: the accounts were found again, every time.
-    let mut database = crate::support::open(&server.database()).await;
     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut database).await.unwrap();
     let logins: i64 =
         sqlx::query_scalar("select count(*) from logins").fetch_one(&mut database).await.unwrap();
