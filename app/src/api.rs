@@ -48,8 +48,7 @@ pub async fn login(
 /// 500 when the database failed.
 #[server(endpoint = "logout", input = Json)]
 pub async fn logout() -> Result<(), ApiError> {
-    let chat = expect_context::<chat::Chat>();
-    Ok(Visitor::asking()?.sign_out(&chat).await?)
+    Ok(Visitor::asking()?.sign_out().await?)
 }
 
 /// `GET /api/load`: every session, who is in it, and its newest messages.

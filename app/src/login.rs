@@ -22,6 +22,8 @@ pub mod key {
     pub const AGENT: &str = "UserAgent";
     /// Where it signed in from.
     pub const ADDRESS: &str = "Address";
+    /// What the password was right for, until the login is made.
+    pub const LOCK: &str = "Lock";
     /// When the cookie was last sent, in milliseconds since 1970.
     pub const SEEN: &str = "Seen";
 }
@@ -148,8 +150,11 @@ impl Visitor {
     /// As for [`Chat::login`].
     pub async fn sign_in(&self, chat: &Chat, username: &str, password: String) -> chat::Result<Me> {
         let caller = self.slip.caller.clone();
-        let SignedIn { me, device } = self.slip.note(chat.login(caller, username, password).await)?;
-        self.session.cycle_id().await.map_err(failed)?;
+        let SignedIn { me, device, lock } = self.slip.note(chat.login(caller, username, password).await)?;
+        if self.session.id().is_some() {
+            self.session.cycle_id().await.map_err(failed)?;
+        }
+        self.session.insert(key::LOCK, lock).await.map_err(failed)?;
         self.session.insert(key::USER, me.user_id).await.map_err(failed)?;
         self.session.insert(key::AGENT, &self.agent).await.map_err(failed)?;
         self.session.insert(key::ADDRESS, &self.address).await.map_err(failed)?;
@@ -162,11 +167,8 @@ impl Visitor {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn sign_out(&self, chat: &Chat) -> chat::Result<()> {
-        if let Some(login) = self.login() {
-            chat.revoke_login(login).await?;
-        }
-        self.session.flush().await.map_err(failed)
+    pub async fn sign_out(&self) -> chat::Result<()> {
+        self.session.flush().await.map_err(failed) // its store ends the login
     }
 
     fn login(&self) -> Option<LoginId> {

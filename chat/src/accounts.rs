@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use protocol::{Code, Fault, Me, UserId};
 
-use crate::guesses::{Guesses, Lock, Question, Wait};
+use crate::guesses::{Guesses, Question, Wait};
+use crate::logins::Lock;
 use crate::password::Passwords;
 use crate::store::UserRow;
 use crate::{Caller, Chat, Device, Error, Result, Username};
@@ -16,6 +17,8 @@ pub struct SignedIn {
     pub me: Me,
     /// What their browser is to keep, so that it is known when it comes again.
     pub device: Device,
+    /// What the password was right for.
+    pub lock: Lock,
 }
 
 impl Chat {
@@ -77,7 +80,8 @@ impl Chat {
         self.try_password(&caller, &user, known, password).await?;
         self.0.live.signed_in(user.user_id);
         let device = Device::after_login(caller.device, user.user_id, &user.password_hash);
-        Ok(SignedIn { me: Me { user_id: user.user_id, username: user.username }, device })
+        let lock = Lock::of(user.user_id, &user.password_hash);
+        Ok(SignedIn { me: Me { user_id: user.user_id, username: user.username }, device, lock })
     }
 
     /// Who has this name, and the caller's device when it is known for them.

@@ -11,8 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use protocol::UserId;
-use sha2::{Digest, Sha256};
+use crate::logins::Lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -48,16 +47,6 @@ const DEVICES: usize = 8;
 
 /// Tidied up every so many turns.
 const TIDY_EVERY: u32 = 1024;
-
-/// An account with its password as it is now: under a new password everything begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Lock([u8; 32]);
-
-impl Lock {
-    pub(crate) fn of(user: UserId, password_hash: &str) -> Self {
-        Self(Sha256::new().chain_update(user.0).chain_update(password_hash).finalize().into())
-    }
-}
 
 /// So many at once, then one in so long.
 struct Rate {

@@ -41,7 +41,7 @@ pub use caller::{Caller, Device, household};
 pub use error::{Error, OpenError, Result};
 pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
-pub use logins::{Login, LoginId};
+pub use logins::{Lock, Login, LoginId};
 pub use name::Username;
 pub use sessions::Greeting;
 pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};

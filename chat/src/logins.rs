@@ -3,6 +3,7 @@
 use std::fmt;
 
 use protocol::{TimeStamp, UserId};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Chat, Result};
@@ -40,13 +41,24 @@ pub struct Login {
     pub data: String,
 }
 
+/// An account with its password as it is at a moment: under a new password it is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lock([u8; 32]);
+
+impl Lock {
+    pub(crate) fn of(user: UserId, password_hash: &str) -> Self {
+        Self(Sha256::new().chain_update(user.0).chain_update(password_hash).finalize().into())
+    }
+}
+
 impl Chat {
-    /// Keeps a new login. Returns false, and keeps nothing, when there is one of this name already.
+    /// Keeps a new login of somebody who gave the password of `lock`. Returns false, and keeps nothing, when there is
+    /// one of this name already.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn create_login(&self, id: LoginId, login: Login) -> Result<bool> {
-        self.0.store.create_login(id, login).await
+    /// [`protocol::Code::WrongPassword`] when the account has another password since; the database failed.
+    pub async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
+        self.0.store.create_login(id, login, lock).await
     }
 
     /// Changes a login that exists. One that was revoked stays revoked: a request that was under way during

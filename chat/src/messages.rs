@@ -95,12 +95,12 @@ impl Chat {
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
     pub async fn page(&self, conn: &Connection, session: SessionId, rev: Rev) -> Result<Bytes> {
         let (store, tails) = (&self.0.store, self.0.live.tails());
+        let _turn = self.0.live.turn(conn.actor().user_id()).await; // a tail may have to be read first
         if let Some(joined) = conn.joined(session)
             && let Some(page) = tails.page(store, session, joined, rev).await?
         {
             return Ok(page);
         }
-        let _turn = self.0.live.turn(conn.actor().user_id()).await;
         tails.read_past();
         let found = store.changes(conn.actor().user_id(), session, rev, PAGE_ROWS).await?;
         let Changes { epoch, rev: head, messages } = found.ok_or(Error::refused(Code::NotFound))?;

@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::store::NewInvite;
-    use crate::{Login, LoginId, Options, Outgoing, Username};
+    use crate::{Lock, Login, LoginId, Options, Outgoing, Username};
 
     #[tokio::test]
     async fn a_login_that_ends_while_its_socket_is_opened_is_told_nothing_of_what_comes_then() {
@@ -183,7 +183,8 @@ mod tests {
                 data: "{}".into(),
             };
             let id = LoginId::of_token(name.as_bytes());
-            assert!(chat.create_login(id, login).await.unwrap());
+            let lock = Lock::of(login.user_id, "hash");
+            assert!(chat.create_login(id, login, lock).await.unwrap());
             actors.push(chat.actor(id).await.unwrap().unwrap());
         }
         let (ada, bob) = (actors.remove(0), actors.remove(0));

@@ -41,8 +41,10 @@ mod server;
 mod truth;
 mod world;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::FutureExt;
 use server::Server;
 use world::World;
 
@@ -77,7 +79,8 @@ fn seeds() {
             while let seed = next.fetch_add(1, Ordering::Relaxed)
                 && seed < end
             {
-                live(server, seed, false).await.map_err(|why| {
+                let life = AssertUnwindSafe(live(server, seed, false)).catch_unwind().await;
+                life.unwrap_or_else(|_| Err("it panicked, as said above".into())).map_err(|why| {
                     next.store(end, Ordering::Relaxed);
                     format!(
                         "seed {seed}: {why}\n\nTo see it happen: \

@@ -2,7 +2,7 @@
 //!
 //! Like the checkers of Jepsen it knows nothing of how a server works. A run records a [`History`]; the server, or
 //! its database file, gives the [`Table`]; [`check`] names every rule that was broken and by what. It is used by the
-//! faults, the load program and tests, and catches six bugs planted on purpose (`make faults`).
+//! faults and by tests, and catches six bugs planted on purpose (`make faults`).
 
 mod history;
 mod rules;

@@ -203,9 +203,22 @@ impl Process {
     /// # Errors
     /// As for [`Start::start`].
     pub async fn start_again(&mut self) -> io::Result<()> {
-        let address = self.base.strip_prefix("http://").unwrap_or(&self.base).to_owned();
-        *self = self.start.clone().at(&address).start().await?;
+        *self = self.at_same_address().start().await?;
         Ok(())
+    }
+
+    /// Starts it again, and kills it so long after: ready or not.
+    ///
+    /// # Errors
+    /// When it cannot be started or killed.
+    pub async fn start_and_kill(&mut self, after: Duration) -> io::Result<()> {
+        self.child = self.at_same_address().command()?.spawn()?;
+        tokio::time::sleep(after).await;
+        self.kill().await
+    }
+
+    fn at_same_address(&self) -> Start {
+        self.start.clone().at(self.base.strip_prefix("http://").unwrap_or(&self.base))
     }
 
     /// Its resident memory, in bytes.

@@ -35,7 +35,7 @@ const TOLD: usize = 64;
 
 /// In each period of the patience for an answer a client has to take this many bytes: 35 kbit/s at 15 s, and what no
 /// line of today stays below. A whole answer then takes minutes at most, and not a day at a byte now and then.
-const FAIR_PART: usize = 64 * 1024;
+pub(crate) const FAIR_PART: usize = 64 * 1024;
 
 /// What lets connections in.
 pub(crate) struct Gate {

@@ -1,8 +1,10 @@
 //! The page's files: inside the release binary, on disk during development.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use app::Assets;
+use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use leptos::config::{LeptosOptions, get_configuration};
@@ -57,7 +59,10 @@ impl Files {
         let unchanged = headers.get(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag));
         let mut response = match unchanged {
             true => StatusCode::NOT_MODIFIED.into_response(),
-            false => Response::new(body(file.data.into_owned())),
+            false => Response::new(body(match file.data {
+                Cow::Borrowed(data) => Bytes::from_static(data), // out of the program itself: no copy for each client
+                Cow::Owned(data) => data.into(),
+            })),
         };
         let answer = response.headers_mut();
         answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));

@@ -40,8 +40,8 @@ pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form:
 }
 
 /// `POST /logout`: on to the welcome.
-pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> Response {
-    match visitor.sign_out(&state.chat).await {
+pub(crate) async fn logout(visitor: Visitor) -> Response {
+    match visitor.sign_out().await {
         Ok(()) => Redirect::to("/").into_response(),
         Err(error) => crate::router::refusal(error.into_fault()).into_response(),
     }

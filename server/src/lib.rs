@@ -47,6 +47,9 @@ use state::AppState;
 /// Connections that have not ended by themselves this long after the stop are cut.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
+/// A disk that takes longer than this over the last commits keeps nobody from ending.
+const LAST_COMMITS: Duration = Duration::from_secs(4);
+
 /// Why the server could not be started, or the work not done: sentences for the person who runs it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -79,7 +82,7 @@ pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     }
     more_descriptors();
     let listener = bind(address, "--listen")?;
-    serve_until(config, listener, told_to_stop(), |bound, private| {
+    serve_until(config, listener, told_to_stop()?, |bound, private| {
         let private = private.map(|private| format!("\nNatter's private listener is on http://{private}"));
         println!("Natter is listening on http://{bound}{}", private.unwrap_or_default()); // in one write
     })
@@ -111,7 +114,11 @@ async fn serve_until(
     if private.is_some() {
         telemetry::count();
     }
-    let chat = Chat::open(&config.data, options(&config)).await?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let chat = tokio::select! {
+        chat = Chat::open(&config.data, options(&config)) => chat?,
+        () = &mut shutdown => return Ok(()), // told so while a long check went on
+    };
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let (gate, window) = (Gate::new(&config), config.drain_window);
     let (patience, answer_patience) = (config.patience, config.answer_patience);
@@ -123,7 +130,7 @@ async fn serve_until(
     let _private = private.map(|private| watched(private, &chat, stop.clone(), &door));
     tokio::select! {
         () = accept::accept(listener, door, stop.clone(), connections.clone()) => {}
-        () = shutdown => tracing::info!("stopping"),
+        () = &mut shutdown => tracing::info!("stopping"),
     }
     stop.cancel(); // readiness first
     chat.drain(window);
@@ -131,7 +138,9 @@ async fn serve_until(
     if tokio::time::timeout(LAST_CALL, connections.wait()).await.is_err() {
         tracing::warn!(left = connections.len(), "cutting the connections that are left");
     }
-    chat.close().await;
+    if tokio::time::timeout(LAST_COMMITS, chat.close()).await.is_err() {
+        tracing::error!("the disk does not take the last commits: what was not acknowledged may be lost");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -229,14 +238,14 @@ fn options(config: &Config) -> Options {
     }
 }
 
-async fn told_to_stop() {
+/// Ready when the process is told to end, from this call on: also before anybody waits for it.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {}
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-        },
-        Err(_) => drop(interrupt.await),
-    }
+        }
+    })
 }

@@ -5,7 +5,7 @@
 
 use app::login::{LIFETIME, key};
 use async_trait::async_trait;
-use chat::{Chat, Login, LoginId};
+use chat::{Chat, Lock, Login, LoginId};
 use http::{HeaderMap, header};
 use protocol::{TimeStamp, UserId};
 use serde_json::Value;
@@ -70,6 +70,9 @@ impl SessionStore for Logins {
             return Ok(()); // nobody: nothing to keep
         };
         let user_id: UserId = serde_json::from_value(user_id.clone()).map_err(encode)?;
+        // Only on its way here: it is not for keeping.
+        let lock = record.data.remove(key::LOCK).unwrap_or_default();
+        let lock: Lock = serde_json::from_value(lock).map_err(encode)?;
         let text = |name| record.data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let login = Login {
             user_id,
@@ -78,7 +81,7 @@ impl SessionStore for Logins {
             expires_at: millis(record.expiry_date),
             data: serde_json::to_string(&record.data).map_err(encode)?,
         };
-        while !self.0.create_login(id(record.id), login.clone()).await.map_err(backend)? {
+        while !self.0.create_login(id(record.id), login.clone(), lock).await.map_err(backend)? {
             record.id = Id::default();
         }
         Ok(())

@@ -25,7 +25,7 @@ use futures::{SinkExt, StreamExt};
 use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, ServerFrame, SessionId, close};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use crate::admission::Counted;
+use crate::admission::{Counted, FAIR_PART};
 use crate::limits::{Share, too_many};
 use crate::router::refusal;
 use crate::state::AppState;
@@ -155,14 +155,18 @@ async fn greet(
     conn: &Connection,
     hello: BTreeMap<SessionId, Position>,
 ) -> Result<(), End> {
+    let mut stall = state.config.stall;
     let mut greeting = state.chat.hello(conn, hello).await.map_err(End::of_failure)?;
     while let Some(frame) = greeting.next(&state.chat, conn).await.map_err(End::of_failure)? {
         if let Some((code, reason)) = conn.ending() {
             return Err(End { code, reason });
         }
-        in_time(state.config.stall, sink.feed(Message::Text(text(frame)))).await?;
+        // A first picture may be long, and a line slow: so much time for each part of it.
+        let parts = u32::try_from(frame.len() / FAIR_PART).unwrap_or(u32::MAX).saturating_add(1);
+        stall = stall.max(state.config.stall.saturating_mul(parts));
+        in_time(stall, sink.feed(Message::Text(text(frame)))).await?;
     }
-    in_time(state.config.stall, sink.flush()).await
+    in_time(stall, sink.flush()).await
 }
 
 async fn first_frame(

@@ -1,5 +1,7 @@
 use std::net::Ipv4Addr;
 
+use protocol::UserId;
+
 use super::*;
 
 fn lock() -> Lock {

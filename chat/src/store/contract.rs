@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{AskResult, Event, NewInvite, Post, Store};
 use crate::hub::ConnId;
-use crate::{Error, Login, LoginId, OpenError, Username};
+use crate::{Error, Lock, Login, LoginId, OpenError, Username};
 
 pub(super) struct Database {
     pub(super) store: Store,
@@ -156,8 +156,9 @@ async fn a_revoked_login_stays_revoked_whatever_is_saved_later() {
         expires_at: end,
         data: "{}".into(),
     };
-    assert!(db.store.create_login(id, login.clone()).await.unwrap());
-    assert!(!db.store.create_login(id, login).await.unwrap(), "one of a name");
+    let lock = Lock::of(ada.id, "hash");
+    assert!(db.store.create_login(id, login.clone(), lock).await.unwrap());
+    assert!(!db.store.create_login(id, login, lock).await.unwrap(), "one of a name");
     db.store.save_login(id, "{\"a\":1}".into(), end).await.unwrap();
     assert_eq!(db.store.load_login(id).await.unwrap().expect("it").data, "{\"a\":1}");
     let (user, name, _) = db.store.login_user(id).await.unwrap().expect("a login");
@@ -183,12 +184,15 @@ async fn an_expired_login_and_those_of_an_old_password_are_over() {
         data: "{}".into(),
     };
     let (expired, open) = (LoginId::of_token(b"1"), LoginId::of_token(b"2"));
-    db.store.create_login(expired, login(crate::clock::now().0 - 1)).await.unwrap();
-    db.store.create_login(open, login(crate::clock::now().0 + 60_000)).await.unwrap();
+    let lock = Lock::of(ada.id, "hash");
+    db.store.create_login(expired, login(crate::clock::now().0 - 1), lock).await.unwrap();
+    db.store.create_login(open, login(crate::clock::now().0 + 60_000), lock).await.unwrap();
     assert!(db.store.login_user(expired).await.unwrap().is_none());
     assert!(db.store.login_user(open).await.unwrap().is_some());
     db.store.set_password(ada.id, "new".into()).await.unwrap();
     assert!(db.store.login_user(open).await.unwrap().is_none());
+    let late = db.store.create_login(LoginId::of_token(b"3"), login(i64::MAX), lock).await;
+    assert_eq!(code(late), Code::WrongPassword, "the password was right when it was looked at");
     assert_eq!(db.store.user_by_key("ada").await.unwrap().unwrap().password_hash, "new");
 }
 

@@ -2,23 +2,32 @@
 
 use std::collections::HashSet;
 
-use protocol::{TimeStamp, UserId};
+use protocol::{Code, TimeStamp, UserId};
 
 use super::Store;
-use crate::{Login, LoginId, Result, clock};
+use crate::logins::Lock;
+use crate::{Error, Login, LoginId, Result, clock};
 
 pub(super) const LOGIN_USER: &str =
     "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
      where l.token_hash = $1 and l.expires_at > $2";
 
 impl Store {
-    /// Keeps a login. False when there is one of this name.
-    pub(crate) async fn create_login(&self, id: LoginId, login: Login) -> Result<bool> {
+    /// Keeps a login, unless the password is another one since. False when there is one of this name.
+    pub(crate) async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
         let now = clock::now();
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
                     let Login { user_id, user_agent, ip, expires_at, data } = login;
+                    let hash: Option<String> =
+                        sqlx::query_scalar("select password_hash from users where user_id = $1")
+                            .bind(user_id)
+                            .fetch_optional(&mut *tx.db)
+                            .await?;
+                    if hash.is_none_or(|hash| Lock::of(user_id, &hash) != lock) {
+                        return Err(Error::refused(Code::WrongPassword));
+                    }
                     let made = sqlx::query(
                         "insert into logins (token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data)
                          values ($1, $2, $3, $4, $5, $5, $6, $7) on conflict (token_hash) do nothing",

@@ -48,6 +48,7 @@ fn page(results: &Results) -> String {
         ("@MISSING@", missing(&results.missing)),
         ("@VERSIONS@", versions(&results.systems)),
         ("@HOLD@", seconds(Course::full().hold)),
+        ("@LENGTH@", seconds(Course::full().length)),
         ("@PAIRS@", PAIRS.to_string()),
         ("@RATES@", rates),
         ("@HELD_P99@", number(HELD_P99_MS)),
@@ -125,7 +126,11 @@ fn cells(system: &SystemResults, sockets: &[usize]) -> [String; 9] {
         ),
         cell(system.median(|measured| p50(&measured.pairs))),
         cell(system.cpu_per_1000()),
-        held.map_or(format!("under {}", number(RATES[0])), number),
+        match held {
+            Some(held) if held == RATES[RATES.len() - 1] => format!("≥ {}", number(held)),
+            Some(held) => number(held),
+            None => format!("under {}", number(RATES[0])),
+        },
         cell(system.median(|measured| Some(measured.fan_out.delivered_per_second))),
     ]
 }

@@ -89,13 +89,14 @@ async fn run(scenario: &Scenario, rig: &Rig) -> (&'static str, &'static str, f64
 /// Plants one bug after the other. Each scenario has to pass without one first.
 async fn planted(rig: &Rig) -> ExitCode {
     println!("planted bugs in {}, seed {}", rig.natter.display(), rig.seed);
-    let (mut passed, mut missed) = (Vec::new(), 0);
+    let (mut passed, mut caught, mut skipped, mut missed) = (Vec::new(), 0, 0, 0);
     for bug in BUGS {
         if !passed.contains(&bug.scenario) {
             match run_planted(&rig.natter, bug.scenario, None, rig.seed).await {
                 Ok(Caught::Passed) => println!("{:<22} passed: {} without a bug", "", bug.scenario),
                 Ok(Caught::Skipped(why)) => {
                     println!("{:<22} skipped: {why}", bug.name);
+                    skipped += 1;
                     continue;
                 }
                 other => {
@@ -106,13 +107,16 @@ async fn planted(rig: &Rig) -> ExitCode {
             passed.push(bug.scenario);
         }
         match run_planted(&rig.natter, bug.scenario, Some(bug), rig.seed).await {
-            Ok(Caught::Yes(line)) => println!("{:<22} caught by {}: {line}", bug.name, bug.scenario),
+            Ok(Caught::Yes(line)) => {
+                println!("{:<22} caught by {}: {line}", bug.name, bug.scenario);
+                caught += 1;
+            }
             other => {
                 println!("{:<22} NOT CAUGHT by {}: {other:?}", bug.name, bug.scenario);
                 missed += 1;
             }
         }
     }
-    println!("\n{} of {} bugs, {missed} not caught", BUGS.len() - missed, BUGS.len());
+    println!("\n{caught} of {} bugs caught, {skipped} skipped, {missed} failures", BUGS.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -238,8 +238,9 @@ impl<'a> Rules<'a> {
                         open.1 = open.1.min(at);
                     }
                 }
-                // Nobody listens any more.
-                What::Settled { .. } => {
+                // Nobody listens any more. Who is there at the end was there all the time, also if nothing came.
+                What::Settled { session } => {
+                    arrived.entry((actor, session)).or_default();
                     if let Some(open) = steps.get_mut(&actor).and_then(|steps| steps.last_mut()) {
                         open.1 = open.1.min(at);
                     }

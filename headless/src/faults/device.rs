@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Failure, Result};
-use crate::check::{Log, Rule, Violation, What, digest};
+use crate::check::{Log, Rule, Stored, Table, Violation, What, digest};
 use crate::process::PATIENCE;
 use crate::{Backoff, Client, Error};
 
@@ -39,8 +39,7 @@ pub(super) struct Device {
 
 impl Device {
     /// A device from a client that is connected and in step, or not connected at all.
-    pub(super) fn new(mut client: Client, log: Log) -> Self {
-        client.set_backoff(Backoff::new(Duration::from_millis(10), Duration::from_millis(100)));
+    pub(super) fn new(client: Client, log: Log) -> Self {
         let mut device = Self {
             client,
             log,
@@ -297,6 +296,31 @@ impl Device {
         }
         heads.iter().for_each(|(session, _)| self.log.note(What::Settled { session: *session }));
         Ok(())
+    }
+
+    /// Holds what it shows against what is stored. What it applied one by one is in its log; this is what came of it.
+    pub(super) fn shows(&self, table: &Table) -> Result<()> {
+        let mut broken = Vec::new();
+        for (session, held) in self.client.sync().sessions() {
+            let Some(rows) = table.get(session) else { continue };
+            let shown: Vec<Stored> = held.timeline.messages().map(Stored::from).collect();
+            // A window that was let go begins later, and is whole from there on.
+            let stored = rows.get(rows.len().saturating_sub(shown.len())..).unwrap_or_default();
+            let differs = shown.iter().zip(stored).position(|(shown, stored)| shown != stored);
+            if shown.len() > rows.len() || differs.is_some() {
+                let how = format!(
+                    "a device shows {} messages of {} that are stored, and another one from the {differs:?}th on",
+                    shown.len(),
+                    rows.len()
+                );
+                broken.push(Violation { rule: Rule::OneAfterTheOther, how });
+            }
+        }
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Broken { broken, figures: "seen at the end".into() })
+        }
     }
 }
 

@@ -22,7 +22,7 @@ enum Fate {
     Passed,
     /// It is cut after so many bytes from the client and so many from the server.
     Cut { up: usize, down: usize },
-    /// After so many bytes from the server nothing goes either way any more, and nobody is told.
+    /// After so many bytes from the server nothing comes from it any more, and nobody is told.
     HalfOpen { down: usize },
     /// Every chunk from the server waits so long.
     Delayed(Duration),
@@ -32,7 +32,7 @@ enum Fate {
     Lossy { one_in: usize },
 }
 
-/// How often each fate befell a connection.
+/// How many connections were given each fate. One that ends by itself may not have lived to see it.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
     passed: AtomicUsize,

@@ -40,6 +40,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let took = began.elapsed();
 
     let table = Table::from([(session, stored(&mut reader.client, session).await?)]);
+    reader.shows(&table)?;
     devices.into_iter().chain([reader]).for_each(|device| history.add(device.into_parts().1));
     let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
     finish(server).await?;

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use super::crowd::Crowd;
 use super::device::{Counter, Device};
 use super::{Failure, Result, Rig};
-use crate::Client;
 use crate::check::{Actor, Bounds, History, Stored, Table, Verdict, check};
 use crate::process::{Process, Start};
+use crate::{Client, Http};
 
 impl Rig {
     /// How to start the server on a folder.
@@ -97,6 +97,7 @@ impl Talk {
         try_join_all(devices.iter_mut().zip(&own).map(|(device, heads)| device.catch_up(heads))).await?;
         let mut absences = Vec::new();
         for device in devices {
+            device.shows(&table)?;
             let (_, log, away) = device.into_parts();
             self.history.add(log);
             absences.extend(away);
@@ -167,6 +168,14 @@ pub(super) async fn stored(client: &mut Client, session: SessionId) -> Result<Ve
 pub(super) async fn finish(mut server: Process) -> Result<()> {
     let status = server.terminate().await?;
     if status.success() { Ok(()) } else { Err(Failure::Missed(format!("the server ended with {status}"))) }
+}
+
+/// What the server counts under this name.
+pub(super) async fn told(private: &str, name: &str) -> Result<u64> {
+    let metrics = Http::new(private).get("/metrics").await?.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let count = line.and_then(|rest| rest.split_whitespace().last()?.parse().ok());
+    count.ok_or_else(|| Failure::Missed(format!("the server does not tell {name}")))
 }
 
 /// The value below which this share of them lies.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::crowd::{Crowd, another_device};
 use super::device::Device;
-use super::run::{Ended, clean, finish, folder, percentile, stored};
+use super::run::{Ended, clean, finish, folder, percentile, stored, told};
 use super::{Failure, Outcome, Result, Rig};
 use crate::check::{Actor, Bounds, History, Table};
 use crate::process::Process;
@@ -20,8 +20,15 @@ use crate::process::Process;
 const EACH: u64 = 64 << 10;
 const ALL_ELSE: u64 = 32 << 20;
 
+/// How soon every message has to be with the healthy ones, who are in step all the while.
+const IN_TIME: Duration = Duration::from_secs(2);
+
 /// How much slower it may be for the others.
 const SLOWER: f64 = 1.2;
+
+/// A stalled reader comes back after so long, and reads nothing again: soon after it the server would close it, and it
+/// would be none any more.
+const AGAIN: Duration = Duration::from_secs(14);
 
 /// The texts are as long as a longish message.
 const TEXT: usize = 300;
@@ -45,7 +52,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         Size { sessions: 2, healthy: 6, stalled: 40, rate: 200, alone: seconds(2), beside: seconds(5) };
     let size = if rig.lane.is_timed() { full } else { short };
     let data = folder()?;
-    let server = rig.server(data.path()).start().await?;
+    let server = rig.server(data.path()).private().start().await?;
     let crowd = Crowd::gather(&server.base, size.sessions * 3, size.sessions, 3).await?;
     let mut scene = Scene::begin(crowd, &size);
     sleep(size.alone).await;
@@ -53,10 +60,12 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let stalled = scene.stall(&size).await?;
     let began = Instant::now();
     let most = watch_memory(&server, size.beside).await?;
+    let lagged = told(server.private.as_deref().unwrap_or_default(), "natter_lag_total").await?;
     let (history, table, latencies) = scene.end(stalled).await?;
     finish(server).await?;
     let ended = Ended { table, history, absences: Vec::new() };
-    let figures = ended.check(&Bounds::default())?;
+    let delivery = rig.lane.of(IN_TIME * 2, IN_TIME, IN_TIME);
+    let figures = ended.check(&Bounds { delivery, ..Bounds::default() })?;
 
     // While they are coming, two hundred greetings are under way: that is neither.
     let (beside, earlier): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at >= began);
@@ -68,13 +77,16 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let grown = most.saturating_sub(before);
     let allowed = size.stalled as u64 * EACH + ALL_ELSE;
     let said = format!(
-        "{} stalled beside {} healthy at {}/s: memory +{} KiB of {} allowed, p99 {beside:.1?} after {alone:.1?} alone; {figures}",
+        "{} stalled ({lagged} times out of step) beside {} healthy at {}/s: memory +{} KiB of {} allowed, p99 {beside:.1?} after {alone:.1?} alone; {figures}",
         size.stalled,
         size.healthy,
         size.rate,
         grown >> 10,
         allowed >> 10,
     );
+    if lagged < size.stalled as u64 {
+        return Err(Failure::Missed(format!("not everybody stalled: {said}")));
+    }
     if grown > allowed || (rig.lane.is_timed() && beside > alone.mul_f64(SLOWER)) {
         return Err(Failure::Missed(said));
     }
@@ -139,26 +151,34 @@ impl Scene {
     }
 
     /// Connects the readers that then read nothing.
-    async fn stall(&mut self, size: &Size) -> Result<Vec<Device>> {
+    async fn stall(&mut self, size: &Size) -> Result<Vec<JoinHandle<Result<Device>>>> {
+        let each = size.stalled / self.sessions.len();
         let mut stalled = Vec::new();
         for idler in &mut self.idlers {
             idler.kill();
-            for _ in 0..size.stalled / self.sessions.len() {
+            for _ in 0..each {
                 let mut client = another_device(idler);
                 client.set_receive_buffer(4096);
                 client.connect().await?;
                 self.devices += 1;
-                stalled.push(Device::new(client, self.history.log(Actor(self.devices))));
+                let device = Device::new(client, self.history.log(Actor(self.devices)));
+                stalled.push(tokio::spawn(read_nothing(device, self.stop.subscribe())));
             }
         }
         Ok(stalled)
     }
 
     /// Everybody stops, reads what there is, and catches up.
-    async fn end(mut self, stalled: Vec<Device>) -> Result<(History, Table, Vec<Latency>)> {
+    async fn end(
+        mut self,
+        stalled: Vec<JoinHandle<Result<Device>>>,
+    ) -> Result<(History, Table, Vec<Latency>)> {
         let _ = self.stop.send(true);
         let gone = |error: tokio::task::JoinError| Failure::Missed(error.to_string());
-        let (mut devices, mut latencies, mut table) = (stalled, Vec::new(), Table::new());
+        let (mut devices, mut latencies, mut table) = (Vec::new(), Vec::new(), Table::new());
+        for stalled in stalled {
+            devices.push(stalled.await.map_err(gone)??);
+        }
         for (sender, session) in self.senders.into_iter().zip(&self.sessions) {
             let mut sender = sender.await.map_err(gone)??;
             table.insert(*session, stored(&mut sender.client, *session).await?);
@@ -181,8 +201,24 @@ impl Scene {
             device.catch_up(&heads).await
         }))
         .await?;
-        devices.into_iter().for_each(|device| self.history.add(device.into_parts().1));
+        for device in devices {
+            device.shows(&table)?;
+            self.history.add(device.into_parts().1);
+        }
         Ok((self.history, table, latencies))
+    }
+}
+
+/// Reads nothing, and comes back now and then to read nothing again.
+async fn read_nothing(mut device: Device, mut stop: watch::Receiver<bool>) -> Result<Device> {
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return Ok(device),
+            () = sleep(AGAIN) => {
+                device.unplug();
+                device.client.connect().await?;
+            }
+        }
     }
 }
 
@@ -221,8 +257,13 @@ async fn read(mut device: Device, origin: Instant, mut stop: watch::Receiver<boo
             _ = stop.changed() => return Ok((device, seen)),
             frame = device.next() => frame?,
         };
-        if let ServerFrame::Message(live) = frame {
-            let due = live.message.data.split(' ').next().and_then(|micros| micros.parse().ok());
+        let messages = match frame {
+            ServerFrame::Message(live) => vec![live.message],
+            ServerFrame::Page { messages, .. } => messages,
+            _ => Vec::new(),
+        };
+        for message in messages {
+            let due = message.data.split(' ').next().and_then(|micros| micros.parse().ok());
             let due = origin + Duration::from_micros(due.unwrap_or_default());
             seen.push((Instant::now(), due.elapsed()));
         }

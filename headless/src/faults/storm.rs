@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use protocol::{Rev, SessionId};
+use protocol::Rev;
 use tokio::time::Instant;
 
 use super::crowd::{Crowd, another_device};
 use super::device::Device;
-use super::run::{Ended, clean, finish, folder, stored};
+use super::run::{Ended, clean, finish, folder, stored, told};
 use super::{Failure, Outcome, Result, Rig};
-use crate::Http;
 use crate::check::{Actor, Bounds, History, Table};
 
-/// What each session's sender says while the server is away.
+/// What is said in each session before the others come back, and again while they do.
 const MISSED: usize = 50;
 
 /// How soon everybody has to be where the sessions stand.
@@ -68,10 +67,12 @@ async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
     }
     try_join_all(devices.iter_mut().map(|(device, _)| device.back())).await?;
 
+    devices.iter_mut().for_each(|(device, _)| device.unplug());
+    try_join_all(senders.iter_mut().map(|(device, session)| device.write(*session, MISSED))).await?;
     server.kill().await?;
     let killed = Instant::now();
     let writing = try_join_all(senders.iter_mut().map(|(device, session)| device.write(*session, MISSED)));
-    let goal = Rev(i64::try_from(MISSED).expect("a small number"));
+    let goal = Rev(i64::try_from(2 * MISSED).expect("a small number"));
     let catching_up = try_join_all(devices.iter_mut().map(|(device, session)| async move {
         device.catch_up(&[(*session, goal)]).await?;
         Ok::<_, Failure>(killed.elapsed())
@@ -87,11 +88,10 @@ async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
     for (device, session) in &mut senders {
         table.insert(*session, stored(&mut device.client, *session).await?);
     }
-    let ended = |devices: Vec<(Device, SessionId)>, history: &mut History| {
-        devices.into_iter().for_each(|(device, _)| history.add(device.into_parts().1));
-    };
-    ended(senders, &mut history);
-    ended(devices, &mut history);
+    for (device, _) in senders.into_iter().chain(devices) {
+        device.shows(&table)?;
+        history.add(device.into_parts().1);
+    }
     let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
     finish(server).await?;
     let said = format!(
@@ -103,12 +103,4 @@ async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
         return Err(Failure::Missed(said));
     }
     Ok(said)
-}
-
-/// What the server counts under this name.
-async fn told(private: &str, name: &str) -> Result<u64> {
-    let metrics = Http::new(private).get("/metrics").await?.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    let count = line.and_then(|rest| rest.split_whitespace().last()?.parse().ok());
-    count.ok_or_else(|| Failure::Missed(format!("the server does not tell {name}")))
 }

@@ -46,8 +46,8 @@ impl Run {
         let before = used()?;
         let mut crowd = Crowd::new(connect(service, plan.people, progress).await?)?;
         let (connected, own) = (used()?, ProcessId::own().used()?);
-        let mut tally = Tally::new(plan, nanoseconds(warm_up));
         let whole = warm_up + length;
+        let mut tally = Tally::new(plan, nanoseconds(warm_up)..nanoseconds(whole));
         progress.reset();
         progress.set_length(nanoseconds(whole) / 1_000_000);
         crowd.run(mode, &mut tally, whole, message_bytes, |tally, now| {

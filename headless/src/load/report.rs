@@ -25,7 +25,7 @@ pub struct Report {
     pub seconds: f64,
     /// Messages a second that were to be sent, in an open loop.
     pub offered_per_second: Option<f64>,
-    /// Deliveries a second of what was sent after the warm-up.
+    /// Deliveries a second after the warm-up, while messages were sent.
     pub delivered_per_second: f64,
     /// Messages sent, warm-up included, as all counts below.
     pub sent: u64,
@@ -47,7 +47,10 @@ pub struct Report {
     pub misplaced: u64,
     /// Messages that the server refused.
     pub refused: u64,
-    /// How often somebody had to ask for what they missed.
+    /// How often somebody was told that what waited for them was let go: they read too slowly.
+    #[serde(default)]
+    pub lagged: u64,
+    /// How often somebody missed something that nobody had told them of, and had to ask for it.
     pub repaired: u64,
     /// Connections that were lost.
     pub disconnected: u64,
@@ -120,6 +123,7 @@ impl Report {
             self.refused,
             self.unacked,
             self.disconnected,
+            self.repaired,
         ];
         faults.iter().all(|count| *count == 0)
     }
@@ -142,6 +146,7 @@ impl Report {
             misplaced,
             refused,
             disconnected,
+            lagged,
             repaired,
             timed,
         } = tally.counts;
@@ -152,7 +157,7 @@ impl Report {
         (self.sent, self.acked, self.delivered) = (sent, acked, delivered);
         (self.doubled, self.reordered, self.acked_twice) = (doubled, reordered, acked_twice);
         (self.misplaced, self.refused) = (misplaced, refused);
-        (self.disconnected, self.repaired) = (disconnected, repaired);
+        (self.disconnected, self.lagged, self.repaired) = (disconnected, lagged, repaired);
         self.ack = Latency::of(&tally.ack);
         self.delivery = Latency::of(&tally.delivery);
     }
@@ -229,7 +234,8 @@ impl fmt::Display for Report {
             (self.misplaced, "out of place"),
             (self.refused, "refused"),
             (self.disconnected, "connections lost"),
-            (self.repaired, "repaired"),
+            (self.repaired, "missing until asked for"),
+            (self.lagged, "times out of step"),
         ];
         for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;

@@ -48,6 +48,8 @@ pub enum Heard<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// Something was missing and was asked for: a page after lag, for instance.
+    /// The server let go of what waited for this person and said so; it was asked for.
+    Lagged,
+    /// Something was missing without a word of the server's, and was asked for.
     Repaired,
 }

@@ -1,6 +1,7 @@
 //! What became of every message: counts, times, order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -18,8 +19,9 @@ pub struct Tally {
     plan: Plan,
     run: u32,
     clock: Instant,
-    /// Times count for what should have been sent from this moment on; faults count from the beginning.
-    from: u64,
+    /// Times count for what should have been sent from its start on, deliveries a second within it; faults count from
+    /// the beginning.
+    counted: Range<u64>,
     pub(super) people: Vec<Person>,
     pub(super) counts: Counts,
     /// Nanoseconds from when a message should have been sent until its acknowledgement.
@@ -53,21 +55,22 @@ pub(super) struct Counts {
     pub misplaced: u64,
     pub refused: u64,
     pub disconnected: u64,
+    pub lagged: u64,
     pub repaired: u64,
-    /// Delivered, of those whose time counts.
+    /// Delivered while it counts, of those whose time counts.
     pub timed: u64,
 }
 
 impl Tally {
-    /// A tally of a run that begins now. Times count for what should be sent from `warm_up` nanoseconds on.
+    /// A tally of a run that begins now, and counts within these nanoseconds.
     #[must_use]
-    pub fn new(plan: Plan, warm_up: u64) -> Self {
+    pub fn new(plan: Plan, counted: Range<u64>) -> Self {
         let histogram = || Histogram::new_with_bounds(1_000, LONGEST, 3).expect("bounds that it can have");
         Self {
             plan,
             run: getrandom::u32().unwrap_or_else(|_| std::process::id()),
             clock: Instant::now(),
-            from: warm_up,
+            counted,
             people: (0..plan.people).map(|_| Person::default()).collect(),
             counts: Counts::default(),
             ack: histogram(),
@@ -116,8 +119,9 @@ impl Tally {
                 self.counts.refused += 1;
                 false
             }
-            Heard::Repaired => {
-                self.counts.repaired += 1;
+            Heard::Lagged | Heard::Repaired => {
+                *if heard == Heard::Lagged { &mut self.counts.lagged } else { &mut self.counts.repaired } +=
+                    1;
                 self.people[person].place = None; // the page that comes has no part in the count of places
                 false
             }
@@ -133,7 +137,7 @@ impl Tally {
         };
         let (_, due) = waiting.remove(at).expect("it was found there");
         self.counts.acked += 1;
-        if due >= self.from {
+        if due >= self.counted.start {
             self.ack.saturating_record(now.saturating_sub(due));
         }
         true
@@ -159,8 +163,8 @@ impl Tally {
             Arrival::Next | Arrival::TooEarly => {}
         }
         self.counts.delivered += 1;
-        if stamp.due >= self.from {
-            self.counts.timed += 1;
+        if stamp.due >= self.counted.start {
+            self.counts.timed += u64::from(self.counted.contains(&now));
             self.delivery.saturating_record(now.saturating_sub(stamp.due));
         }
         true
@@ -209,7 +213,7 @@ mod tests {
 
     /// One person says `numbers` many things to another, who hears them as `heard` says.
     fn told(sent: usize, heard: &[usize]) -> Tally {
-        let mut tally = Tally::new(Plan::new(2, 2), 0);
+        let mut tally = Tally::new(Plan::new(2, 2), 0..u64::MAX);
         let mut texts = vec![String::new(); sent];
         let ids: Vec<_> = texts.iter_mut().map(|text| tally.say(0, 0, 140, text)).collect();
         for (place, id) in (1..).zip(ids) {
@@ -246,12 +250,12 @@ mod tests {
 
     #[test]
     fn what_is_heard_elsewhere_or_of_another_run_does_not_count_as_delivered() {
-        let mut tally = Tally::new(Plan::new(4, 2), 0);
+        let mut tally = Tally::new(Plan::new(4, 2), 0..u64::MAX);
         let mut text = String::new();
         tally.say(0, 0, 140, &mut text);
         tally.hear(2, Heard::Said { text: &text, place: None }, 5);
         assert_eq!((tally.counts.delivered, tally.counts.misplaced), (0, 1));
-        let mut earlier = Tally::new(Plan::new(4, 2), 0);
+        let mut earlier = Tally::new(Plan::new(4, 2), 0..u64::MAX);
         earlier.run = tally.run.wrapping_add(1);
         earlier.hear(1, Heard::Said { text: &text, place: None }, 5);
         assert_eq!((earlier.counts.delivered, earlier.counts.misplaced), (0, 0));
@@ -259,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_name_acknowledged_twice_is_noticed() {
-        let mut tally = Tally::new(Plan::new(2, 2), 0);
+        let mut tally = Tally::new(Plan::new(2, 2), 0..u64::MAX);
         let id = tally.say(0, 0, 140, &mut String::new());
         assert!(tally.hear(0, Heard::Acked { id, place: None }, 5));
         assert!(!tally.hear(0, Heard::Acked { id, place: None }, 6));

@@ -37,8 +37,8 @@ const SIBLINGS: usize = 4;
 /// How long, at most. The system adds 50 µs of its own (prctl(2), `PR_SET_TIMERSLACK`).
 const GATHER: Duration = Duration::from_micros(50);
 
-/// A socket that is being closed is gone after this long, and nothing more comes from it: its last frame has 10 s
-/// to be taken and its client 2 s to answer the close.
+/// A socket that is being closed is gone after this long, and nothing more comes from it: its last frames have 5 s to be
+/// taken and its client 2 s to answer the close.
 const GONE: Duration = Duration::from_secs(60);
 
 /// What does the writer's work, one transaction a step, so that a test may stop it between any two.

@@ -106,7 +106,7 @@ impl Numbers {
             ServerFrame::Heads { .. } => send(&ClientFrame::Pong {}, out),
             ServerFrame::Refused(refused) => heard(Heard::Refused { reason: &refused.reason }),
             ServerFrame::Lagged => {
-                heard(Heard::Repaired);
+                heard(Heard::Lagged);
                 let position = Position { rev: self.rev, epoch: Some(self.epoch) };
                 send(&ClientFrame::Hello { sessions: [(self.session, position)].into() }, out);
             }

@@ -54,6 +54,8 @@ impl Page {
     ) -> Result<(), Error> {
         let frame = ServerFrame::decode(text)?;
         let in_turn = matches!(frame, ServerFrame::Message(_));
+        let is_lag = matches!(frame, ServerFrame::Lagged);
+        let is_page = matches!(frame, ServerFrame::Page { .. }); // one that is not the last asks for the next
         let messages: Vec<Message> = match &frame {
             ServerFrame::Message(live) => vec![live.message.clone()],
             ServerFrame::Page { messages, .. } => {
@@ -84,9 +86,10 @@ impl Page {
                 heard(Heard::Said { text: &message.data, place: in_turn.then_some(message.seq.0) });
             }
         }
-        let asks =
-            |frame: &ClientFrame| matches!(frame, ClientFrame::Fetch { .. } | ClientFrame::Hello { .. });
-        if step.send.iter().any(asks) {
+        let asks = |frame: &ClientFrame| matches!(frame, ClientFrame::Fetch { .. });
+        if is_lag {
+            heard(Heard::Lagged);
+        } else if !is_page && step.send.iter().any(asks) {
             heard(Heard::Repaired);
         }
         send(&step, out);
