@@ -234,7 +234,7 @@ async fn write_all(
     loop {
         let outgoing = tokio::select! {
             outgoing = conn.outgoing() => outgoing,
-            _ = beat.tick() => {
+            _ = beat.tick(), if told.is_none() => { // nothing follows `Lagged` until its `Hello`
                 if unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED {
                     return End { code: close::SLOW, reason: "No answer." };
                 }

@@ -98,14 +98,14 @@ async fn who_takes_nothing_is_given_up_and_catches_up_after_coming_back() {
 
 #[tokio::test]
 async fn who_gives_no_hello_after_lagged_is_closed_with_4008() {
-    let server = TestServer::with(|config| config.stall = Duration::from_secs(20)).await;
+    let server = TestServer::with(|config| config.stall = Duration::from_secs(12)).await;
     let (mut ada, mut bob, session) = server.pair().await;
     bob.disconnect().await.unwrap();
     bob.set_receive_buffer(4 * 1024);
     let mut socket = Socket::open(&bob.handshake()).await.unwrap();
     socket.send_text("{\"type\":\"Hello\"}").await.unwrap();
     let mut lagged = false;
-    say_much(&mut ada, session).await; // all of it within the 20 s in which nothing is read here
+    say_much(&mut ada, session).await; // all of it within the 12 s in which nothing is read here
     let code = loop {
         match within("the end", socket.next()).await {
             Event::Text(text) if text == "{\"type\":\"Lagged\"}" => lagged = true,
