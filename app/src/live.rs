@@ -76,9 +76,9 @@ struct Inner {
     awaited: Option<String>,
     /// One is about to sign out.
     leaving: bool,
-    /// When the others were last told that one writes.
     /// A search made before the connection was there.
     early_search: Option<ClientFrame>,
+    /// When the others were last told that one writes.
     typed: i64,
     /// Where one has written since.
     typing_in: Option<SessionId>,

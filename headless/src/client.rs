@@ -234,8 +234,7 @@ impl Client {
     /// Drops the connection as a pulled plug does: no goodbye. What was on its way is lost.
     pub fn kill(&mut self) {
         if self.socket.take().is_some() {
-            let step = self.sync.disconnected();
-            self.changes.extend(step.changes);
+            self.sync.disconnected();
         }
     }
 
@@ -245,7 +244,7 @@ impl Client {
     /// When it is gone already.
     pub async fn disconnect(&mut self) -> Result<(), Error> {
         let socket = self.socket.take().ok_or(Error::NotConnected)?;
-        let _ = self.sync.disconnected();
+        self.sync.disconnected();
         socket.close().await
     }
 

@@ -202,13 +202,12 @@ impl Sync {
     }
 
     /// The socket is gone: every answer under way is lost.
-    pub fn disconnected(&mut self) -> Step {
+    pub fn disconnected(&mut self) {
         self.ready = false;
         self.outbox.disconnected();
         for session in self.sessions.values_mut() {
             session.timeline.disconnected();
         }
-        Step::default()
     }
 
     /// Writes a message: its row is there at once, and it is sent as soon as the socket is in step.

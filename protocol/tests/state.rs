@@ -34,7 +34,7 @@ impl Desk {
 
     /// A new socket, welcomed. Returns what the client sends on it.
     fn reconnect(&mut self, rev: i64, last_seq: i64, read_seq: i64) -> Vec<ClientFrame> {
-        let _ = self.sync.disconnected();
+        self.sync.disconnected();
         let _hello = self.sync.connected();
         self.welcome(rev, last_seq, read_seq).send
     }
@@ -235,7 +235,7 @@ fn what_was_read_without_a_connection_is_told_on_return() {
     let mut desk = Desk::new();
     let (one, two) = (desk.message(1, desk.bob), desk.message(2, desk.bob));
     let _ = (desk.live(one), desk.live(two));
-    let _ = desk.sync.disconnected();
+    desk.sync.disconnected();
     assert_eq!(desk.sync.read(desk.session, Seq(2)).send, []);
     assert_eq!(desk.unread(), 0);
     let read = ClientFrame::Read { session_id: desk.session, seq: Seq(2) };
@@ -345,7 +345,7 @@ fn a_client_without_patience_lets_go_and_begins_with_the_newest() {
     );
     assert_eq!(desk.sync.rows(desk.session).len(), 2);
 
-    let _ = desk.sync.disconnected();
+    desk.sync.disconnected();
     let _hello = desk.sync.connected();
     let step = desk.welcome(1402, 1402, 1);
     assert!(step.changes.contains(&Change::LetGo(desk.session)));

@@ -159,7 +159,7 @@ impl World {
     fn disconnect(&mut self) {
         if std::mem::replace(&mut self.connected, false) {
             self.server.disconnected();
-            let _ = self.client.disconnected();
+            self.client.disconnected();
         }
     }
 

@@ -113,7 +113,7 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
     loop {
         course.notice.get_or_insert_with(|| Timeout::new(GRACE_MS, move || _ = live.lost.try_set(true)));
         let end = connection(live, &mut commands, &mut course).await;
-        live.act(|sync| ((), sync.disconnected()));
+        let _ = live.inner.try_update_value(|inner| inner.sync.disconnected());
         live.search_lost();
         let wait = match end {
             End::Revoked => return sign_in_again(live).await,

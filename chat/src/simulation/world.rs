@@ -252,7 +252,7 @@ impl<'s> World<'s> {
     /// The device gives its connection up. The server may go on with what had been sent, as far as it came.
     fn cut(&mut self, device: usize) {
         let Some(mut link) = self.devices[device].link.take() else { return };
-        let _ = self.devices[device].sync.disconnected();
+        self.devices[device].sync.disconnected();
         link.up.truncate(self.dice.below(link.up.len() + 1));
         if link.is_open() && self.dice.percent(70) {
             self.zombies.push(link);

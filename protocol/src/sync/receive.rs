@@ -50,7 +50,7 @@ impl Sync {
             }
             ServerFrame::Lagged => {
                 // A reconnect without the connection: whatever was under way may be lost, and is made good alike.
-                step = self.disconnected();
+                self.disconnected();
                 step.send.push(self.connected());
             }
             ServerFrame::Drain { after_ms } => step.changes.push(Change::Drain(after_ms)),
