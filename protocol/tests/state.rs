@@ -261,6 +261,17 @@ fn a_session_that_welcome_does_not_name_is_gone() {
 }
 
 #[test]
+fn heads_say_nothing_of_a_session_that_is_not_known_yet() {
+    let mut desk = Desk::new();
+    let (session_id, epoch) = (SessionId::new(), Epoch::new());
+    let sessions = [(session_id, Head { epoch, rev: Rev(500) })].into();
+    assert_eq!(desk.sync.receive(ServerFrame::Heads { sessions }).send, [ClientFrame::Pong {}]);
+    let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
+    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(500), users });
+    assert_eq!(desk.sync.sessions()[&session_id].unread(), 0, "one is new there");
+}
+
+#[test]
 fn invitations_come_and_go_on_both_sides() {
     let mut desk = Desk::new();
     let (theirs, own) = (InviteId::new(), InviteId::new());

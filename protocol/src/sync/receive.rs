@@ -200,9 +200,10 @@ impl Sync {
     }
 
     fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
-        let timeline = &mut self.sessions.entry(session_id).or_default().timeline;
-        timeline.observe(head);
-        timeline.answers_lost();
+        // Of one that is not known yet the `Session` is on its way.
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        session.timeline.observe(head);
+        session.timeline.answers_lost();
         self.fetch(session_id, step);
     }
 
