@@ -261,6 +261,40 @@ fn a_session_that_welcome_does_not_name_is_gone() {
 }
 
 #[test]
+fn after_a_restore_a_session_that_hello_had_no_room_for_begins_anew_too() {
+    let (me, old, new) = (UserId::new(), Epoch::new(), Epoch::new());
+    let sessions: Vec<_> = (0..257).map(|_| SessionId::new()).collect();
+    let welcome = |epoch, rev| {
+        let head = SessionHead {
+            epoch,
+            rev: Rev(rev),
+            last_seq: Seq(rev),
+            read_seq: Seq(0),
+            users: BTreeMap::new(),
+        };
+        let sessions = sessions.iter().map(|id| (*id, head.clone())).collect();
+        ServerFrame::Welcome { user_id: me, sessions }
+    };
+    let come_back = |sync: &mut Sync, rev| {
+        sync.disconnected();
+        let ClientFrame::Hello { sessions: named } = sync.connected() else { panic!("no Hello") };
+        assert!(!named.contains_key(&sessions[0]));
+        sync.receive(welcome(new, rev))
+    };
+    let mut sync = Sync::new();
+    let _ = sync.receive(welcome(old, 2));
+    let mut impatient = sync.clone().letting_go_beyond(400);
+
+    let step = come_back(&mut sync, 2);
+    assert_eq!(step.send, [ClientFrame::Fetch { session_id: sessions[0], rev: Rev(0) }]);
+    assert!(step.changes.contains(&Change::Rows(sessions[0])));
+
+    let step = come_back(&mut impatient, 500);
+    assert_eq!(step.send, []);
+    assert!(step.changes.contains(&Change::LetGo(sessions[0])));
+}
+
+#[test]
 fn heads_say_nothing_of_a_session_that_is_not_known_yet() {
     let mut desk = Desk::new();
     let (session_id, epoch) = (SessionId::new(), Epoch::new());

@@ -74,15 +74,19 @@ impl Sync {
             let session = self.sessions.entry(session_id).or_default();
             session.users = head.users;
             session.last_seq = head.last_seq;
-            if session.timeline.epoch().is_some_and(|epoch| epoch != head.epoch) {
+            let (epoch, rev) = (head.epoch, head.rev);
+            if session.timeline.epoch().is_some_and(|own| own != epoch) {
                 session.read_seq = head.read_seq; // what was read stood in another history
+                if named.is_none() {
+                    session.timeline.reset(Head { epoch, rev }); // and no Reset comes for it
+                    step.changes.push(Change::Rows(session_id));
+                }
             }
             if session.read_seq > head.read_seq {
                 step.send.push(ClientFrame::Read { session_id, seq: session.read_seq }); // read while offline
             }
             session.read_seq = session.read_seq.max(head.read_seq);
             step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
-            let (epoch, rev) = (head.epoch, head.rev);
             if self.let_go(session_id, Head { epoch, rev }, step) {
                 continue; // the page that comes unasked holds nothing new
             }
