@@ -1,7 +1,7 @@
 // Bad luck: a server that stops, a line that breaks, answers that never arrive.
 
 import type { Chat } from '../pages/chat';
-import { connect, expect, test } from '../support/test';
+import { connect, expect, signIn, test } from '../support/test';
 import { Line } from '../support/line';
 
 /** A notice comes 5 s after the moment for which a Drain has called the page back, which is 4.5 s away at most. */
@@ -80,6 +80,34 @@ test('what waits to be sent outlasts a reload of the page', async ({ person }) =
   await line.cut();
   await agree(ada, ben, ['one', 'two']);
   expect(await ben.texts()).toEqual(['one', 'two']);
+});
+
+test('what waits to be sent is never sent by somebody else who signs in', async ({ person, again }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  const line = await Line.tap(ada);
+  await line.unplug();
+  await ada.type('my own words');
+  await expect(ada.row('my own words')).toHaveAttribute('data-state', 'pending');
+  await ada.composer.fill('a draft');
+
+  // In another tab of the same browser.
+  await signIn(ada.page, 'Ben');
+  line.plug();
+  await expect(ada.entry('Ada'), 'the page is the one of who is signed in').toBeVisible({ timeout: 20_000 });
+  await expect(ada.composer).toHaveValue('');
+  await ada.send('Ben was here');
+  expect(await ada.texts()).toEqual(['Ben was here']);
+
+  await ada.page.goto('about:blank');
+  await signIn(ada.page, 'Ada');
+  await ada.open(`/chat/${session}`);
+  await agree(ada, ben, ['Ben was here', 'my own words']);
+  await expect(ada.composer).toHaveValue('a draft');
+  const seen = await again('Ben');
+  await seen.openConversation('Ada');
+  await expect(seen.row('my own words')).not.toHaveAttribute('data-own');
 });
 
 test('a message whose answer is lost is there once, however often it is sent', async ({ natter, person, provokes }) => {

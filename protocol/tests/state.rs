@@ -261,6 +261,23 @@ fn a_session_that_welcome_does_not_name_is_gone() {
 }
 
 #[test]
+fn a_welcome_for_somebody_else_is_refused_and_what_waits_stays_here() {
+    let mut desk = Desk::new();
+    let _ = desk.live(desk.message(1, desk.bob));
+    let (id, _) = desk.write("Ada's own words");
+    desk.sync.disconnected();
+    let _hello = desk.sync.connected();
+    let welcome = ServerFrame::Welcome { user_id: desk.bob, sessions: BTreeMap::new() };
+    let step = desk.sync.receive(welcome);
+    assert_eq!((step.send, step.changes), (vec![], vec![Change::Stranger]));
+    assert_eq!((desk.sync.me(), desk.sync.is_ready()), (Some(desk.ada), false));
+    assert_eq!(desk.sync.rows(desk.session).len(), 2, "nothing was applied");
+    let (late, step) = desk.write("more of them");
+    assert_eq!(step.send, []);
+    assert_eq!(messages(&desk.reconnect(1, 1, 0)), [id, late], "they wait for Ada");
+}
+
+#[test]
 fn after_a_restore_a_session_that_hello_had_no_room_for_begins_anew_too() {
     let (me, old, new) = (UserId::new(), Epoch::new(), Epoch::new());
     let sessions: Vec<_> = (0..257).map(|_| SessionId::new()).collect();

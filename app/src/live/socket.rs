@@ -16,7 +16,7 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use protocol::api::HistoryPart;
-use protocol::{ClientFrame, Code, ServerFrame, SessionId, close};
+use protocol::{Change, ClientFrame, Code, ServerFrame, SessionId, close};
 
 use super::{Live, api, clock};
 
@@ -161,7 +161,13 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                     }
                     frame => {
                         course.hear(&frame, heard);
-                        live.act(|sync| ((), sync.receive(frame)));
+                        let step = live.inner.try_update_value(|inner| inner.sync.receive(frame));
+                        let step = step.unwrap_or_default();
+                        let is_stranger = step.changes.contains(&Change::Stranger);
+                        live.apply(step);
+                        if is_stranger {
+                            return End::Revoked; // somebody else has signed in: this login is over
+                        }
                     }
                 }
             }

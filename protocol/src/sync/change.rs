@@ -17,6 +17,8 @@ pub struct Step {
 pub enum Change {
     /// The socket is in step: sending works.
     Ready,
+    /// The socket is another user's: nothing of it was taken, and the driver has to close it.
+    Stranger,
     /// Sessions were added or taken away.
     Sessions,
     /// Rows of a session were added, taken away, or changed.

@@ -61,7 +61,11 @@ impl Sync {
     }
 
     fn welcome(&mut self, user_id: UserId, heads: BTreeMap<SessionId, SessionHead>, step: &mut Step) {
-        self.me = Some(user_id);
+        if *self.me.get_or_insert(user_id) != user_id {
+            // Somebody else has signed in here meanwhile: what waits is not theirs to send.
+            self.ready = false;
+            return step.changes.push(Change::Stranger);
+        }
         self.ready = true;
         // The server says next which invitations wait; what it does not name any more is answered.
         self.invited.clear();
