@@ -109,6 +109,12 @@ export async function signIn(page: Page, name: string): Promise<void> {
   expect(answer.status(), await answer.text()).toBe(200);
 }
 
+/** Ends a browser's login without its pages. */
+export async function signOut(page: Page): Promise<void> {
+  const answer = await page.request.post('/api/logout', { data: {} });
+  expect(answer.status(), await answer.text()).toBe(200);
+}
+
 /** Waits until the page has taken over from the server's HTML. */
 export async function hydrated(page: Page): Promise<void> {
   await expect(page.locator('body[data-hydrated]')).toBeAttached();

@@ -1,7 +1,7 @@
 // Bad luck: a server that stops, a line that breaks, answers that never arrive.
 
 import type { Chat } from '../pages/chat';
-import { connect, expect, signIn, test } from '../support/test';
+import { connect, expect, signIn, signOut, test } from '../support/test';
 import { Line } from '../support/line';
 
 /** A notice comes 5 s after the moment for which a Drain has called the page back, which is 4.5 s away at most. */
@@ -108,6 +108,25 @@ test('what waits to be sent is never sent by somebody else who signs in', async 
   const seen = await again('Ben');
   await seen.openConversation('Ada');
   await expect(seen.row('my own words')).not.toHaveAttribute('data-own');
+});
+
+test('a login that ended unnoticed is noticed later, also when the first look fails', async ({ person, provokes }) => {
+  provokes(/Failed to load resource|the server responded with a status of 401/);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  // The first look is lost on the way.
+  let looks = 0;
+  await ada.page.route(/\/api\/history/, (route) => (++looks === 1 ? route.abort() : route.continue()));
+  await line.unplug();
+  await signOut(ada.page);
+  await expect(async () => {
+    // It waits for longer each time, but not when the network comes back.
+    await ada.page.evaluate(() => dispatchEvent(new Event('online')));
+    await expect(ada.page.getByLabel('Password')).toBeVisible({ timeout: 2_000 });
+  }).toPass({ timeout: 60_000 });
+  expect(looks).toBeGreaterThan(1);
 });
 
 test('a message whose answer is lost is there once, however often it is sent', async ({ natter, person, provokes }) => {

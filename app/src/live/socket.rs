@@ -24,6 +24,8 @@ use super::{Live, api, clock};
 const SILENCE_MS: i64 = 35_000;
 /// To be open and welcomed.
 const WELCOME_MS: i64 = 10_000;
+/// To learn whether the login has ended.
+const LOOK_MS: u32 = 5_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
 const STALE_MS: i64 = 20_000;
 /// Whoever signs in anew in another tab ends this login first, and has the new cookie a moment later.
@@ -122,10 +124,10 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
             End::Lost => backoff(course.failures),
         };
         course.failures += 1;
-        if course.failures == 3 && is_signed_out(live).await {
-            return sign_in_again(live).await; // a refused upgrade looks like any other failure
+        // A refused upgrade looks like any other failure.
+        if pause(live, wait, course.failures.is_multiple_of(3), &mut commands).await {
+            return sign_in_again(live).await;
         }
-        pause(wait, &mut commands).await;
     }
 }
 
@@ -201,10 +203,20 @@ fn say(socket: &mut WebSocket, frame: &ClientFrame) {
     }
 }
 
-/// Waits before the next try, unless somebody cannot.
-async fn pause(wait: u32, commands: &mut UnboundedReceiver<Command>) {
+/// Waits before the next try, unless somebody cannot. With `looks`, first looks whether the login has ended, and
+/// returns whether it has.
+async fn pause(live: Live, wait: u32, looks: bool, commands: &mut UnboundedReceiver<Command>) -> bool {
     let woken = commands.any(async |command| matches!(command, Command::Now));
-    future::select(pin!(woken), TimeoutFuture::new(wait)).await;
+    let waiting = async {
+        let look = async { looks && is_signed_out(live).await };
+        let ended =
+            matches!(future::select(pin!(look), TimeoutFuture::new(LOOK_MS)).await, Either::Left((true, _)));
+        if !ended {
+            TimeoutFuture::new(wait).await;
+        }
+        ended
+    };
+    matches!(future::select(pin!(waiting), pin!(woken)).await, Either::Left((true, _)))
 }
 
 /// Full jitter: anything up to a bound that doubles with each failure, so that clients do not come back together.
