@@ -129,12 +129,19 @@ impl Live {
         self.clock.tick();
         self.refresh_days();
         set_interval(move || self.clock.tick(), Duration::from_secs(30));
-        let unsent: Vec<Pending> = keep::unsent(self.me().user_id);
-        let _ =
-            self.inner.try_update_value(|inner| inner.kept = unsent.iter().map(|p| p.message_id).collect());
-        self.act(|sync| ((), sync.restore(unsent)));
+        let _ = self.inner.try_update_value(|inner| {
+            inner.kept = keep::unsent(inner.me.user_id).iter().map(|p| p.message_id).collect();
+        });
+        self.take_back();
         #[cfg(feature = "hydrate")]
         socket::start(self);
+    }
+
+    /// Takes back what was kept and never acknowledged: by an earlier run, or by another tab. What both send is one
+    /// message.
+    fn take_back(self) {
+        let unsent = keep::unsent(self.me().user_id);
+        self.act(|sync| ((), sync.restore(unsent)));
     }
 
     /// Oneself.

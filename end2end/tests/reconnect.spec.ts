@@ -1,6 +1,6 @@
 // Bad luck: a server that stops, a line that breaks, answers that never arrive.
 
-import type { Chat } from '../pages/chat';
+import { Chat } from '../pages/chat';
 import { connect, expect, signIn, signOut, test } from '../support/test';
 import { Line } from '../support/line';
 
@@ -80,6 +80,23 @@ test('what waits to be sent outlasts a reload of the page', async ({ person }) =
   await line.cut();
   await agree(ada, ben, ['one', 'two']);
   expect(await ben.texts()).toEqual(['one', 'two']);
+});
+
+test('what a closed tab has not sent, the other one sends', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  const other = new Chat(await ada.page.context().newPage(), 'Ada');
+  await other.open(`/chat/${session}`);
+  const [line, otherLine] = [await Line.tap(ada), await Line.tap(other)];
+  await line.unplug();
+  await ada.type('from the tab that is closed');
+  await expect(ada.row('from the tab that is closed')).toHaveAttribute('data-state', 'pending');
+  await ada.page.close();
+  await otherLine.cut();
+  await expect(ben.row('from the tab that is closed')).toBeVisible({ timeout: 20_000 });
+  await other.send('from the other one');
+  await agree(other, ben, ['from the tab that is closed', 'from the other one']);
 });
 
 test('what waits to be sent is never sent by somebody else who signs in', async ({ person, again }) => {

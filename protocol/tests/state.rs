@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use protocol::{
     Answer, Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
-    Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Sync,
-    TimeStamp, User, UserId,
+    Pending, PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame,
+    SessionHead, SessionId, Sync, TimeStamp, User, UserId,
 };
 
 /// Ada, connected, in one session with Bob that holds nothing yet.
@@ -275,6 +275,24 @@ fn a_welcome_for_somebody_else_is_refused_and_what_waits_stays_here() {
     let (late, step) = desk.write("more of them");
     assert_eq!(step.send, []);
     assert_eq!(messages(&desk.reconnect(1, 1, 0)), [id, late], "they wait for Ada");
+}
+
+#[test]
+fn what_two_clients_of_one_user_send_is_one_row_at_both() {
+    let mut desk = Desk::new();
+    let (id, _) = desk.write("said once");
+    let kept = vec![Pending { state: PendingState::Waiting, ..desk.sync.outbox()[0].clone() }];
+    let mut other = Desk { sync: Sync::new(), ..desk };
+    let _ = other.welcome(0, 0, 0);
+    assert_eq!(messages(&other.sync.restore(kept.clone()).send), [id]);
+    assert_eq!(messages(&other.sync.restore(kept.clone()).send), [], "it is under way");
+    assert_eq!(other.sync.rows(other.session).len(), 1);
+    // The first one's came to the server first; this one's repeat is answered by its place.
+    let _ = other.live(Message { message_id: id, ..other.message(1, other.ada) });
+    let ack = ServerFrame::Ack { message_id: id, seq: Seq(1), rev: Rev(1), time_stamp: TimeStamp(1) };
+    let _ = other.sync.receive(ack);
+    assert_eq!(messages(&other.sync.restore(kept).send), [], "it is stored");
+    assert_eq!((other.sync.rows(other.session).len(), other.sync.outbox().len()), (1, 0));
 }
 
 #[test]

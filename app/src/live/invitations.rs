@@ -91,6 +91,7 @@ impl Live {
             self.transmit_answer(invite_id, answer);
         }
         set_timeout(move || self.refresh_invitations(), RETELLING);
+        self.take_back();
     }
 
     /// The connection went away, and with it the answer to a search.
