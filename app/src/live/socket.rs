@@ -21,9 +21,9 @@ use protocol::{Change, ClientFrame, Code, ServerFrame, SessionId, close};
 use super::{Live, api, clock};
 
 /// The server speaks every 15 s; two silences and a bit mean that nobody is there.
-const SILENCE_MS: i64 = 35_000;
-/// To be open and welcomed.
-const WELCOME_MS: i64 = 10_000;
+const SILENCE_MS: u32 = 35_000;
+/// To be open.
+const OPEN_MS: u32 = 10_000;
 /// To learn whether the login has ended.
 const LOOK_MS: u32 = 5_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
@@ -135,7 +135,7 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
 async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
     let Ok(mut socket) = WebSocket::open(&address()) else { return End::Lost };
     let opening = future::poll_fn(|cx| Pin::new(&mut socket).poll_ready(cx));
-    let patience = TimeoutFuture::new(WELCOME_MS as u32);
+    let patience = TimeoutFuture::new(OPEN_MS);
     if matches!(future::select(opening, patience).await, Either::Right(_)) {
         return End::Lost;
     }
@@ -143,19 +143,19 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     say(&mut socket, &hello);
 
     let mut heard = clock::now().0;
-    let mut deadline = heard + WELCOME_MS;
+    // Also for the Welcome, which may be large and the line slow. A timer, because a clock may be set.
+    let mut silence = TimeoutFuture::new(SILENCE_MS);
     let mut end = End::Lost;
     course.welcomed = None;
     loop {
-        let patience = u32::try_from(deadline - clock::now().0).unwrap_or_default();
-        let event = match future::select(next(&mut socket, commands), TimeoutFuture::new(patience)).await {
+        let event = match future::select(next(&mut socket, commands), &mut silence).await {
             Either::Left((Some(event), _)) => event,
-            _ => return end, // silence
+            _ => return end,
         };
         match event {
             Event::Frame(Ok(Message::Text(text))) => {
                 heard = clock::now().0;
-                deadline = heard + SILENCE_MS;
+                silence = TimeoutFuture::new(SILENCE_MS);
                 // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
                 match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
                     ServerFrame::Drain { after_ms } => {
