@@ -146,6 +146,22 @@ test('a login that ended unnoticed is noticed later, also when the first look fa
   expect(looks).toBeGreaterThan(1);
 });
 
+test('when too much came at once, a search under way is not waited for', async ({ person }) => {
+  const ada = await person('Ada');
+  await person('Ben');
+  const line = await Line.tap(ada);
+  line.onHeard((frame) => frame.type !== 'Search');
+  line.onSaid((frame) => frame.type !== 'Hello' || line.said.filter(({ type }) => type === 'Hello').length === 1);
+  await ada.searchFor('Ben');
+  await expect.poll(() => line.said.some(({ type }) => type === 'Search')).toBe(true);
+  line.tell({ type: 'Lagged' });
+  await expect(ada.answer).toContainText('Please search again');
+  line.onHeard(() => true);
+  line.onSaid(() => true);
+  await line.cut();
+  await ada.invite('Ben');
+});
+
 test('a message whose answer is lost is there once, however often it is sent', async ({ natter, person, provokes }) => {
   provokes(NO_SERVER);
   const ada = await person('Ada');

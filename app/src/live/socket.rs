@@ -163,6 +163,9 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                     }
                     frame => {
                         course.hear(&frame, heard);
+                        if matches!(frame, ServerFrame::Lagged) {
+                            live.search_lost();
+                        }
                         let step = live.inner.try_update_value(|inner| inner.sync.receive(frame));
                         let step = step.unwrap_or_default();
                         let is_stranger = step.changes.contains(&Change::Stranger);
