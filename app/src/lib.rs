@@ -25,7 +25,7 @@ use leptos::prelude::*;
 
 use boot::{Boot, Place};
 use clock::Clock;
-use live::Live;
+use live::{Live, keep};
 use pages::{Chat, NotFound, Register, SignIn, Welcome};
 use route::Open;
 #[cfg(feature = "ssr")]
@@ -39,6 +39,8 @@ pub fn App() -> impl IntoView {
     provide_context(clock);
     // Here and not in a route: the live state outlasts every page.
     let Boot { snapshot, place } = Boot::shared();
+    let me = snapshot.as_ref().map(|snapshot| snapshot.me.user_id);
+    Effect::new(move |_| keep::signed_out(me));
     let live = snapshot.map(|snapshot| Live::new(&snapshot, clock));
     if let Some(live) = live {
         provide_context(live);

@@ -188,9 +188,9 @@ impl Live {
         self.act(|sync| sync.discard(id));
     }
 
-    /// Messages that the server has not acknowledged.
+    /// How many messages the server has not acknowledged, those of other tabs included.
     pub(crate) fn unsent(self) -> usize {
-        self.inner.try_with_value(|inner| inner.sync.outbox().len()).unwrap_or_default()
+        self.inner.with_value(|inner| inner.sync.outbox().len().max(keep::unsent(inner.me.user_id).len()))
     }
 
     /// Everything in the session has been in front of the reader's eyes.

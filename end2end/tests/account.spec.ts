@@ -4,6 +4,7 @@ import type { Page } from '@playwright/test';
 
 import { PASSWORD, connect, expect, holdWasm, hydrated, register, signIn, test } from '../support/test';
 import { Chat } from '../pages/chat';
+import { Line } from '../support/line';
 
 async function fill(page: Page, name: string, password: string): Promise<void> {
   await page.getByLabel('Name').fill(name);
@@ -164,6 +165,39 @@ test('signing out ends the login in every tab of the browser', async ({ person }
   await expect(other.page.getByRole('link', { name: /sign in/i }).or(other.page.getByLabel('Password')).first()).toBeVisible();
   await other.page.goto(`/chat/00000000-0000-7000-8000-000000000000`);
   await expect(other.page).toHaveURL(/\/login$/);
+});
+
+test('what was written goes when one has signed out, and not before', async ({ person, provokes }) => {
+  provokes(/Failed to load resource|ERR_FAILED|WebSocket connection/);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  const line = await Line.tap(ada);
+  await line.unplug();
+  await ada.type('not sent yet');
+  await expect(ada.row('not sent yet')).toHaveAttribute('data-state', 'pending');
+  await ada.composer.fill('a draft');
+  const kept = () => ada.page.evaluate(() => Object.keys(localStorage).filter((key) => /draft|unsent/.test(key)).length);
+  expect(await kept()).toBe(2);
+
+  const questions: string[] = [];
+  ada.page.on('dialog', (dialog) => {
+    questions.push(dialog.message());
+    void dialog.accept();
+  });
+  await ada.page.route(/\/logout$/, (route) => route.abort());
+  await ada.page.getByRole('button', { name: 'Sign out' }).click();
+  await ada.page.waitForURL(/^chrome-error/);
+  await ada.page.unroute(/\/logout$/);
+  await ada.open(`/chat/${session}`);
+  await expect(ada.row('not sent yet')).toHaveAttribute('data-state', 'pending');
+  await expect(ada.composer).toHaveValue('a draft');
+
+  await ada.page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(ada.page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
+  await expect.poll(kept).toBe(0);
+  expect(await ada.page.evaluate(() => localStorage.length)).toBe(0);
+  expect(questions).toEqual(Array(2).fill('One message has not been sent yet. Sign out and lose it?'));
 });
 
 test('somebody signed in is not asked to sign in again', async ({ person }) => {

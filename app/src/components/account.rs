@@ -20,7 +20,7 @@ pub(crate) fn Account(live: Live) -> impl IntoView {
         let agreed = question.is_none_or(|question| window().confirm_with_message(&question).unwrap_or(true));
         if agreed {
             live.leave();
-            keep::forget(me.user_id);
+            keep::sign_out(me.user_id);
         } else {
             event.prevent_default();
         }

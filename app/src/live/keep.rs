@@ -1,5 +1,5 @@
 //! What survives a reload: drafts, and messages that the server has not acknowledged. All of it stays in this
-//! browser, under the name of its writer, and goes with the login.
+//! browser, under the name of its writer, and goes when they have signed out.
 //!
 //! Every message has an entry of its own: two tabs never overwrite one another, and a message that both send stays
 //! one, because it keeps its `MessageID`.
@@ -8,6 +8,9 @@ use leptos::prelude::window;
 use protocol::{MessageId, Pending, SessionId, TimeStamp, UserId};
 use serde::{Deserialize, Serialize};
 use web_sys::Storage;
+
+/// Says whose things go when they have signed out.
+const LEAVING: &str = "natter/leaving";
 
 #[derive(Serialize, Deserialize)]
 struct Unsent {
@@ -18,13 +21,17 @@ struct Unsent {
 
 /// The text that waits in a session's composer.
 pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
-    storage()?.get_item(&draft_key(me, session)).ok()?
+    get(&draft_key(me, session))
 }
 
 /// Keeps what is in the composer; nothing when it is empty.
 pub(crate) fn keep_draft(me: UserId, session: SessionId, text: &str) {
     let key = draft_key(me, session);
-    if text.is_empty() { remove(&key) } else { set(&key, text) }
+    if text.is_empty() {
+        remove(&key);
+    } else {
+        set(&key, text);
+    }
 }
 
 /// Messages never acknowledged, in the order in which they were written.
@@ -33,8 +40,7 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     let mut found: Vec<Pending> = keys()
         .filter_map(|key| {
             let message_id: MessageId = key.strip_prefix(&prefix)?.parse().ok()?;
-            let Unsent { session_id, data, written } =
-                serde_json::from_str(&storage()?.get_item(&key).ok()??).ok()?;
+            let Unsent { session_id, data, written } = serde_json::from_str(&get(&key)?).ok()?;
             Some(super::waiting(message_id, session_id, data, written))
         })
         .collect();
@@ -55,10 +61,25 @@ pub(super) fn forget_unsent(me: UserId, id: MessageId) {
     remove(&format!("{}{id}", unsent_prefix(me)));
 }
 
-/// Forgets everything that this person left in this browser: they sign out.
-pub(crate) fn forget(me: UserId) {
+/// This person signs out. What they leave in this browser goes when that has happened: see [`signed_out`].
+pub(crate) fn sign_out(me: UserId) {
     let prefix = prefix(me);
-    for key in keys().filter(|key| key.starts_with(&prefix)) {
+    if !set(LEAVING, &prefix) {
+        forget(&prefix);
+    }
+}
+
+/// A page begins, with somebody signed in or nobody. Whoever was signing out is gone unless it is they.
+pub(crate) fn signed_out(me: Option<UserId>) {
+    let Some(left) = get(LEAVING) else { return };
+    if me.map(prefix).as_ref() != Some(&left) {
+        forget(&left);
+    }
+    remove(LEAVING);
+}
+
+fn forget(prefix: &str) {
+    for key in keys().filter(|key| key.starts_with(prefix)) {
         remove(&key);
     }
 }
@@ -87,9 +108,13 @@ fn keys() -> impl Iterator<Item = String> {
     keys.into_iter()
 }
 
-fn set(key: &str, value: &str) {
-    // A full storage loses the copy, not the text: that is still on the screen.
-    let _ = storage().map(|storage| storage.set_item(key, value));
+fn get(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok()?
+}
+
+/// Returns false when the storage is full: that loses the copy, not the text, which is still on the screen.
+fn set(key: &str, value: &str) -> bool {
+    storage().is_some_and(|storage| storage.set_item(key, value).is_ok())
 }
 
 fn remove(key: &str) {
