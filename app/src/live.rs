@@ -59,6 +59,8 @@ pub struct Live {
     pub(crate) greeted: StoredValue<Option<SessionId>>,
     /// Without a connection for longer than a moment.
     pub(crate) lost: RwSignal<bool>,
+    /// The login is over, and not everything written could be kept.
+    pub(crate) ended: RwSignal<bool>,
     /// What the live region says.
     pub(crate) announcer: Announcer,
 }
@@ -72,6 +74,8 @@ struct Inner {
     owner: Owner,
     /// Messages kept in the browser's storage until they are acknowledged.
     kept: Vec<MessageId>,
+    /// The storage took what was last typed.
+    draft_kept: bool,
     /// The person whose invitation was just accepted: their session is to be opened.
     awaited: Option<String>,
     /// One is about to sign out.
@@ -103,6 +107,7 @@ impl Live {
             summons: RwSignal::default(),
             greeted: StoredValue::default(),
             lost: RwSignal::default(),
+            ended: RwSignal::default(),
             announcer: Announcer::new(),
             inner: StoredValue::new(Inner {
                 me: snapshot.me.clone(),
@@ -110,6 +115,7 @@ impl Live {
                 threads: BTreeMap::new(),
                 owner,
                 kept: Vec::new(),
+                draft_kept: true,
                 awaited: None,
                 leaving: false,
                 early_search: None,
@@ -191,6 +197,13 @@ impl Live {
     /// How many messages the server has not acknowledged, those of other tabs included.
     pub(crate) fn unsent(self) -> usize {
         self.inner.with_value(|inner| inner.sync.outbox().len().max(keep::unsent(inner.me.user_id).len()))
+    }
+
+    /// Keeps what is in a composer.
+    pub(crate) fn keep_draft(self, session_id: SessionId, text: &str) {
+        let _ = self.inner.try_update_value(|inner| {
+            inner.draft_kept = keep::keep_draft(inner.me.user_id, session_id, text);
+        });
     }
 
     /// Everything in the session has been in front of the reader's eyes.
@@ -324,6 +337,22 @@ impl Live {
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(socket::Wire::now));
     }
 
+    /// Lets the server decide where to go on: it leads strangers to `/login`, and somebody who has signed in anew back
+    /// to where they are.
+    pub(crate) fn sign_in(self) {
+        let location = window().location();
+        let is_open = location.pathname().is_ok_and(|path| path.starts_with("/chat/"));
+        let _ = if is_open { location.reload() } else { location.assign("/login") };
+    }
+
+    /// Whether everything that waits is in the browser's storage.
+    #[cfg(feature = "hydrate")]
+    fn keeps_all(self) -> bool {
+        self.keep_unsent();
+        let keeps = |inner: &Inner| inner.draft_kept && inner.kept.len() == inner.sync.outbox().len();
+        self.inner.try_with_value(keeps).unwrap_or(true)
+    }
+
     /// Keeps in the browser's storage exactly what the server has not acknowledged.
     fn keep_unsent(self) {
         let _ = self.inner.try_update_value(|inner| {
@@ -332,10 +361,8 @@ impl Live {
             for gone in inner.kept.iter().filter(|id| unsent.iter().all(|p| p.message_id != **id)) {
                 keep::forget_unsent(me, *gone);
             }
-            for new in unsent.iter().filter(|p| !inner.kept.contains(&p.message_id)) {
-                keep::keep_unsent(me, new);
-            }
-            inner.kept = unsent.iter().map(|p| p.message_id).collect();
+            let kept = |p: &&Pending| inner.kept.contains(&p.message_id) || keep::keep_unsent(me, p);
+            inner.kept = unsent.iter().filter(kept).map(|p| p.message_id).collect();
         });
     }
 }

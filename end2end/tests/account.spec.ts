@@ -2,7 +2,7 @@
 
 import type { Page } from '@playwright/test';
 
-import { PASSWORD, connect, expect, holdWasm, hydrated, register, signIn, test } from '../support/test';
+import { PASSWORD, connect, expect, holdWasm, hydrated, register, signIn, signOut, test } from '../support/test';
 import { Chat } from '../pages/chat';
 import { Line } from '../support/line';
 
@@ -198,6 +198,24 @@ test('what was written goes when one has signed out, and not before', async ({ p
   await expect.poll(kept).toBe(0);
   expect(await ada.page.evaluate(() => localStorage.length)).toBe(0);
   expect(questions).toEqual(Array(2).fill('One message has not been sent yet. Sign out and lose it?'));
+});
+
+test('what the browser cannot keep stays on the page when the login ends', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await connect(ada, ben);
+  await ada.page.addInitScript(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+  });
+  await ada.reload();
+  await ada.composer.fill('nowhere else');
+  await signOut(ada.page);
+  await expect(ada.connectionLost).toContainText('You are signed out');
+  await expect(ada.composer).toHaveValue('nowhere else');
+  await ada.connectionLost.getByRole('button', { name: 'Sign in' }).click();
+  await expect(ada.page.getByLabel('Password')).toBeVisible();
 });
 
 test('somebody signed in is not asked to sign in again', async ({ person }) => {

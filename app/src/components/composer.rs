@@ -15,11 +15,10 @@ use crate::whole::IntoWhole;
 pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let refusal = RwSignal::new(None::<String>);
-    let me = live.me().user_id;
 
     Effect::new(move |_| {
         let Some(field) = field.get() else { return };
-        restore(&field, keep::draft(me, thread.id));
+        restore(&field, keep::draft(live.me().user_id, thread.id));
         fit(&field);
         let greeted =
             live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
@@ -30,7 +29,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     let changed = move |_| {
         let Some(field) = field.get_untracked() else { return };
         let text = field.value();
-        keep::keep_draft(me, thread.id, &text);
+        live.keep_draft(thread.id, &text);
         fit(&field);
         if refusal.read_untracked().is_some() {
             refusal.set(None);
@@ -48,7 +47,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
                 Ok(()) => {
                     live.send(thread.id, text.to_owned());
                     field.set_value("");
-                    keep::keep_draft(me, thread.id, "");
+                    live.keep_draft(thread.id, "");
                     fit(&field);
                     refusal.set(None);
                 }

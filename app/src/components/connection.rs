@@ -5,6 +5,11 @@ use leptos::prelude::*;
 use crate::live::Live;
 use crate::whole::IntoWhole;
 
+/// What is said, and what the button says.
+const LOST: (&str, &str) = ("No connection. What you write is kept and sent later.", "Try now");
+const ENDED: (&str, &str) =
+    ("You are signed out, and your text could not be kept. Copy it first.", "Sign in");
+
 /// Lies over the page and moves nothing. Present from the start, so that it is read out when it speaks.
 #[component]
 pub(crate) fn Connection(live: Live) -> impl IntoView {
@@ -14,10 +19,15 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
             {move || {
                 lost()
                     .then(|| {
+                        let ended = live.ended.get();
+                        let (words, way) = if ended { ENDED } else { LOST };
                         view! {
-                            <span>"No connection. What you write is kept and sent later."</span>
-                            <button type="button" on:click=move |_| live.try_now()>
-                                "Try now"
+                            <span>{words}</span>
+                            <button
+                                type="button"
+                                on:click=move |_| if ended { live.sign_in() } else { live.try_now() }
+                            >
+                                {way}
                             </button>
                         }
                     })

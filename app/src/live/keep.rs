@@ -24,14 +24,14 @@ pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
     get(&draft_key(me, session))
 }
 
-/// Keeps what is in the composer; nothing when it is empty.
-pub(crate) fn keep_draft(me: UserId, session: SessionId, text: &str) {
+/// Keeps what is in the composer; nothing when it is empty. Returns whether that worked.
+pub(super) fn keep_draft(me: UserId, session: SessionId, text: &str) -> bool {
     let key = draft_key(me, session);
     if text.is_empty() {
         remove(&key);
-    } else {
-        set(&key, text);
+        return true;
     }
+    set(&key, text)
 }
 
 /// Messages never acknowledged, in the order in which they were written.
@@ -48,12 +48,11 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     found
 }
 
-/// Keeps a message until [`forget_unsent`].
-pub(super) fn keep_unsent(me: UserId, pending: &Pending) {
+/// Keeps a message until [`forget_unsent`]. Returns whether that worked.
+pub(super) fn keep_unsent(me: UserId, pending: &Pending) -> bool {
     let Pending { message_id, session_id, data, written, .. } = pending.clone();
-    if let Ok(json) = serde_json::to_string(&Unsent { session_id, data, written }) {
-        set(&format!("{}{message_id}", unsent_prefix(me)), &json);
-    }
+    serde_json::to_string(&Unsent { session_id, data, written })
+        .is_ok_and(|json| set(&format!("{}{message_id}", unsent_prefix(me)), &json))
 }
 
 /// The server has it, or its writer let go of it.

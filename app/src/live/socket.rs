@@ -244,14 +244,17 @@ async fn is_signed_out(live: Live) -> bool {
     answer.is_err_and(|error| error.0.error == Code::Unauthenticated)
 }
 
-/// Lets the server decide where to go on: it leads strangers to `/login`, and somebody who has signed in anew back to
-/// where they are. What was written stays in this browser, and goes out then.
+/// The login is over. What was written stays in this browser, and goes out after the next login; what could not be kept
+/// is only on this page, so its writer decides when to leave it.
 async fn sign_in_again(live: Live) {
     TimeoutFuture::new(NEW_LOGIN_MS).await;
     if live.inner.try_with_value(|inner| inner.leaving) == Some(true) {
         return;
     }
-    let location = window().location();
-    let is_open = location.pathname().is_ok_and(|path| path.starts_with("/chat/"));
-    let _ = if is_open { location.reload() } else { location.assign("/login") };
+    if live.keeps_all() {
+        live.sign_in();
+    } else {
+        live.ended.try_set(true);
+        live.lost.try_set(true);
+    }
 }
