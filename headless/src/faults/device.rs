@@ -110,6 +110,11 @@ impl Device {
         }
     }
 
+    /// Notes that nobody takes its frames until [`Device::catch_up`]: long tables are read before.
+    pub(super) fn listens_no_more(&mut self) {
+        self.log.note(What::Away);
+    }
+
     /// Pulls its own plug.
     pub(super) fn unplug(&mut self) {
         self.client.kill();
@@ -249,7 +254,7 @@ impl Device {
             let stopping = *stop.borrow();
             let waiting = self.client.sync().outbox().len();
             if stopping && waiting == 0 && self.client.sync().is_ready() {
-                self.log.note(What::Away); // it hears nothing until `catch_up`: reading long tables comes before
+                self.listens_no_more();
                 return Ok(self);
             }
             for _ in waiting..if stopping { 0 } else { UNDER_WAY } {

@@ -241,6 +241,7 @@ async fn send(
             taken = device.next() => drop(taken?),
         }
         if *stop.borrow() && device.client.sync().outbox().is_empty() {
+            device.listens_no_more();
             return Ok(device);
         }
     }
@@ -254,7 +255,10 @@ async fn read(mut device: Device, origin: Instant, mut stop: watch::Receiver<boo
     }
     loop {
         let frame = tokio::select! {
-            _ = stop.changed() => return Ok((device, seen)),
+            _ = stop.changed() => {
+                device.listens_no_more();
+                return Ok((device, seen));
+            }
             frame = device.next() => frame?,
         };
         let messages = match frame {
