@@ -26,7 +26,7 @@ const IN_TIME: Duration = Duration::from_secs(2);
 /// How much slower it may be for the others.
 const SLOWER: f64 = 1.2;
 
-/// A stalled reader comes back after so long, and reads nothing again: soon after it the server would close it, and it
+/// Stalled readers come back after so long, and read nothing again: soon after it the server would close them, and they
 /// would be none any more.
 const AGAIN: Duration = Duration::from_secs(14);
 
@@ -57,9 +57,17 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut scene = Scene::begin(crowd, &size);
     sleep(size.alone).await;
     let (before, coming) = (server.memory()?, Instant::now());
-    let stalled = scene.stall(&size).await?;
-    let began = Instant::now();
-    let most = watch_memory(&server, size.beside).await?;
+    let mut stalled = scene.stall(&size).await?;
+    let (mut most, mut windows, mut left) = (0, Vec::new(), size.beside);
+    while !left.is_zero() {
+        if !windows.is_empty() {
+            come_again(&mut stalled).await?;
+        }
+        let (began, length) = (Instant::now(), left.min(AGAIN));
+        most = most.max(watch_memory(&server, length).await?);
+        windows.push(began..Instant::now());
+        left -= length;
+    }
     let lagged = told(server.private.as_deref().unwrap_or_default(), "natter_lag_total").await?;
     let (history, table, latencies) = scene.end(stalled).await?;
     finish(server).await?;
@@ -68,8 +76,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let figures = ended.check(&Bounds { delivery, ..Bounds::default() })?;
 
     // While they are coming, two hundred greetings are under way: that is neither.
-    let (beside, earlier): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at >= began);
-    let alone: Vec<_> = earlier.into_iter().filter(|(at, _)| *at < coming).collect();
+    let (alone, rest): (Vec<_>, Vec<_>) = latencies.into_iter().partition(|(at, _)| *at < coming);
+    let beside =
+        rest.into_iter().filter(|(at, _)| windows.iter().any(|window| window.contains(at))).collect();
     let p99 = |samples: Vec<(Instant, Duration)>| {
         percentile(&mut samples.into_iter().map(|(_, took)| took).collect::<Vec<_>>(), 0.99)
     };
@@ -151,7 +160,7 @@ impl Scene {
     }
 
     /// Connects the readers that then read nothing.
-    async fn stall(&mut self, size: &Size) -> Result<Vec<JoinHandle<Result<Device>>>> {
+    async fn stall(&mut self, size: &Size) -> Result<Vec<Device>> {
         let each = size.stalled / self.sessions.len();
         let mut stalled = Vec::new();
         for idler in &mut self.idlers {
@@ -161,24 +170,17 @@ impl Scene {
                 client.set_receive_buffer(4096);
                 client.connect().await?;
                 self.devices += 1;
-                let device = Device::new(client, self.history.log(Actor(self.devices)));
-                stalled.push(tokio::spawn(read_nothing(device, self.stop.subscribe())));
+                stalled.push(Device::new(client, self.history.log(Actor(self.devices))));
             }
         }
         Ok(stalled)
     }
 
     /// Everybody stops, reads what there is, and catches up.
-    async fn end(
-        mut self,
-        stalled: Vec<JoinHandle<Result<Device>>>,
-    ) -> Result<(History, Table, Vec<Latency>)> {
+    async fn end(mut self, stalled: Vec<Device>) -> Result<(History, Table, Vec<Latency>)> {
         let _ = self.stop.send(true);
         let gone = |error: tokio::task::JoinError| Failure::Missed(error.to_string());
-        let (mut devices, mut latencies, mut table) = (Vec::new(), Vec::new(), Table::new());
-        for stalled in stalled {
-            devices.push(stalled.await.map_err(gone)??);
-        }
+        let (mut devices, mut latencies, mut table) = (stalled, Vec::new(), Table::new());
         for (sender, session) in self.senders.into_iter().zip(&self.sessions) {
             let mut sender = sender.await.map_err(gone)??;
             table.insert(*session, stored(&mut sender.client, *session).await?);
@@ -209,17 +211,13 @@ impl Scene {
     }
 }
 
-/// Reads nothing, and comes back now and then to read nothing again.
-async fn read_nothing(mut device: Device, mut stop: watch::Receiver<bool>) -> Result<Device> {
-    loop {
-        tokio::select! {
-            _ = stop.changed() => return Ok(device),
-            () = sleep(AGAIN) => {
-                device.unplug();
-                device.client.connect().await?;
-            }
-        }
+/// Lets the readers that read nothing come back, and read nothing again.
+async fn come_again(stalled: &mut [Device]) -> Result<()> {
+    for device in stalled {
+        device.unplug();
+        device.client.connect().await?;
     }
+    Ok(())
 }
 
 /// Sends at a pace, whatever the answers do. The text says when it was due.
