@@ -238,7 +238,11 @@ async fn write_all(
                 if unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED {
                     return End { code: close::SLOW, reason: "No answer." };
                 }
-                Outgoing::Frames([conn.heads()].into())
+                // Behind all that it counts: what waits was published before.
+                let heads = conn.heads();
+                let mut frames = conn.left();
+                frames.push_back(heads);
+                Outgoing::Frames(frames)
             }
             () = until(told.map(|since| since + stall)) => return End::SLOW,
         };

@@ -77,7 +77,7 @@ impl Connection {
         self.socket.closing().await
     }
 
-    /// The frames that wait to be written at this moment, for a socket that is about to end.
+    /// The frames that wait to be written at this moment. For the writer, and for a socket that is about to end.
     #[must_use]
     pub fn left(&self) -> VecDeque<Bytes> {
         self.socket.take_rest()

@@ -55,7 +55,8 @@ impl Page {
         let frame = ServerFrame::decode(text)?;
         let in_turn = matches!(frame, ServerFrame::Message(_));
         let is_lag = matches!(frame, ServerFrame::Lagged);
-        let is_page = matches!(frame, ServerFrame::Page { .. }); // one that is not the last asks for the next
+        // A page that is not the last asks for the next, and `Heads` may count one's own message before its `Ack` is there.
+        let may_ask = matches!(frame, ServerFrame::Page { .. } | ServerFrame::Heads { .. });
         let messages: Vec<Message> = match &frame {
             ServerFrame::Message(live) => vec![live.message.clone()],
             ServerFrame::Page { messages, .. } => {
@@ -89,7 +90,7 @@ impl Page {
         let asks = |frame: &ClientFrame| matches!(frame, ClientFrame::Fetch { .. });
         if is_lag {
             heard(Heard::Lagged);
-        } else if !is_page && step.send.iter().any(asks) {
+        } else if !may_ask && step.send.iter().any(asks) {
             heard(Heard::Repaired);
         }
         send(&step, out);
