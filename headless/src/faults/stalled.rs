@@ -93,7 +93,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         grown >> 10,
         allowed >> 10,
     );
-    if lagged < size.stalled as u64 {
+    if lagged < rig.lane.of(1, size.stalled, size.stalled) as u64 {
         return Err(Failure::Missed(format!("not everybody stalled: {said}")));
     }
     if grown > allowed || (rig.lane.is_timed() && beside > alone.mul_f64(SLOWER)) {
