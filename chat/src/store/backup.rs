@@ -114,14 +114,6 @@ pub(super) async fn count(db: &mut SqliteConnection) -> sqlx::Result<(i64, i64)>
     sqlx::query_as(counted).fetch_one(db).await
 }
 
-/// A file's name with something more at its end.
-pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
-}
-
 /// The folder a file is in.
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::backup::{BackupError, Contents, Result, beside, count, sync_folder_of};
+use super::backup::{BackupError, Contents, Result, count, sync_folder_of};
 use super::open;
 use crate::clock;
 
@@ -44,7 +44,7 @@ pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
     }
     let _lock = open::lock(data)?; // held until the end
     let path = data.join("natter.sqlite");
-    let new = beside(&path, "restoring");
+    let new = with_ending(&path, ".restoring");
     let _ = fs::remove_file(&new);
     let restored = prepare(&path, file, &new).await.and_then(|Prepared { contents, logins, date }| {
         let replaced =
@@ -159,7 +159,7 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
     // played into it.
     let log = with_ending(path, "-wal");
     if log.exists() {
-        let lost = beside(path, &format!("replaced-{date}"));
+        let lost = with_ending(path, &format!(".replaced-{date}"));
         fs::rename(&log, with_ending(replaced.as_deref().unwrap_or(&lost), "-wal"))?;
     }
     let _ = fs::remove_file(with_ending(path, "-shm"));
@@ -174,11 +174,12 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
 
 /// `natter.sqlite.replaced-2026-11-23T04-30-00Z`, with a number behind it when there is one of this second.
 fn free_name(path: &Path, date: &str) -> PathBuf {
-    let first = beside(path, &format!("replaced-{date}"));
+    let first = with_ending(path, &format!(".replaced-{date}"));
     let later = (2..).map(|nth| with_ending(&first, &format!("-{nth}")));
     std::iter::once(first.clone()).chain(later).find(|name| !name.exists()).expect("some number is free")
 }
 
+/// A file's name with something more at its end.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -63,7 +63,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         }
     }
     finish(server).await?;
-    let (p99, worst) = (percentile(&mut acks, 0.99), acks.last().copied().unwrap_or_default());
+    let (p99, worst) = (percentile(&mut acks, 0.99), acks.iter().max().copied().unwrap_or_default());
     let grown = most.saturating_sub(before);
     let said = format!(
         "{logins} logins at once, {let_in} let in and {put_off} put off; meanwhile {} acks, p99 {p99:.1?}, the worst {worst:.1?}, memory +{} KiB",

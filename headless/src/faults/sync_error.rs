@@ -67,7 +67,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         }
         while talk.acked.get() < acked + AGAIN {
             if failed_at.elapsed() > HEALED || talk.has_failed() {
-                let how = format!("after sync {when} had failed, nothing was acknowledged for {HEALED:?}");
+                let how =
+                    format!("after sync {when} had failed, nothing new was acknowledged within {HEALED:?}");
                 return Err(Failure::Missed(how));
             }
             sleep(Duration::from_millis(20)).await;
