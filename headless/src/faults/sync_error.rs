@@ -42,6 +42,14 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut visitor = another_device(&crowd.people[0]);
     let session = crowd.sessions[0].0;
     let talk = Talk::begin(rig, crowd, |_| {});
+    // Before anything fails there has to be what can be read while it does.
+    let deadline = Instant::now() + PATIENCE;
+    while visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
+        if Instant::now() > deadline || talk.has_failed() {
+            return Err(Failure::Missed("nobody could say anything before a sync failed".into()));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
     let mut random = rig.random(3_000);
     let mut longest = Duration::ZERO;
     let positions = rig.lane.of(3, 20, 20);
