@@ -20,10 +20,11 @@ export CARGO_TARGET_DIR
 unexport CARGO_BUILD_TARGET_DIR
 
 # cargo's own folder first: tools installed below go there, so that a bare `cargo leptos watch` finds them too.
-# wasm-opt comes with the npm packages; nginx lives in /usr/sbin, which is not on everybody's PATH.
+# wasm-opt comes with the npm packages and is called by way of frontend/bin; nginx lives in /usr/sbin, which is not on
+# everybody's PATH.
 CARGO_HOME ?= $(HOME)/.cargo
 export CARGO_HOME
-export PATH := $(CARGO_HOME)/bin:$(CURDIR)/end2end/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+export PATH := $(CARGO_HOME)/bin:$(CURDIR)/frontend/bin:$(CURDIR)/end2end/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 export CHROMIUM
