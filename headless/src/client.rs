@@ -9,7 +9,7 @@ use protocol::api::{Credentials, History, Loaded, Registered};
 use protocol::{Change, Me, Message, Seq, ServerFrame, SessionId, Step, Sync, UserId};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Backoff, Error, Event, Handshake, Http, Socket};
+use crate::{Answer, Backoff, Error, Event, Handshake, Http, Socket};
 
 /// How long a client waits for anything, unless told otherwise.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -102,22 +102,38 @@ impl Client {
 
     // ---- HTTP ----
 
-    /// Creates an account. It is not signed in by that.
+    /// Creates an account. It is not signed in by that. While the server has too much to do it asks again, as often as
+    /// it is told to and until its limit.
     ///
     /// # Errors
     /// The server's refusal.
     pub async fn register(&mut self, username: &str, password: &str) -> Result<UserId, Error> {
-        let answer = self.http.post("/api/register", &credentials(username, password)).await?;
+        let answer = self.post_password("/api/register", username, password).await?;
         Ok(answer.json::<Registered>()?.user_id)
     }
 
-    /// Signs in.
+    /// Signs in. While the server has too much to do it asks again, as often as it is told to and until its limit.
     ///
     /// # Errors
     /// The server's refusal.
     pub async fn login(&mut self, username: &str, password: &str) -> Result<&Me, Error> {
-        let me = self.http.post("/api/login", &credentials(username, password)).await?.json()?;
+        let me = self.post_password("/api/login", username, password).await?.json()?;
         Ok(self.me.insert(me))
+    }
+
+    /// Passwords take their time to hash, so a busy server puts some off: 503 and when to come again (RFC 9110, 10.2.3).
+    async fn post_password(&mut self, path: &str, username: &str, password: &str) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let answer = self.http.post(path, &credentials(username, password)).await?;
+            let after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+            match after.map(Duration::from_secs) {
+                Some(after) if answer.status == 503 && Instant::now() + after < deadline => {
+                    sleep(after).await
+                }
+                _ => return Ok(answer),
+            }
+        }
     }
 
     /// Signs out. The cookie is forgotten, as a browser does on the server's word.

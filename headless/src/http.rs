@@ -1,5 +1,7 @@
 //! The HTTP side: requests with the login's cookie, answers as they come.
 
+use std::time::Duration;
+
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use protocol::Fault;
@@ -7,6 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+
+/// How long a connection is kept for a next request. The server closes it after 5 s, and a request that goes out at that
+/// moment is lost.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Requests to one server, with the cookie of at most one login. The cookie is kept by hand: a test wants to hold
 /// it back, keep it after a logout, or send a `Secure` one where a browser would not.
@@ -36,6 +42,7 @@ impl Http {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .pool_idle_timeout(IDLE)
             .build()
             .expect("a client without TLS needs nothing that could fail");
         Self { client, base: base.into(), cookie: None, headers: HeaderMap::new() }

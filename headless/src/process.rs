@@ -2,7 +2,7 @@
 //!
 //! For the programs of this crate; Linux only where it reads `/proc`.
 
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -91,10 +91,24 @@ impl Start {
     /// Starts it and waits until it says that it is listening.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or says nothing in time.
+    /// When it cannot be started, ends, or says nothing in time; with the last that it logged.
     pub async fn start(&self) -> io::Result<Process> {
+        let mut log = match &self.log {
+            Some(file) => std::fs::File::options().create(true).append(true).read(true).open(file)?,
+            None => tempfile::tempfile()?,
+        };
+        let started = self.start_logging(log.try_clone()?).await;
+        started.map_err(|error| {
+            let mut said = String::new();
+            let _ = log.rewind().and_then(|()| log.read_to_string(&mut said));
+            let last: Vec<_> = said.lines().rev().take(3).collect();
+            io::Error::other(format!("{error}: {}", last.into_iter().rev().collect::<Vec<_>>().join(" / ")))
+        })
+    }
+
+    async fn start_logging(&self, log: std::fs::File) -> io::Result<Process> {
         let began = Instant::now();
-        let mut child = self.command()?.spawn()?;
+        let mut child = self.command().stderr(log).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut base = None;
         let mut private = None;
@@ -120,7 +134,7 @@ impl Start {
     }
 
     /// The command, with nothing of this process's environment that could set the server up.
-    fn command(&self) -> io::Result<Command> {
+    fn command(&self) -> Command {
         let (program, before) = self.command.split_first().expect("never empty");
         let mut command = Command::new(program);
         command
@@ -134,12 +148,8 @@ impl Start {
             command.env_remove(name);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let log = match &self.log {
-            Some(file) => std::fs::File::options().create(true).append(true).open(file)?.into(),
-            None => Stdio::null(),
-        };
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
-        Ok(command)
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command
     }
 }
 
@@ -182,12 +192,21 @@ impl Process {
         timeout(PATIENCE, self.child.wait()).await.map_err(|_| io::Error::other("the server did not end"))?
     }
 
-    /// Freezes it, as if its machine stood still.
+    /// Freezes it, as if its machine stood still. Returns when every thread stands: one that is in the middle of a sync
+    /// does so only after it.
     ///
     /// # Errors
-    /// When it has ended.
-    pub fn freeze(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+    /// When it has ended, or goes on.
+    pub async fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !stands(self.id()?)? {
+            if Instant::now() > deadline {
+                return Err(io::Error::other("the server could not be frozen"));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Lets it go on.
@@ -212,7 +231,7 @@ impl Process {
     /// # Errors
     /// When it cannot be started or killed.
     pub async fn start_and_kill(&mut self, after: Duration) -> io::Result<()> {
-        self.child = self.at_same_address().command()?.spawn()?;
+        self.child = self.at_same_address().command().spawn()?;
         tokio::time::sleep(after).await;
         self.kill().await
     }
@@ -234,6 +253,18 @@ impl Process {
         let id = id.ok_or_else(|| io::Error::other("the server has no process id"))?;
         Ok(kill_process(id, signal)?)
     }
+}
+
+/// Whether every thread of a process is stopped.
+fn stands(id: u32) -> io::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        // After the last bracket, which ends the name: the state. A thread that has just ended has none.
+        let stat = std::fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+        if stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" T")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The resident memory of a process, in bytes.

@@ -54,6 +54,7 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_gauge!("natter_connections", "Open connections, sockets among them");
     describe_gauge!("natter_sockets", "Open WebSockets");
+    metrics::gauge!("natter_sockets").set(0.0); // told before the first one comes
     describe_gauge!("natter_writer_queue_depth", "Units of work that wait for the writer");
     describe_histogram!("natter_commit_batch_size", "Units of work in one commit");
     describe_histogram!("natter_commit_seconds", Unit::Seconds, "A transaction, its sync to disk included");

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::crowd::Crowd;
 use super::proxy::Proxy;
 use super::run::{Talk, clean, finish, folder};
-use super::{Outcome, Result, Rig};
+use super::{Failure, Outcome, Result, Rig};
 
 /// A device that waits this long for an acknowledgement takes its connection for dead.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -37,5 +37,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let (_, figures) = talk.end_and_check(&base).await?;
     let fates = proxy.fates.to_string();
     finish(server).await?;
+    if !proxy.fates.all_met() {
+        return Err(Failure::Missed(format!("not every fate was met: {fates}")));
+    }
     Ok(Outcome::Passed(format!("connections: {fates}; {figures}: {}", clean())))
 }

@@ -1,13 +1,14 @@
 //! People and the sessions they are in.
 
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use protocol::{Answer, Asked, InviteId, Outcome, SearchNotice, ServerFrame, SessionId};
+use protocol::{Answer, Asked, InviteId, Outcome, SearchNotice, ServerFrame, SessionId, Sync};
 
 use crate::{Client, Error, Http};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// People who sign in at the same time: a server puts off whom it cannot let in within 2 s.
+/// People who sign in at the same time. More would only wait for each other.
 const AT_ONCE: usize = 4;
 
 /// People who are signed in and connected, and who is in which session with whom.
@@ -35,7 +36,16 @@ impl Crowd {
             let members: Vec<_> = (0..members).map(|n| (session * apart + n) % people.len()).collect();
             made.push((begin(&mut people, &members).await?, members));
         }
-        Ok(Self { people, sessions: made })
+        // All at once, and only now: the server closes connections whose messages nobody reads.
+        let mut crowd = Self { people, sessions: made };
+        let theirs: Vec<_> = (0..crowd.people.len()).map(|person| crowd.sessions_of(person)).collect();
+        try_join_all(crowd.people.iter_mut().zip(&theirs).map(|(person, theirs)| async {
+            person.online().await?;
+            let whole = |sync: &Sync, id| sync.sessions().get(id).is_some_and(|s| s.users.len() == members);
+            person.wait_for("the sessions", |sync| theirs.iter().all(|id| whole(sync, id))).await
+        }))
+        .await?;
+        Ok(crowd)
     }
 
     /// The sessions of a person.
@@ -44,13 +54,12 @@ impl Crowd {
     }
 }
 
-/// Somebody with an account, signed in and connected.
+/// Somebody with an account, signed in, not connected.
 async fn person(http: &Http, name: String) -> Result<Client, Error> {
     let mut client = Client::with_http(http.clone());
     client.set_limit(crate::process::PATIENCE);
     client.register(&name, PASSWORD).await?;
     client.login(&name, PASSWORD).await?;
-    client.online().await?;
     Ok(client)
 }
 
@@ -72,25 +81,21 @@ pub(super) fn another_device(of: &Client) -> Client {
     Client::with_http(of.http.clone())
 }
 
-/// A session of these people: the first two begin it, the first asks the others in.
+/// A session of these people: the first two begin it, the first asks the others in. Nobody stays connected.
 async fn begin(people: &mut [Client], members: &[usize]) -> Result<SessionId, Error> {
-    let name = |people: &[Client], n: usize| people[members[n]].me().username.clone();
     let mut session = None;
-    for n in 1..members.len() {
-        let asked = Asked { username: name(people, n), session_id: session, leave: false };
-        people[members[0]].ask(asked).await?;
-        let (invite, _) = people[members[n]].expect("an invitation", invited).await?;
-        people[members[n]].answer(invite, Answer::Accepted).await?;
+    people[members[0]].online().await?;
+    for &member in &members[1..] {
+        people[member].online().await?;
+        let username = people[member].me().username.clone();
+        people[members[0]].ask(Asked { username, session_id: session, leave: false }).await?;
+        let (invite, _) = people[member].expect("an invitation", invited).await?;
+        people[member].answer(invite, Answer::Accepted).await?;
         session = Some(people[members[0]].expect("an acceptance", accepted).await?);
+        people[member].kill();
     }
-    let session = session.ok_or(Error::NotConnected)?;
-    for &member in members {
-        let all = |sync: &protocol::Sync| {
-            sync.sessions().get(&session).is_some_and(|held| held.users.len() == members.len())
-        };
-        people[member].wait_for("the session", all).await?;
-    }
-    Ok(session)
+    people[members[0]].kill();
+    session.ok_or(Error::NotConnected)
 }
 
 fn invited(frame: &ServerFrame) -> Option<(InviteId, String)> {

@@ -283,21 +283,19 @@ impl Device {
         Ok(())
     }
 
-    /// Takes frames until it stands at these places, and notes that it does.
+    /// Takes frames until it stands at these places, and notes that it does. It may take its time while it moves.
     pub(super) async fn catch_up(&mut self, heads: &[(SessionId, Rev)]) -> Result<()> {
-        let caught_up = async {
-            while heads.iter().any(|(session, head)| self.rev(*session) < *head) {
-                self.live().await?;
-            }
-            Ok::<_, Failure>(())
-        };
-        match timeout(PATIENCE, caught_up).await {
-            Ok(done) => done?,
-            Err(_) => {
+        let (mut stood, mut since) = (Vec::new(), Instant::now());
+        while heads.iter().any(|(session, head)| self.rev(*session) < *head) {
+            let stands: Vec<_> = heads.iter().map(|(session, _)| self.rev(*session)).collect();
+            if stands != stood {
+                (stood, since) = (stands, Instant::now());
+            } else if since.elapsed() > PATIENCE {
                 let place = |(session, head): &(SessionId, Rev)| format!("{} of {head}", self.rev(*session));
                 let places: Vec<_> = heads.iter().map(place).collect();
                 return Err(Failure::Missed(format!("a device stood still at change {}", places.join(", "))));
             }
+            self.live().await?;
         }
         heads.iter().for_each(|(session, _)| self.log.note(What::Settled { session: *session }));
         Ok(())

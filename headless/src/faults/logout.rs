@@ -3,6 +3,7 @@
 //! Requests only write to a login once a day, to renew it. So each login is made to look two days old first, in the
 //! database: every request under way then wants to renew it, and one that comes late must not bring it back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         bounds.revoked = CLOSED;
     }
     let mut random = rig.random(5_000);
-    let (mut undone, mut slowest) = (0, Duration::ZERO);
+    let (mut undone, mut slowest, mut statuses) = (0, Duration::ZERO, BTreeSet::new());
     let logouts = rig.lane.of(25, 300, 1_000);
     for n in 0..logouts {
         let client = another_login(&crowd.people[0]).await?;
@@ -60,19 +61,26 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
             sleep(wait).await; // so that it meets the requests at every stage
             leaving.logout().await
         };
-        let (_, left) = tokio::join!(answers, logout);
+        let (answers, left) = tokio::join!(answers, logout);
         left?;
+        for answer in answers {
+            statuses.insert(answer?.status);
+        }
         let ended = Instant::now();
         reader.log().note(What::Revoked);
         // Something is said after it: it must not be seen.
         writer.say(session, format!("after logout {n}")).await?;
-        writer.live().await?;
-        let code = timeout(PATIENCE, closed(&mut reader)).await;
+        let closing = async {
+            let code = timeout(PATIENCE, closed(&mut reader)).await;
+            slowest = slowest.max(ended.elapsed());
+            code
+        };
+        let (said, code) = tokio::join!(writer.live(), closing);
+        said?;
         let code = code.map_err(|_| Failure::Missed("the socket of an ended login stayed open".into()))??;
         if code != Some(close::LOGIN_REVOKED) {
             return Err(Failure::Missed(format!("the socket of an ended login was closed with {code:?}")));
         }
-        slowest = slowest.max(ended.elapsed());
         if cookie.clone().get("/api/load").await?.status != 401 {
             undone += 1;
             come_back(&mut reader, &mut writer, session, bounds.revoked).await?;
@@ -92,6 +100,11 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     }
     if undone > 0 {
         return Err(Failure::Missed(format!("an ended login lives again: {figures}")));
+    }
+    if statuses != BTreeSet::from([200, 401]) {
+        return Err(Failure::Missed(format!(
+            "{figures}: these met no logout, they were answered {statuses:?}"
+        )));
     }
     if rig.lane.is_timed() && slowest > CLOSED {
         return Err(Failure::Missed(format!("{figures}, but a socket was closed only after {slowest:.1?}")));

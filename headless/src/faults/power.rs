@@ -43,6 +43,11 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         (acked, stored) = (acked + a, stored + s);
         done += CHAPTER.min(images - done);
     }
+    if acked == 0 || stored == 0 {
+        return Err(Failure::Missed(format!(
+            "{done} images: {acked} acked and {stored} rows are nothing to compare"
+        )));
+    }
     Ok(Outcome::Passed(format!(
         "{done} images, all whole, {acked} acked and {stored} rows compared: {}",
         clean()
@@ -62,18 +67,20 @@ async fn chapter(rig: &Rig, chapter: usize, images: usize) -> Result<(usize, usi
     let mut taken = Vec::new();
     while taken.len() < images && !talk.has_failed() {
         sleep(Duration::from_millis(random.u64(MOMENTS))).await;
-        server.freeze()?;
-        let copy = folder.path().join("copy");
+        server.freeze().await?;
+        let copy = folder.path().join(format!("copy-{}", taken.len()));
         let (from, to) = (image.clone(), copy.clone());
         let copied = tokio::task::spawn_blocking(move || std::fs::copy(from, to)).await;
         // Everything noted until now was acknowledged or seen before the server froze.
         let until = talk.history.elapsed();
         server.thaw()?;
         copied.map_err(|error| Failure::Missed(error.to_string()))??;
-        let found = folder.path().join("found");
+        // Each by a name of its own: a mount may outlive its end, while somebody looks at it.
+        let found = folder.path().join(format!("found-{}", taken.len()));
         let mounted = Mount::of_image(&copy, &found)?;
         taken.push(Image { until, table: read_table(&found.join("data")).await? });
         drop(mounted);
+        std::fs::remove_file(copy)?;
     }
     let base = server.base.clone();
     let (ended, _) = talk.end_and_check(&base).await?;

@@ -44,6 +44,15 @@ pub(super) struct Fates {
     frames_lost: AtomicUsize,
 }
 
+impl Fates {
+    /// Whether every fate has met somebody, and some frames were lost.
+    pub(super) fn all_met(&self) -> bool {
+        let Self { passed, cut, half_open, delayed, doubled, lossy, frames_lost } = self;
+        let all = [passed, cut, half_open, delayed, doubled, lossy, frames_lost];
+        all.iter().all(|met| met.load(Ordering::Relaxed) > 0)
+    }
+}
+
 impl std::fmt::Display for Fates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let n = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);

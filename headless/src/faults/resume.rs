@@ -33,6 +33,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut reader = devices.remove(0);
     reader.unplug();
     try_join_all(devices.iter_mut().map(|writer| writer.write(session, missed / WRITERS))).await?;
+    devices.iter_mut().for_each(Device::listens_no_more);
 
     let began = Instant::now();
     reader.back().await?;

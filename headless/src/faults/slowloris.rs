@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::crowd::{Crowd, another_login};
 use super::run::{finish, folder};
 use super::{Failure, Outcome, Result, Rig};
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, raise_open_files};
 
 /// What the connections say, each one of these.
 const SAID: [&[u8]; 3] = [b"", b"G", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "];
@@ -25,6 +25,13 @@ const LOGIN: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let connections = if rig.lane.is_timed() { 4_000 } else { 300 };
+    // The server has the same limit, and keeps some for its own files.
+    let files = raise_open_files();
+    if files < connections as u64 + 256 {
+        return Ok(Outcome::Skipped(format!(
+            "{connections} connections need more open files than the {files} allowed here (ulimit -Hn)."
+        )));
+    }
     let data = folder()?;
     let server = rig.server(data.path()).start().await?;
     let crowd = Crowd::gather(&server.base, 2, 1, 2).await?;

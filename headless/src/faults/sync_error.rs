@@ -1,7 +1,8 @@
 //! The disk fails to sync: strace answers one `fsync` or `fdatasync` with EIO, at another place each time.
 //!
 //! What was in that commit has an unknown end. It must not be acknowledged nor seen before it is known; reading goes
-//! on; and writing returns by itself.
+//! on; and writing returns by itself. Every other time the server is killed at that moment: then too, what comes back
+//! must be what everybody was told.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,7 +22,7 @@ const SYNCS: &str = "fsync,fdatasync";
 /// fails ends: three for the writer's first commit, four where the last stop was not clean.
 const POSITIONS: std::ops::RangeInclusive<u32> = 8..=60;
 
-/// How soon it has to acknowledge again.
+/// How soon it has to acknowledge again, where times count.
 const HEALED: Duration = Duration::from_secs(10);
 
 /// Acknowledgements after which some must be of messages that were sent after the failure: more than were under way.
@@ -52,7 +53,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     }
     let mut random = rig.random(3_000);
     let mut longest = Duration::ZERO;
-    let positions = rig.lane.of(3, 20, 20);
+    let positions = rig.lane.of(4, 40, 40);
+    let healed = if rig.lane.is_timed() { HEALED } else { PATIENCE };
     for position in 0..positions {
         server.terminate().await?;
         let log = folder.path().join(format!("trace-{position}"));
@@ -70,24 +72,32 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
             sleep(Duration::from_millis(20)).await;
         }
         let (acked, failed_at) = (talk.acked.get(), Instant::now());
-        if visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
+        if position % 2 == 1 {
+            // Before it is healed or just after: whatever the failed commit left in the files comes to light.
+            server.kill().await?;
+            server = rig.server(&data).at(&address).start().await?;
+        } else if visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
             return Err(Failure::Missed("nothing can be read after a sync failed".into()));
         }
         while talk.acked.get() < acked + AGAIN {
-            if failed_at.elapsed() > HEALED || talk.has_failed() {
+            if failed_at.elapsed() > healed || talk.has_failed() {
                 let how =
-                    format!("after sync {when} had failed, nothing new was acknowledged within {HEALED:?}");
+                    format!("after sync {when} had failed, nothing new was acknowledged within {healed:?}");
                 return Err(Failure::Missed(how));
             }
             sleep(Duration::from_millis(20)).await;
         }
-        longest = longest.max(failed_at.elapsed());
+        if position % 2 == 0 {
+            longest = longest.max(failed_at.elapsed());
+        }
     }
     server.kill().await?;
     server = rig.server(&data).at(&address).start().await?;
     let (_, figures) = talk.end_and_check(&base).await?;
     finish(server).await?;
-    let said = format!("{positions} failed syncs, each healed by the server itself within {longest:.1?}");
+    let said = format!(
+        "{positions} failed syncs, half of them healed by the server itself within {longest:.1?}, half met by a kill"
+    );
     Ok(Outcome::Passed(format!("{said}; {figures}: {}", clean())))
 }
 
