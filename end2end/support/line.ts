@@ -1,6 +1,6 @@
 // The line between one page and the server, with a hand on it: what crosses can be held, dropped or answered.
 
-import type { WebSocketRoute } from '@playwright/test';
+import { type WebSocketRoute, expect } from '@playwright/test';
 
 import type { Chat } from '../pages/chat';
 
@@ -13,8 +13,8 @@ export class Line {
   /** Everything that crossed or tried to, in order. */
   readonly said: Frame[] = [];
   readonly heard: Frame[] = [];
-  /** How often the page has connected. */
-  connections = 0;
+  /** When the page connected, each time, as `Date.now` has it. */
+  readonly connected: number[] = [];
 
   private page: WebSocketRoute | undefined;
   private server: WebSocketRoute | undefined;
@@ -23,16 +23,17 @@ export class Line {
   private held: string[] | undefined;
   private unplugged = false;
 
-  /** Puts the hand on the line of a page, which is loaded anew for it. */
+  /** Puts the hand on the line of a page, which is loaded anew for it, and waits until it is welcome. */
   static async tap(chat: Chat): Promise<Line> {
     const line = new Line();
-    await chat.page.routeWebSocket(/\/ws$/, (page) => line.connected(page));
+    await chat.page.routeWebSocket(/\/ws$/, (page) => line.connect(page));
     await chat.reload();
+    await expect.poll(() => line.heard.some(({ type }) => type === 'Welcome'), 'a Welcome').toBe(true);
     return line;
   }
 
-  private connected(page: WebSocketRoute): void {
-    this.connections += 1;
+  private connect(page: WebSocketRoute): void {
+    this.connected.push(Date.now());
     if (this.unplugged) {
       void page.close({ code: 1012 });
       return;
@@ -40,7 +41,9 @@ export class Line {
     const server = page.connectToServer();
     this.page = page;
     this.server = server;
+    // What is still on its way when the line is cut reaches nobody: a closing socket would complain of it.
     page.onMessage((text) => {
+      if (this.server !== server) return;
       const frame = JSON.parse(String(text)) as Frame;
       this.said.push(frame);
       if (!this.decideSaid(frame)) return;
@@ -48,6 +51,7 @@ export class Line {
       else server.send(text);
     });
     server.onMessage((text) => {
+      if (this.server !== server) return;
       const frame = JSON.parse(String(text)) as Frame;
       this.heard.push(frame);
       if (this.decideHeard(frame)) page.send(text);
@@ -92,6 +96,8 @@ export class Line {
 
   /** Cuts the line, as a network would. */
   async cut(): Promise<void> {
-    await Promise.all([this.page?.close({ code: 1012 }), this.server?.close()]);
+    const { page, server } = this;
+    this.page = this.server = undefined;
+    await Promise.all([page?.close({ code: 1012 }), server?.close()]);
   }
 }
