@@ -41,6 +41,7 @@ async function start(cwd) {
   const natter = spawn('./natter', ['--listen', '127.0.0.1:0', '--data', join(cwd, 'data')], {
     cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NATTER_'))),
   });
   process.on('exit', () => natter.kill('SIGKILL'));
   const lines = createInterface(natter.stdout);

@@ -11,12 +11,12 @@ export class Cable {
 
   private constructor(
     private readonly near: net.Server,
-    natter: Natter,
+    private readonly host: string,
+    port: number,
   ) {
-    const port = Number(new URL(natter.url).port);
     near.on('connection', (here) => {
       if (this.pulled) return void here.destroy();
-      const there = net.connect(port, '127.0.0.1');
+      const there = net.connect(port, host);
       for (const [one, other] of [[here, there], [there, here]] as const) {
         this.connections.add(one);
         one.setNoDelay(true).pipe(other);
@@ -31,15 +31,17 @@ export class Cable {
 
   static async to(natter: Natter): Promise<Cable> {
     const near = net.createServer();
-    const cable = new Cable(near, natter);
-    near.listen(0, '127.0.0.1');
+    // On the same address, for which the browser has its cookies.
+    const { hostname, port } = new URL(natter.url);
+    const cable = new Cable(near, hostname, Number(port));
+    near.listen(0, hostname);
     await once(near, 'listening');
     return cable;
   }
 
   /** Where the server is to be found through this cable, without a slash at the end. */
   get url(): string {
-    return `http://127.0.0.1:${(this.near.address() as net.AddressInfo).port}`;
+    return `http://${this.host}:${(this.near.address() as net.AddressInfo).port}`;
   }
 
   pull(): void {

@@ -1,4 +1,4 @@
-// A real Natter: the release binary on a free port of 127.0.0.1, with its own data folder.
+// A real Natter: the release binary on a free port of a loopback address, with its own data folder.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,25 +20,26 @@ export class Natter {
   private constructor(
     private readonly data: string,
     private readonly args: string[],
+    private readonly host: string,
     private port: number,
   ) {}
 
-  /** A server on a free port, with its limits off unless `args` say something else. */
-  static async start(args: string[] = ['--limits', 'off']): Promise<Natter> {
+  /** A server on a free port of `host`, with these settings. */
+  static async start(args: string[], host: string): Promise<Natter> {
     const data = await mkdtemp(join(tmpdir(), 'natter-end2end-'));
-    const natter = new Natter(data, args, 0);
+    const natter = new Natter(data, args, host, 0);
     await natter.start();
     return natter;
   }
 
   /** Where it listens, without a slash at the end. */
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.host}:${this.port}`;
   }
 
   /** Starts it again on the same port and data, after `stop` or `kill`. */
   async start(): Promise<void> {
-    const child = spawn(BINARY, ['--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...this.args], {
+    const child = spawn(BINARY, ['--listen', `${this.host}:${this.port}`, '--data', this.data, ...this.args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NATTER_'))),
     });
@@ -47,7 +48,7 @@ export class Natter {
     this.port = await new Promise<number>((listening, failed) => {
       const late = setTimeout(() => failed(new Error(`${BINARY} is not listening.\n${this.log}`)), PATIENCE);
       createInterface(child.stdout!).on('line', (line) => {
-        const port = /^Natter is listening on http:\/\/127\.0\.0\.1:(\d+)$/.exec(line)?.[1];
+        const port = /^Natter is listening on http:\/\/[\d.]+:(\d+)$/.exec(line)?.[1];
         if (!port) return;
         clearTimeout(late);
         listening(Number(port));
