@@ -3,10 +3,21 @@
 import { type Locator, type Page, expect } from '@playwright/test';
 
 export class Chat {
+  /** The page's last socket, and whether the server has welcomed it. */
+  private socket: { isWelcome: boolean } | undefined;
+
   constructor(
     readonly page: Page,
     readonly name: string,
-  ) {}
+  ) {
+    page.on('websocket', (connection) => {
+      const socket = { isWelcome: false };
+      this.socket = socket;
+      connection.on('framereceived', ({ payload }) => {
+        if (JSON.parse(String(payload)).type === 'Welcome') socket.isWelcome = true;
+      });
+    });
+  }
 
   // What is where.
 
@@ -53,6 +64,11 @@ export class Chat {
       .filter({ hasText: `${name} wants to talk to you` });
   }
 
+  /** What scrolls: the messages and what stands above them. */
+  get history(): Locator {
+    return this.page.getByRole('group', { name: 'Message history' });
+  }
+
   get messages(): Locator {
     return this.page.getByRole('list', { name: 'Messages' });
   }
@@ -91,11 +107,13 @@ export class Chat {
 
   /** Opens the chat and waits until it is alive. */
   async open(path = '/'): Promise<void> {
+    this.socket = undefined;
     await this.page.goto(path);
     await this.alive();
   }
 
   async reload(): Promise<void> {
+    this.socket = undefined;
     await this.page.reload();
     await this.alive();
   }
@@ -103,6 +121,11 @@ export class Chat {
   private async alive(): Promise<void> {
     await expect(this.page.locator('body[data-hydrated]')).toBeAttached();
     await expect(this.list).toBeVisible();
+  }
+
+  /** Waits until the socket of the page that was opened is in step, which comes a moment after the page is alive. */
+  async welcomed(): Promise<void> {
+    await expect.poll(() => this.socket?.isWelcome, 'a Welcome').toBe(true);
   }
 
   async searchFor(name: string): Promise<void> {

@@ -158,6 +158,8 @@ test('signing out ends the login in every tab of the browser', async ({ person }
   const ada = await person('Ada');
   const other = new Chat(await ada.page.context().newPage(), 'Ada');
   await other.open();
+  // To a socket that is just being opened the end of the login would be an error.
+  await Promise.all([ada.welcomed(), other.welcomed()]);
   await ada.page.getByRole('button', { name: 'Sign out' }).click();
   await expect(ada.page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
   await expect(ada.list).not.toBeVisible();
@@ -210,6 +212,7 @@ test('what the browser cannot keep stays on the page when the login ends', async
     };
   });
   await ada.reload();
+  await ada.welcomed();
   await ada.composer.fill('nowhere else');
   await signOut(ada.page);
   await expect(ada.connectionLost).toContainText('You are signed out');
