@@ -13,7 +13,7 @@ test('case 1, accepted: the invitation appears at once, and both can talk', asyn
   await expect(ben.card('Ada')).toBeHidden();
   await expect(ada.entry('Ben')).toBeVisible();
   await expect(ada.waiting('Ben')).toBeHidden();
-  await expect(ada.answer).toContainText('Ben');
+  await expect(ada.answer).toContainText('Ben accepted.');
   await ben.send('hello Ada');
   await ada.openConversation('Ben');
   await expect(ada.row('hello Ada')).toBeVisible();
@@ -30,7 +30,7 @@ test('case 1, rejected: the answer comes back, and there is no conversation', as
   await ben.card('Ada').getByRole('button', { name: 'Reject' }).click();
   await expect(ben.card('Ada')).toBeHidden();
   await expect(ada.waiting('Ben')).toBeHidden();
-  await expect(ada.answer).toContainText('Ben');
+  await expect(ada.answer).toContainText('Ben does not want to talk now.');
   await Promise.all([ada.reload(), ben.reload()]);
   await expect(ada.entry('Ben')).toBeHidden();
   await expect(ben.entry('Ada')).toBeHidden();
@@ -76,7 +76,12 @@ test('an invitation and its card outlast a reload, and its answer reaches every 
   const ben = await person('Ben');
   const benToo = await again('Ben');
   await ada.invite('Ben');
-  await ada.invite('Ben'); // Twice is once.
+  await expect(ada.answer).toContainText('Your invitation is with Ben.');
+  await ada.answer.getByRole('button', { name: 'Dismiss' }).click();
+  await expect(ada.answer).toBeEmpty();
+  // Twice is once.
+  await ada.searchFor('Ben');
+  await expect(ada.answer).toContainText('Your invitation is with Ben.');
   await Promise.all([ada.reload(), ben.reload()]);
   await expect(ada.waiting('Ben')).toHaveCount(1);
   await expect(ben.card('Ada')).toHaveCount(1);
