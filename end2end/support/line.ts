@@ -22,6 +22,7 @@ export class Line {
   private decideHeard: Decide = () => true;
   private held: string[] | undefined;
   private unplugged = false;
+  private ready: Promise<unknown> = Promise.resolve();
 
   /** Puts the hand on the line of a page, which is loaded anew for it, and waits until it is welcome. */
   static async tap(chat: Chat): Promise<Line> {
@@ -32,10 +33,13 @@ export class Line {
     return line;
   }
 
-  private connect(page: WebSocketRoute): void {
+  private async connect(page: WebSocketRoute): Promise<void> {
     this.connected.push(Date.now());
+    await this.ready;
     if (this.unplugged) {
-      void page.close({ code: 1012 });
+      // Closed when it is open, which the page notices at once: unlike a real socket, one that closes earlier does not
+      // wake it, and it would wait for 10 s.
+      page.onMessage(() => void page.close({ code: 1012 }));
       return;
     }
     const server = page.connectToServer();
@@ -82,6 +86,11 @@ export class Line {
   /** Says something to the page in the server's name. */
   tell(frame: Frame): void {
     this.page?.send(JSON.stringify(frame));
+  }
+
+  /** From now on the page reaches the server only after this. */
+  connectAfter(ready: Promise<unknown>): void {
+    this.ready = ready;
   }
 
   /** Cuts the line and lets no other one come about, until `plug`. */
