@@ -186,7 +186,7 @@ test('a page a thousand messages behind shows the newest at once, and the rest o
   await expect(async () => {
     await wheel(ada, -3000);
     expect(await ada.row('before').count()).toBe(1);
-  }).toPass({ intervals: [50], timeout: 60_000 });
+  }).toPass({ intervals: [50], timeout: 120_000 });
   const { seen, holes } = await ada.page.evaluate(() => {
     const { seen, holes } = window as unknown as { seen: Set<number>; holes: string[] };
     return { seen: seen.size, holes };
