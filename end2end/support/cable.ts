@@ -1,4 +1,5 @@
-// The cable between one browser and the server: a real connection that can be pulled out and put back in.
+// The cable between one browser and the server: a real connection that can be pulled out and put back in, or lead to
+// somebody who takes everything and says nothing.
 
 import { once } from 'node:events';
 import net from 'node:net';
@@ -7,7 +8,9 @@ import type { Natter } from './natter';
 
 export class Cable {
   private readonly connections = new Set<net.Socket>();
-  private pulled = false;
+  private state: 'plugged' | 'pulled' | 'silent' = 'plugged';
+  /** When each WebSocket was asked for, in ms. */
+  readonly upgrades: number[] = [];
 
   private constructor(
     private readonly near: net.Server,
@@ -15,7 +18,15 @@ export class Cable {
     port: number,
   ) {
     near.on('connection', (here) => {
-      if (this.pulled) return void here.destroy();
+      if (this.state === 'pulled') return void here.destroy();
+      here.once('data', (head: Buffer) => {
+        if (head.toString('latin1').startsWith('GET /ws')) this.upgrades.push(Date.now());
+      });
+      if (this.state === 'silent') {
+        this.connections.add(here);
+        here.on('error', () => undefined);
+        return;
+      }
       const there = net.connect(port, host);
       for (const [one, other] of [[here, there], [there, here]] as const) {
         this.connections.add(one);
@@ -45,12 +56,23 @@ export class Cable {
   }
 
   pull(): void {
-    this.pulled = true;
-    for (const connection of this.connections) connection.destroy();
+    this.state = 'pulled';
+    this.drop();
+  }
+
+  silence(): void {
+    this.state = 'silent';
+    this.drop();
   }
 
   plug(): void {
-    this.pulled = false;
+    if (this.state === 'silent') this.drop();
+    this.state = 'plugged';
+  }
+
+  private drop(): void {
+    for (const connection of this.connections) connection.destroy();
+    this.connections.clear();
   }
 
   remove(): void {

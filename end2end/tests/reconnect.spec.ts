@@ -2,6 +2,7 @@
 
 import { Chat } from '../pages/chat';
 import { connect, expect, hydrated, signIn, signOut, test } from '../support/test';
+import { Cable } from '../support/cable';
 import { Line } from '../support/line';
 
 /** A notice comes 5 s after the moment for which a Drain has called the page back, which is 4.5 s away at most. */
@@ -302,6 +303,29 @@ test('a short break is not worth a word; "Try now" does not wait', async ({ natt
   const shown = await complaints();
   expect(shown).toHaveLength(1);
   expect(shown[0]! - stops).toBeGreaterThan(5_000);
+});
+
+test('"Try now" while an attempt is under way: when that fails, the next one does not wait', async ({ natter, person, provokes }) => {
+  provokes(NO_SERVER);
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  const session = await connect(ada, ben);
+  const cable = await Cable.to(natter);
+  await ada.open(`${cable.url}/chat/${session}`);
+  await ada.send('before');
+  cable.pull();
+  await expect(ada.connectionLost).toBeVisible(NOTICED);
+  const before = cable.upgrades.length;
+  cable.silence();
+  await expect.poll(() => cable.upgrades.length, { timeout: 30_000 }).toBe(before + 1);
+  await ada.connectionLost.getByRole('button', { name: 'Try now' }).click();
+  const failed = Date.now();
+  cable.plug();
+  await expect.poll(() => cable.upgrades.length, { timeout: 30_000 }).toBe(before + 2);
+  expect(cable.upgrades.at(-1)! - failed).toBeLessThan(1_000);
+  await ada.send('after');
+  await expect(ben.row('after')).toBeVisible();
+  cable.remove();
 });
 
 test('a busy conversation meanwhile arrives whole and in order', async ({ person }) => {

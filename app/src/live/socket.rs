@@ -182,6 +182,8 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
             // The close event, which says more, follows.
             Event::Frame(_) => {}
             Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
+            // The attempt has failed just now. Its close event follows, and says how to go on.
+            Event::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
             Event::Command(Command::Now) if clock::now().0 - heard > STALE_MS => return End::Stale,
             Event::Command(Command::Now) => {}
         }
@@ -199,9 +201,13 @@ fn next(
     })
 }
 
+fn is_open(socket: &WebSocket) -> bool {
+    matches!(socket.state(), State::Open)
+}
+
 /// Sends, if there is still somebody to send to: a dead socket takes everything, and complains on the console.
 fn say(socket: &mut WebSocket, frame: &ClientFrame) {
-    if matches!(socket.state(), State::Open) {
+    if is_open(socket) {
         let _ = Pin::new(socket).start_send(Message::Text(frame.encode()));
     }
 }
