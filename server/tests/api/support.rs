@@ -1,10 +1,13 @@
 //! Servers to test against, people to test with, and words for the frames they wait for.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
+use chat::OpenError;
 use headless::{Backoff, Client, Http, LIMIT};
 use protocol::{
     Answer, InviteId, LiveMessage, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId, UserId,
@@ -28,8 +31,10 @@ pub struct TestServer {
     pub base: String,
     data: TempDir,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), server::Error>>,
+    served: Served,
 }
+
+type Served = JoinHandle<Result<(), server::Error>>;
 
 impl TestServer {
     /// A server with an empty database and without limits.
@@ -43,15 +48,41 @@ impl TestServer {
     }
 
     async fn on(data: TempDir, address: &str, change: impl FnOnce(&mut Config)) -> Self {
+        static DESCRIPTORS: Once = Once::new(); // both ends of every connection are this process's
+        DESCRIPTORS.call_once(|| drop(rlimit::increase_nofile_limit(u64::MAX)));
         let mut config = Config::new(data.path());
         config.limits = None;
         change(&mut config);
-        let listener = TcpListener::bind(address).await.unwrap();
+        // A process that another test begins holds all that is open here until it has become its program: for a moment
+        // what was closed is in use still.
+        within("the server to start", async move {
+            loop {
+                match Self::attempt(&config, address).await {
+                    Some((base, stop, served)) => return Self { base, data, stop, served },
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        })
+        .await
+    }
+
+    /// `None` when the address or the folder is in use.
+    async fn attempt(config: &Config, address: &str) -> Option<(String, oneshot::Sender<()>, Served)> {
+        let listener = match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => return None,
+            listener => listener.unwrap(),
+        };
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(server::serve(config, listener, async move { drop(stopped.await) }));
-        within("the server to answer", Http::new(&base).get("/api/nothing")).await.unwrap();
-        Self { base, data, stop, served }
+        let served =
+            tokio::spawn(server::serve(config.clone(), listener, async move { drop(stopped.await) }));
+        match Http::new(&base).get("/api/nothing").await {
+            Ok(_) => Some((base, stop, served)),
+            Err(error) => match served.await.unwrap() {
+                Err(server::Error::Open(OpenError::InUse(_))) => None,
+                ended => panic!("{ended:?}: {error}"),
+            },
+        }
     }
 
     /// Stops in good order and starts again, at the same address with the same data.
