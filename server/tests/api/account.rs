@@ -5,18 +5,22 @@ use headless::{Answer, Client, Error};
 use protocol::{Code, Outcome, Seq, UserId};
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, TestServer, befriend, natter, outcome, run};
+use crate::support::{self, PASSWORD, TestServer, befriend, outcome, patiently, set_password};
 
 fn credentials(username: &str, password: &str) -> Value {
     json!({ "Username": username, "Password": password })
 }
 
 async fn register(client: &mut Client, username: &str, password: &str) -> Answer {
-    client.http.post("/api/register", &credentials(username, password)).await.unwrap()
+    post(client, "/api/register", &credentials(username, password)).await
 }
 
 async fn login(client: &mut Client, username: &str, password: &str) -> Answer {
-    client.http.post("/api/login", &credentials(username, password)).await.unwrap()
+    post(client, "/api/login", &credentials(username, password)).await
+}
+
+async fn post(client: &mut Client, path: &str, body: &Value) -> Answer {
+    patiently(async || client.http.post(path, body).await.unwrap(), |answer| answer.status == 503).await
 }
 
 /// Checks that an answer is a refusal: this status, exactly the fields of a fault, a sentence.
@@ -127,7 +131,7 @@ async fn passwords_have_8_to_512_bytes_and_are_taken_byte_for_byte() {
 async fn logging_in_answers_200_with_the_user_as_the_owner_wrote_the_name() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    let id = client.register("Ada", PASSWORD).await.unwrap();
+    let id = support::register(&mut client, "Ada", PASSWORD).await.unwrap();
     for spelling in ["Ada", "aDA", " Ａda "] {
         let answer = login(&mut client, spelling, PASSWORD).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -139,7 +143,7 @@ async fn logging_in_answers_200_with_the_user_as_the_owner_wrote_the_name() {
 async fn logging_in_as_nobody_answers_400_and_with_a_wrong_password_401() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    client.register("Ada", PASSWORD).await.unwrap();
+    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
     for nobody in ["Bob", "", "x", "no such@name", &"x".repeat(10_000), "A\u{0}da"] {
         is_refusal(&login(&mut client, nobody, PASSWORD).await, 400, Code::InvalidUser);
     }
@@ -203,7 +207,7 @@ async fn a_closed_server_takes_no_new_users() {
 async fn the_cookie_is_for_http_only_and_same_site() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    client.register("Ada", PASSWORD).await.unwrap();
+    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
     let answer = login(&mut client, "Ada", PASSWORD).await;
     let is_login = |cookie: &&str| !cookie.starts_with("known_device="); // see `guesses`
     let cookies: Vec<_> = answer.set_cookies().filter(is_login).collect();
@@ -222,7 +226,7 @@ async fn behind_https_the_cookie_is_secure_and_bound_to_the_host() {
     let origin = "https://chat.example.org";
     let server = TestServer::with(|config| config.public_origin = Some(origin.parse().unwrap())).await;
     let mut ada = server.client();
-    ada.register("Ada", PASSWORD).await.unwrap();
+    support::register(&mut ada, "Ada", PASSWORD).await.unwrap();
     let answer = login(&mut ada, "Ada", PASSWORD).await;
     let cookie = answer.set_cookies().next().unwrap();
     assert!(cookie.starts_with("__Host-authentication_token="), "{cookie}");
@@ -249,10 +253,10 @@ fn max_age(cookie: &str) -> i64 {
 async fn every_login_gets_another_token_and_a_made_up_one_is_never_adopted() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    client.register("Ada", PASSWORD).await.unwrap();
-    client.login("Ada", PASSWORD).await.unwrap();
+    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
+    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
     let first = client.http.cookie().unwrap().to_owned();
-    client.login("Ada", PASSWORD).await.unwrap();
+    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
     assert_ne!(client.http.cookie().unwrap(), first);
 
     let made_up = "authentication_token=AAAAAAAAAAAAAAAAAAAAAA";
@@ -266,7 +270,7 @@ async fn every_login_gets_another_token_and_a_made_up_one_is_never_adopted() {
         is_refusal(&client.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
     }
     client.http.set_cookie(Some(made_up.into()));
-    client.login("Ada", PASSWORD).await.unwrap();
+    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
     assert_ne!(client.http.cookie(), Some(made_up));
 }
 
@@ -397,7 +401,7 @@ async fn signing_out_ends_this_login_and_closes_its_sockets_with_4001() {
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
     assert!(matches!(ada.connect().await, Err(Error::Upgrade(401))));
 
-    crate::support::fence(&mut phone).await; // the other login goes on
+    support::fence(&mut phone).await; // the other login goes on
     phone.load().await.unwrap();
 }
 
@@ -406,7 +410,7 @@ async fn a_request_that_was_under_way_does_not_undo_a_sign_out() {
     let server = TestServer::start().await;
     let mut ada = server.user("Ada").await;
     for _ in 0..100 {
-        ada.login("Ada", PASSWORD).await.unwrap();
+        support::login(&mut ada, "Ada", PASSWORD).await.unwrap();
         let cookie = ada.http.cookie().map(str::to_owned);
         let late = (0..10).map(|_| {
             let mut http = ada.http.clone();
@@ -433,14 +437,9 @@ async fn signing_out_without_a_login_does_no_harm() {
 #[tokio::test]
 async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     let data = tempfile::tempdir().unwrap();
-    let server = crate::support::Natter::start(data.path()).await;
-    let (mut ada, mut bob) = (Client::new(&server.base), Client::new(&server.base));
-    for (client, name) in [(&mut ada, "Ada"), (&mut bob, "Bob")] {
-        client.register(name, PASSWORD).await.unwrap();
-        client.login(name, PASSWORD).await.unwrap();
-        client.online().await.unwrap();
-    }
-    let (code, out, err) = run(natter(data.path()).args(["password", "ada"]), "battery staple\n").await;
+    let server = support::Natter::start(data.path()).await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let (code, out, err) = set_password(data.path(), "ada", "battery staple\n").await;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.to_lowercase().contains("ada has a new password"), "{out}");
 
@@ -451,5 +450,5 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     is_refusal(&login(&mut ada, "Ada", PASSWORD).await, 401, Code::WrongPassword);
     assert_eq!(login(&mut ada, "Ada", "battery staple").await.status, 200);
     bob.load().await.unwrap();
-    crate::support::fence(&mut bob).await;
+    support::fence(&mut bob).await;
 }

@@ -6,18 +6,10 @@ use headless::Client;
 use protocol::SessionId;
 
 use crate::process::{last_line, one_sentence};
-use crate::support::{Natter, PASSWORD, befriend, holds, natter, open, run, texts, within};
-
-async fn online(natter: &Natter, name: &str) -> Client {
-    let mut client = Client::new(&natter.base);
-    client.register(name, PASSWORD).await.unwrap();
-    client.login(name, PASSWORD).await.unwrap();
-    client.online().await.unwrap();
-    client
-}
+use crate::support::{Natter, PASSWORD, befriend, holds, login, natter, open, register, run, texts, within};
 
 async fn pair(natter: &Natter) -> (Client, Client, SessionId) {
-    let (mut ada, mut bob) = (online(natter, "Ada").await, online(natter, "Bob").await);
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     (ada, bob, session)
 }
@@ -140,19 +132,19 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     let (data, backups) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = backups.path().join("backup.sqlite");
     let mut natter = Natter::start(data.path()).await;
-    let mut before = Client::new(&natter.base);
-    before.register("Ada", PASSWORD).await.unwrap();
-    before.login("Ada", PASSWORD).await.unwrap();
-    let mut ended = Client::new(&natter.base);
-    ended.login("Ada", PASSWORD).await.unwrap();
+    let mut before = natter.client();
+    register(&mut before, "Ada", PASSWORD).await.unwrap();
+    login(&mut before, "Ada", PASSWORD).await.unwrap();
+    let mut ended = natter.client();
+    login(&mut ended, "Ada", PASSWORD).await.unwrap();
     let token = ended.http.cookie().map(str::to_owned);
     assert_eq!(backup(data.path(), &file).await.0, Some(0));
     ended.logout().await.unwrap();
-    let mut since = Client::new(&natter.base);
-    since.login("Ada", PASSWORD).await.unwrap();
-    let mut newcomer = Client::new(&natter.base);
-    newcomer.register("Bob", PASSWORD).await.unwrap();
-    newcomer.login("Bob", PASSWORD).await.unwrap();
+    let mut since = natter.client();
+    login(&mut since, "Ada", PASSWORD).await.unwrap();
+    let mut newcomer = natter.client();
+    register(&mut newcomer, "Bob", PASSWORD).await.unwrap();
+    login(&mut newcomer, "Bob", PASSWORD).await.unwrap();
     assert!(natter.terminate().await.success());
     let (code, out, err) = restore(data.path(), &file).await;
     assert_eq!(code, Some(0), "{err}");
@@ -164,7 +156,7 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     ended.http.set_cookie(token);
     assert!(ended.load().await.is_err(), "signed out");
     assert!(newcomer.load().await.is_err(), "not in the backup");
-    newcomer.register("Bob", PASSWORD).await.unwrap();
+    register(&mut newcomer, "Bob", PASSWORD).await.unwrap();
 
     // What is replaced next cannot be read: then nobody knows who was signed out, and everybody is.
     assert!(natter.terminate().await.success());
@@ -174,7 +166,7 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     assert!(out.contains("everybody signs in again"), "{out}");
     natter.start_again().await;
     assert!(before.load().await.is_err());
-    before.login("Ada", PASSWORD).await.unwrap();
+    login(&mut before, "Ada", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::support::{Natter, PASSWORD, TestServer, within};
+use crate::support::{Natter, TestServer, within};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -275,13 +275,6 @@ fn open_files(pid: u32) -> (usize, String) {
     (std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), line)
 }
 
-async fn login_works(base: &str, name: &str) {
-    let mut client = Client::new(base);
-    client.register(name, PASSWORD).await.unwrap();
-    client.login(name, PASSWORD).await.unwrap();
-    client.online().await.unwrap();
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself() {
@@ -305,7 +298,7 @@ async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself
     assert_eq!(taken.len(), 300 - 128);
     drop(taken);
     within("room", async { while status(&mut dial(&natter.base, HERE).await).await != 200 {} }).await;
-    login_works(&natter.base, "Ada").await;
+    natter.online("Ada").await;
 }
 
 #[cfg(target_os = "linux")]
@@ -325,7 +318,7 @@ async fn a_machine_without_descriptors_makes_the_server_wait_and_not_fail() {
     })
     .await;
     drop(open);
-    login_works(&natter.base, "Ada").await;
+    natter.online("Ada").await;
     std::fs::remove_dir_all(data).unwrap();
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use headless::{Client, Event, Http, Socket};
 use protocol::{ServerFrame, close};
 
-use crate::support::{Natter, PASSWORD, TestServer, befriend, holds, within};
+use crate::support::{Natter, TestServer, befriend, holds, set_password, within};
 
 async fn socket(client: &Client) -> Socket {
     let mut socket = Socket::open(&client.handshake()).await.unwrap();
@@ -79,23 +79,13 @@ async fn nothing_is_lost_by_a_restart_under_way() {
     drop(server);
 }
 
-async fn person(natter: &Natter, name: &str) -> Client {
-    let mut client = Client::new(&natter.base);
-    client.register(name, PASSWORD).await.unwrap();
-    client.login(name, PASSWORD).await.unwrap();
-    client
-}
-
 async fn status(base: &str, path: &str) -> u16 {
     Http::new(base).get(path).await.unwrap().status
 }
 
 /// Sockets that ask for pages and read none of them: whatever is written to them gets stuck.
 async fn deaf(natter: &Natter) -> Vec<Socket> {
-    let (mut ada, mut bob) = (person(natter, "Ada").await, person(natter, "Bob").await);
-    for client in [&mut ada, &mut bob] {
-        client.online().await.unwrap();
-    }
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     for _ in 0..50 {
         ada.say_and_wait(session, "x".repeat(16_000)).await.unwrap();
@@ -146,11 +136,7 @@ async fn a_revoked_login_loses_its_sockets_even_those_that_read_nothing() {
         text.lines().find_map(|line| line.strip_prefix("natter_sockets ")?.parse::<f64>().ok()).unwrap()
     };
     assert!(sockets().await >= 5.0);
-    let (code, _, err) = crate::support::run(
-        crate::support::natter(data.path()).args(["password", "Bob"]),
-        "battery staple\n",
-    )
-    .await;
+    let (code, _, err) = set_password(data.path(), "Bob", "battery staple\n").await;
     assert_eq!(code, Some(0), "{err}");
     // A second is promised. A socket that reads nothing would otherwise be let go after 15.
     let gone = async { while sockets().await > 0.0 {} };

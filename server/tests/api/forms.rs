@@ -1,13 +1,21 @@
 //! The plain forms, as a browser without JavaScript posts them.
 
-use crate::support::{PASSWORD, TestServer};
+use headless::{Answer, Client};
+
+use crate::support::{PASSWORD, TestServer, patiently, register};
+
+async fn post(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let is_busy =
+        |answer: &Answer| answer.header("location").is_some_and(|to| to.contains("Error=Unavailable"));
+    patiently(async || client.http.post_form(path, fields).await.unwrap(), is_busy).await
+}
 
 #[tokio::test]
 async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
     let server = TestServer::start().await;
     let mut client = server.client();
     let fields = [("Username", "Zoë & Co"), ("Password", PASSWORD)];
-    let answer = client.http.post_form("/register", &fields).await.unwrap();
+    let answer = post(&mut client, "/register", &fields).await;
     assert_eq!(answer.status, 303);
     let location = answer.header("location").unwrap();
     assert!(location.starts_with("/register?"), "{location}");
@@ -18,15 +26,13 @@ async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
     );
     assert!(!location.contains("horse"), "but never the password: {location}");
 
-    let answer =
-        client.http.post_form("/register", &[("Username", "Zoë"), ("Password", PASSWORD)]).await.unwrap();
+    let answer = post(&mut client, "/register", &[("Username", "Zoë"), ("Password", PASSWORD)]).await;
     assert_eq!(
         (answer.status, answer.header("location")),
         (303, Some("/login?Registered=1&Username=Zo%C3%AB"))
     );
     assert_eq!(answer.set_cookies().count(), 0);
-    let answer =
-        client.http.post_form("/register", &[("Username", "zoë"), ("Password", PASSWORD)]).await.unwrap();
+    let answer = post(&mut client, "/register", &[("Username", "zoë"), ("Password", PASSWORD)]).await;
     assert!(answer.header("location").unwrap().contains("Error=NameTaken"));
 }
 
@@ -34,23 +40,22 @@ async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
 async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    client.register("Ada", PASSWORD).await.unwrap();
+    register(&mut client, "Ada", PASSWORD).await.unwrap();
     for (fields, code) in [
         ([("Username", "Ada"), ("Password", "wrong password")], "WrongPassword"),
         ([("Username", "Eve"), ("Password", PASSWORD)], "InvalidUser"),
     ] {
-        let answer = client.http.post_form("/login", &fields).await.unwrap();
+        let answer = post(&mut client, "/login", &fields).await;
         let wanted = format!("/login?Error={code}&Username={}", fields[0].1);
         assert_eq!((answer.status, answer.header("location")), (303, Some(wanted.as_str())));
         assert_eq!(client.http.cookie(), None);
     }
-    let answer =
-        client.http.post_form("/login", &[("Username", "Ada"), ("Password", PASSWORD)]).await.unwrap();
+    let answer = post(&mut client, "/login", &[("Username", "Ada"), ("Password", PASSWORD)]).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     client.load().await.unwrap();
 
     let cookie = client.http.cookie().map(str::to_owned);
-    let answer = client.http.post_form("/logout", &[]).await.unwrap();
+    let answer = post(&mut client, "/logout", &[]).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     assert_eq!(client.http.cookie(), None);
     client.http.set_cookie(cookie);
@@ -62,7 +67,7 @@ async fn a_form_that_cannot_be_read_leads_back_with_a_reason() {
     let server = TestServer::start().await;
     let mut client = server.client();
     for path in ["/register", "/login"] {
-        let answer = client.http.post_form(path, &[("Username", "Ada")]).await.unwrap();
+        let answer = post(&mut client, path, &[("Username", "Ada")]).await;
         assert_eq!(answer.status, 303, "{path}");
         assert!(
             answer.header("location").unwrap().contains("Error=Malformed"),
@@ -70,8 +75,7 @@ async fn a_form_that_cannot_be_read_leads_back_with_a_reason() {
             answer.header("location")
         );
         let long = "x".repeat(20_000);
-        let answer =
-            client.http.post_form(path, &[("Username", &long), ("Password", PASSWORD)]).await.unwrap();
+        let answer = post(&mut client, path, &[("Username", &long), ("Password", PASSWORD)]).await;
         assert!([303, 413].contains(&answer.status), "{path}: {}", answer.status);
     }
 }

@@ -7,7 +7,7 @@ use protocol::Code;
 use server::{Config, Limits};
 
 use crate::account::is_refusal;
-use crate::support::{PASSWORD, TestServer};
+use crate::support::{PASSWORD, TestServer, patiently};
 
 /// Guesses are held back, knocks are not: a test has only one address.
 fn guarded(config: &mut Config) {
@@ -25,7 +25,8 @@ fn proxied(config: &mut Config) {
 async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &str) -> Answer {
     let body = serde_json::json!({ "Username": name, "Password": password }).to_string();
     let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", from)];
-    http.request(Method::POST, path, &headers, body.into()).await.unwrap()
+    let mut ask = async || http.request(Method::POST, path, &headers, body.clone().into()).await.unwrap();
+    patiently(&mut ask, |answer| answer.status == 503).await // which is no guess
 }
 
 async fn sign_in(http: &mut Http, from: &str, name: &str, password: &str) -> Answer {

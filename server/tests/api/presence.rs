@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use headless::Client;
 use protocol::{Outcome, Presence, ServerFrame, SessionId, UserId};
 
-use crate::support::{PASSWORD, TestServer, befriend, fence, outcome, status_of};
+use crate::support::{PASSWORD, TestServer, befriend, fence, login, outcome, status_of};
 
 /// Waits until a client sees somebody in a session as wanted.
 async fn sees(client: &mut Client, session: SessionId, user: UserId, wanted: Presence) {
@@ -56,13 +56,11 @@ async fn signing_in_turns_a_user_online_before_the_socket() {
     let bob_id = bob.id();
     bob.kill();
     ada.expect("Offline", status_of(bob_id, Presence::Offline)).await.unwrap();
-    bob.login("Bob", PASSWORD).await.unwrap();
+    login(&mut bob, "Bob", PASSWORD).await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     sees(&mut ada, session, bob_id, Presence::Online).await;
 
-    let mut eve = server.client();
-    eve.register("Eve", PASSWORD).await.unwrap();
-    eve.login("Eve", PASSWORD).await.unwrap();
+    server.user("Eve").await;
     ada.search("Eve").await.unwrap();
     assert_eq!(ada.expect("an answer", outcome).await.unwrap().status, Outcome::Pending);
 }

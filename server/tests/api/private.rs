@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use headless::{Client, Http};
+use headless::Http;
 use protocol::{Answer, Asked};
 
-use crate::support::{Natter, PASSWORD, accepted_session, befriend, invited, knows, natter, run, within};
+use crate::support::{
+    Natter, PASSWORD, accepted_session, befriend, invited, knows, login, natter, run, within,
+};
 
 const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
 
@@ -30,14 +32,6 @@ async fn comes_to(natter: &Natter, name: &str, wanted: f64) {
     .await;
 }
 
-async fn online(natter: &Natter, name: &str) -> Client {
-    let mut client = Client::new(&natter.base);
-    client.register(name, PASSWORD).await.unwrap();
-    client.login(name, PASSWORD).await.unwrap();
-    client.online().await.unwrap();
-    client
-}
-
 #[tokio::test]
 async fn the_private_listener_says_how_the_server_is_and_nothing_else() {
     let data = tempfile::tempdir().unwrap();
@@ -60,15 +54,15 @@ async fn the_private_listener_says_how_the_server_is_and_nothing_else() {
 async fn metrics_count_sockets_and_connections_while_they_are_open_and_logins_by_outcome() {
     let data = tempfile::tempdir().unwrap();
     let natter = Natter::with(data.path(), PRIVATE).await;
-    let (mut ada, mut bob) = (online(&natter, "Ada").await, online(&natter, "Bob").await);
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     ada.say_and_wait(session, "hello").await.unwrap();
     comes_to(&natter, "natter_sockets", 2.0).await;
     assert!(metric(&natter, "natter_connections").await.unwrap() >= 2.0);
 
-    let mut eve = Client::new(&natter.base);
-    eve.login("Eve", PASSWORD).await.unwrap_err();
-    eve.login("Ada", "correct donkey").await.unwrap_err();
+    let mut eve = natter.client();
+    login(&mut eve, "Eve", PASSWORD).await.unwrap_err();
+    login(&mut eve, "Ada", "correct donkey").await.unwrap_err();
     for (outcome, times) in [("in", 2.0), ("InvalidUser", 1.0), ("WrongPassword", 1.0)] {
         comes_to(&natter, &format!("natter_logins_total{{outcome=\"{outcome}\"}}"), times).await;
     }
@@ -98,15 +92,15 @@ async fn refused(data: &Path, private: &str) -> (Option<i32>, String) {
 async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_times() {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::with(data.path(), PRIVATE).await;
-    let mut owner = online(&natter, "Owner").await;
+    let mut owner = natter.online("Owner").await;
     let (mut sessions, mut crowd) = (Vec::new(), Vec::new());
     for s in 0..2 {
-        let mut first = online(&natter, &format!("First{s}")).await;
+        let mut first = natter.online(&format!("First{s}")).await;
         let session = befriend(&mut owner, &mut first).await;
         sessions.push(session);
         crowd.push(first);
         for n in 0..9 {
-            let mut other = online(&natter, &format!("Other{s}{n}")).await;
+            let mut other = natter.online(&format!("Other{s}{n}")).await;
             let username = other.me().username.clone();
             owner.ask(Asked { username, session_id: Some(session), leave: false }).await.unwrap();
             let (invite, _) = other.expect("an invitation", invited).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Natter, PASSWORD, natter, open, run};
+use crate::support::{Natter, PASSWORD, login, natter, open, register, run, set_password};
 
 pub fn one_sentence(text: &str) -> bool {
     let text = text.trim();
@@ -86,7 +86,7 @@ async fn a_second_process_on_the_same_data_is_refused_with_a_sentence() {
     let (code, out, err) = run(natter(data.path()).args(["--listen", "127.0.0.1:0"]), "").await;
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     assert!(one_sentence(last_line(&err)), "{err}");
-    headless::Client::new(&first.base).register("Ada", PASSWORD).await.unwrap(); // the first goes on
+    register(&mut first.client(), "Ada", PASSWORD).await.unwrap(); // the first goes on
 }
 
 #[tokio::test]
@@ -132,32 +132,31 @@ async fn a_data_folder_that_cannot_be_used_is_a_sentence() {
 async fn a_new_password_for_nobody_or_one_that_is_too_short_is_refused_with_a_sentence() {
     let data = tempfile::tempdir().unwrap();
     let natter_process = Natter::start(data.path()).await;
-    headless::Client::new(&natter_process.base).register("Ada", PASSWORD).await.unwrap();
+    register(&mut natter_process.client(), "Ada", PASSWORD).await.unwrap();
     for (name, password) in [("Bob", "battery staple\n"), ("Ada", "short\n"), ("Ada", "\n"), ("Ada", "")] {
-        let (code, _, err) = run(natter(data.path()).args(["password", name]), password).await;
+        let (code, _, err) = set_password(data.path(), name, password).await;
         assert_eq!(code, Some(1), "{name} {password:?}");
         assert!(one_sentence(last_line(&err)), "{err}");
     }
-    headless::Client::new(&natter_process.base).login("Ada", PASSWORD).await.unwrap();
+    login(&mut natter_process.client(), "Ada", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_new_password_may_be_set_while_no_server_runs() {
     let data = tempfile::tempdir().unwrap();
     let mut first = Natter::start(data.path()).await;
-    let mut ada = headless::Client::new(&first.base);
-    ada.register("Ada", PASSWORD).await.unwrap();
-    ada.login("Ada", PASSWORD).await.unwrap();
+    let mut ada = first.client();
+    register(&mut ada, "Ada", PASSWORD).await.unwrap();
+    login(&mut ada, "Ada", PASSWORD).await.unwrap();
     assert!(first.terminate().await.success());
-    let (code, out, err) =
-        run(natter(data.path()).args(["password", "Ada"]), "battery staple\r\nand more\n").await;
+    let (code, out, err) = set_password(data.path(), "Ada", "battery staple\r\nand more\n").await;
     assert_eq!(code, Some(0), "{out}{err}");
 
     let second = Natter::start(data.path()).await;
     ada.http.move_to(&second.base);
     assert!(ada.load().await.is_err(), "signed out");
-    assert!(ada.login("Ada", PASSWORD).await.is_err());
-    ada.login("Ada", "battery staple").await.unwrap();
+    assert!(login(&mut ada, "Ada", PASSWORD).await.is_err());
+    login(&mut ada, "Ada", "battery staple").await.unwrap();
 }
 
 pub fn last_line(text: &str) -> &str {
@@ -168,7 +167,7 @@ pub fn last_line(text: &str) -> &str {
 async fn database() -> Vec<u8> {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;
-    headless::Client::new(&natter.base).register("Ada", PASSWORD).await.unwrap();
+    register(&mut natter.client(), "Ada", PASSWORD).await.unwrap();
     assert!(natter.terminate().await.success());
     read(data.path())
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use headless::{Backoff, Client};
+use headless::Client;
 use protocol::{Change, Message, MessageId, Outcome, Presence, Rev, Seq, ServerFrame, SessionId, close};
 use tokio::sync::watch;
 
-use crate::support::{Natter, PASSWORD, TestServer, befriend, fence, holds, outcome, run, texts, within};
+use crate::support::{Natter, TestServer, befriend, fence, holds, outcome, set_password, texts, within};
 
 #[tokio::test]
 async fn what_was_missed_comes_after_a_reconnect_in_order_and_once() {
@@ -94,8 +93,8 @@ async fn a_server_that_stops_asks_its_sockets_to_come_back_and_closes_with_1012(
 async fn after_a_kill_of_the_server_nobody_is_seen_online_who_is_not() {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;
-    let (mut ada, mut bob) = (person(&natter.base, "Ada").await, person(&natter.base, "Bob").await);
-    let mut eve = person(&natter.base, "Eve").await;
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
+    let mut eve = natter.online("Eve").await;
     let session = befriend(&mut ada, &mut bob).await;
     let bob_id = bob.id();
     ada.wait_for("Bob Online", |sync| sync.sessions()[&session].users[&bob_id].status == Presence::Online)
@@ -112,16 +111,6 @@ async fn after_a_kill_of_the_server_nobody_is_seen_online_who_is_not() {
     ada.wait_for("Bob Online", |sync| sync.sessions()[&session].users[&bob_id].status == Presence::Online)
         .await
         .unwrap();
-}
-
-/// Somebody with an account, connected, who comes back quickly.
-async fn person(base: &str, name: &str) -> Client {
-    let mut client = Client::new(base);
-    client.set_backoff(Backoff::new(Duration::from_millis(10), Duration::from_millis(100)));
-    client.register(name, PASSWORD).await.unwrap();
-    client.login(name, PASSWORD).await.unwrap();
-    client.online().await.unwrap();
-    client
 }
 
 /// What one side of a conversation saw.
@@ -175,7 +164,7 @@ async fn converse(
 async fn twenty_kills_of_the_server_during_a_conversation_lose_double_and_reorder_nothing() {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;
-    let (mut ada, mut bob) = (person(&natter.base, "Ada").await, person(&natter.base, "Bob").await);
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     let (over, told) = watch::channel(false);
     let acks = Arc::new(AtomicUsize::new(0));
@@ -233,13 +222,12 @@ fn check(record: &Record, stored: &[Message]) {
 async fn a_stop_by_sigterm_ends_in_good_order_within_15_s() {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;
-    let (mut ada, mut bob) = (person(&natter.base, "Ada").await, person(&natter.base, "Bob").await);
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     ada.say_and_wait(session, "hello").await.unwrap();
     let (ended, code) = tokio::join!(natter.terminate(), ada.closed());
     assert_eq!(code.unwrap(), Some(close::RESTART));
     assert!(ended.success(), "{ended}");
-    let (code, out, _) =
-        run(crate::support::natter(data.path()).args(["password", "Ada"]), "battery staple\n").await;
+    let (code, out, _) = set_password(data.path(), "Ada", "battery staple\n").await;
     assert_eq!(code, Some(0), "the data is left in order: {out}");
 }
