@@ -1,8 +1,5 @@
 //! Losing the connection, the server, or both, and coming back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use headless::Client;
 use protocol::{Change, Message, MessageId, Outcome, Presence, Rev, Seq, ServerFrame, SessionId, close};
 use tokio::sync::watch;
@@ -114,10 +111,10 @@ async fn after_a_kill_of_the_server_nobody_is_seen_online_who_is_not() {
 }
 
 /// What one side of a conversation saw.
-struct Record {
-    client: Client,
+pub struct Record {
+    pub client: Client,
     /// What was written, in order.
-    written: Vec<MessageId>,
+    pub written: Vec<MessageId>,
     /// What was acknowledged, each time it was.
     acked: Vec<(MessageId, Seq, Rev)>,
     /// How many were under way when the server died.
@@ -126,11 +123,11 @@ struct Record {
 
 /// Talks without pause, a few messages ahead of the acknowledgements, and comes back whenever the server is gone.
 /// Ends when told to, with nothing left unacknowledged.
-async fn converse(
+pub async fn converse(
     mut client: Client,
     session: SessionId,
     over: watch::Receiver<bool>,
-    acks: Arc<AtomicUsize>,
+    acks: watch::Sender<usize>,
 ) -> Record {
     let (mut written, mut acked, mut cut_off) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -148,7 +145,7 @@ async fn converse(
         match client.next().await {
             Ok(ServerFrame::Ack { message_id, seq, rev, .. }) => {
                 acked.push((message_id, seq, rev));
-                acks.fetch_add(1, Ordering::SeqCst);
+                acks.send_modify(|acks| *acks += 1);
             }
             Ok(_) => {}
             Err(error) if error.is_disconnect() => {
@@ -167,18 +164,13 @@ async fn twenty_kills_of_the_server_during_a_conversation_lose_double_and_reorde
     let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
     let (over, told) = watch::channel(false);
-    let acks = Arc::new(AtomicUsize::new(0));
+    let (acks, mut count) = watch::channel(0);
     let talks = [ada, bob].map(|client| tokio::spawn(converse(client, session, told.clone(), acks.clone())));
 
     for kill in 0..20 {
         // At another moment each time: after 3 to 60 acknowledgements of this life of the server.
-        let goal = acks.load(Ordering::SeqCst) + 3 + kill * 3;
-        within("acknowledgements", async {
-            while acks.load(Ordering::SeqCst) < goal {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        let goal = *count.borrow() + 3 + kill * 3;
+        within("acknowledgements", count.wait_for(|acks| *acks >= goal)).await.unwrap();
         natter.kill_and_restart().await;
     }
     over.send(true).unwrap();
