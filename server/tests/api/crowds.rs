@@ -1,19 +1,19 @@
 //! Who has too much open, who is too slow, and that nobody else suffers from it.
 
+#[cfg(target_os = "linux")]
+mod linux;
+
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use headless::{Client, Event, Http, Socket};
-use protocol::{Code, SessionId, close};
+use headless::{Event, Http, Socket};
+use protocol::{Code, close};
 use server::{Config, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
 
-use crate::support::{Natter, TestServer, within};
+use crate::support::{TestServer, within};
 
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A bare connection from one of this machine's own addresses.
@@ -52,27 +52,6 @@ async fn ended(stream: &mut TcpStream) -> (String, Duration) {
 
 fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut Config) {
     |config| change(config.limits.insert(Limits::default()))
-}
-
-#[tokio::test]
-async fn an_address_has_so_many_connections_and_another_one_has_its_own() {
-    let server = TestServer::with(limits(|limits| limits.connections_per_address = 3)).await;
-    let mut taken = Vec::new();
-    for _ in 0..3 {
-        taken.push(dial(&server.base, ELSEWHERE).await);
-    }
-    assert_eq!(status(taken.last_mut().unwrap()).await, 200);
-
-    let mut over = dial(&server.base, ELSEWHERE).await;
-    over.write_all(b"POST /api/login HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    let (told, _) = ended(&mut over).await;
-    assert!(told.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{told}");
-    assert!(told.contains("\r\nRetry-After: 5\r\n") && told.contains("\"Error\":\"TooMany\""), "{told}");
-    assert!(told.contains("close some and try again."), "{told}");
-
-    assert_eq!(status(&mut dial(&server.base, HERE).await).await, 200);
-    taken.clear();
-    within("a place", async { while status(&mut dial(&server.base, ELSEWHERE).await).await != 200 {} }).await;
 }
 
 #[tokio::test]
@@ -207,119 +186,6 @@ async fn a_head_that_goes_on_and_on_is_refused() {
     let _ = stream.write_all(head.as_bytes()).await;
     let (all, _) = ended(&mut stream).await;
     assert!(all.starts_with("HTTP/1.1 431 "), "{all}");
-}
-
-/// A session with 50 messages of 16 KB: `/api/history` of it is no small answer.
-async fn much_to_read(server: &TestServer) -> (Client, Client, SessionId) {
-    let (mut ada, bob, session) = server.pair().await;
-    for _ in 0..50 {
-        ada.say_and_wait(session, "x".repeat(16_000)).await.unwrap();
-    }
-    (ada, bob, session)
-}
-
-/// Asks for it and takes the answer slowly, or not at all, until the connection ends.
-fn slow_reader(mut stream: TcpStream, request: String, pause: Option<Duration>) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let Some(pause) = pause else { return std::future::pending().await };
-        let mut ticks = tokio::time::interval(pause);
-        let mut some = [0; 64];
-        while !matches!(stream.read(&mut some).await, Ok(0) | Err(_)) {
-            ticks.tick().await;
-        }
-    })
-}
-
-#[tokio::test]
-async fn who_takes_an_answer_too_slowly_loses_the_connection() {
-    const SLOW: u32 = 8;
-    let server = TestServer::with(|config| {
-        config.answer_patience = Duration::from_secs(1);
-        limits(|limits| limits.connections_per_address = SLOW)(config);
-    })
-    .await;
-    let (ada, _bob, session) = much_to_read(&server).await;
-    let request = format!(
-        "GET /api/history?SessionID={session} HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n",
-        ada.http.cookie().unwrap()
-    );
-    let mut readers = Vec::new();
-    for n in 0..SLOW {
-        let pause = (n % 2 == 0).then_some(Duration::from_millis(50));
-        readers.push(slow_reader(dial(&server.base, ELSEWHERE).await, request.clone(), pause));
-    }
-    let told = ended(&mut dial(&server.base, ELSEWHERE).await).await.0;
-    assert!(told.contains(" 429 "), "all places are taken: {told}");
-    within("every place to be free again", async {
-        let mut free = Vec::new();
-        while free.len() < 8 {
-            let mut one = dial(&server.base, ELSEWHERE).await;
-            if status(&mut one).await == 200 {
-                free.push(one);
-            }
-        }
-    })
-    .await;
-    // Who reads has all the time that it takes.
-    let mut quick = dial(&server.base, HERE).await;
-    quick.write_all(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let (all, _) = ended(&mut quick).await;
-    assert!(all.len() > 50 * 16_000, "{}", all.len());
-    readers.iter().for_each(JoinHandle::abort);
-}
-
-fn open_files(pid: u32) -> (usize, String) {
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
-    (std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(), line)
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself() {
-    let data = tempfile::tempdir().unwrap();
-    let natter = Natter::under("ulimit -Sn 50 && ulimit -Hn 300", data.path(), &["--limits", "off"]).await;
-    let (_, line) = open_files(natter.pid());
-    let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u32>().is_ok()).collect();
-    assert_eq!(numbers, ["300", "300"], "{line}");
-
-    let mut taken = Vec::new();
-    let full = within("the server to be full", async {
-        loop {
-            let mut one = dial(&natter.base, HERE).await;
-            match status(&mut one).await {
-                503 => break one,
-                _ => taken.push(one),
-            }
-        }
-    });
-    drop(full.await);
-    assert_eq!(taken.len(), 300 - 128);
-    drop(taken);
-    within("room", async { while status(&mut dial(&natter.base, HERE).await).await != 200 {} }).await;
-    natter.online("Ada").await;
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_machine_without_descriptors_makes_the_server_wait_and_not_fail() {
-    let data: &Path = &tempfile::tempdir().unwrap().keep();
-    let args = ["--limits", "off", "--connections", "1000"];
-    let natter = Natter::under("ulimit -n 60", data, &args).await;
-    let mut open = Vec::new();
-    for _ in 0..100 {
-        open.push(dial(&natter.base, HERE).await); // the system holds those that the server cannot take
-    }
-    within("the last descriptor", async {
-        while open_files(natter.pid()).0 < 60 {
-            tokio::task::yield_now().await
-        }
-    })
-    .await;
-    drop(open);
-    natter.online("Ada").await;
-    std::fs::remove_dir_all(data).unwrap();
 }
 
 #[tokio::test]
