@@ -190,12 +190,18 @@ async fn a_head_that_goes_on_and_on_is_refused() {
 
 #[tokio::test]
 async fn a_socket_in_good_use_is_not_bound_by_the_time_of_an_answer() {
-    let server = TestServer::with(|config| config.answer_patience = Duration::from_millis(200)).await;
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let server = TestServer::with(|config| config.answer_patience = PATIENCE).await;
     let (mut ada, mut bob, session) = server.pair().await;
-    for n in 0..20 {
-        ada.say_and_wait(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
+    bob.set_receive_buffer(4 * 1024);
+    bob.online().await.unwrap();
+    // More than there is room for on the way to Bob, who for a long time takes none of it.
+    let (began, mut said) = (Instant::now(), 0);
+    while said < 20 || began.elapsed() < 4 * PATIENCE {
+        ada.say_and_wait(session, format!("{said} {}", "x".repeat(16_000))).await.unwrap();
+        said += 1;
     }
-    bob.wait_for("everything", |sync| sync.rows(session).len() == 20).await.unwrap();
+    bob.wait_for("everything", |sync| sync.rows(session).len() == said).await.unwrap();
     // And one that says nothing ends by its own rules: for want of a Hello.
     let mut silent = Socket::open(&bob.handshake()).await.unwrap();
     match within("the end", silent.next()).await {
