@@ -52,7 +52,7 @@ async fn the_bare_relay_stores_everything_before_it_delivers_and_is_found_faultl
     let run = Run {
         plan,
         warm_up: Duration::ZERO,
-        length: Duration::from_millis(200),
+        length: Duration::from_secs(1),
         message_bytes: 140,
         server: None,
     };

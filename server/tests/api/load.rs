@@ -8,6 +8,7 @@ use headless::load::{
 
 use crate::support::TestServer;
 
+/// Runs for a second, in which any machine commits and delivers a few messages.
 async fn drive(server: &TestServer, habits: Habits, plan: Plan, mode: &mut impl Mode) -> Report {
     let hidden = ProgressBar::hidden();
     let mut natter =
@@ -16,7 +17,7 @@ async fn drive(server: &TestServer, habits: Habits, plan: Plan, mode: &mut impl 
     let run = Run {
         plan,
         warm_up: Duration::ZERO,
-        length: Duration::from_millis(300),
+        length: Duration::from_secs(1),
         message_bytes: 140,
         server: Some(headless::load::ProcessId::own()),
     };
