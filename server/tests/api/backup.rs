@@ -4,8 +4,10 @@ use std::path::Path;
 
 use headless::Client;
 use protocol::SessionId;
+use tokio::sync::watch;
 
 use crate::process::{last_line, one_sentence};
+use crate::reconnect::converse;
 use crate::support::{Natter, PASSWORD, befriend, holds, login, natter, open, register, run, texts, within};
 
 async fn pair(natter: &Natter) -> (Client, Client, SessionId) {
@@ -37,24 +39,36 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_in_the_middle_of_talk_is_whole_and_nobody_is_held_up() {
     let (data, backups) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let natter = Natter::start(data.path()).await;
-    let (mut ada, mut bob, session) = pair(&natter).await;
-    let mut acked = Vec::new(); // before each backup began
+    let (ada, bob, session) = pair(&natter).await;
+    let ((over, told), (acks, mut count)) = (watch::channel(false), watch::channel(0));
+    let talks = [ada, bob].map(|client| tokio::spawn(converse(client, session, told.clone(), acks.clone())));
+    let (mut acked, mut meanwhile) = (Vec::new(), 0); // before each backup began, while all of them were made
     for nth in 0..5 {
-        for n in 0..100 {
-            ada.say(session, format!("{nth} {n}")).await.unwrap();
-        }
-        acked.push(ada.sync().rows(session).len() - ada.sync().outbox().len());
+        let goal = *count.borrow() + 50;
+        let began = *within("acknowledgements", count.wait_for(|acks| *acks >= goal)).await.unwrap();
         let file = backups.path().join(format!("{nth}.sqlite"));
         let (code, out, err) = backup(data.path(), &file).await;
         assert_eq!(code, Some(0), "{err}");
         assert!(one_sentence(&out) && out.contains("2 users") && out.contains("KiB"), "{out}");
+        acked.push(began);
+        meanwhile += *count.borrow() - began;
     }
-    ada.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
-    bob.wait_for("every message", |sync| sync.rows(session).len() == 500).await.unwrap();
+    assert!(meanwhile >= 5, "{meanwhile} acknowledgements");
+    over.send(true).unwrap();
+    let (mut talkers, mut written) = (Vec::new(), 0);
+    for talk in talks {
+        let record = within("the end of the talk", talk).await.unwrap();
+        written += record.written.len();
+        talkers.push(record.client);
+    }
+    for client in &mut talkers {
+        client.wait_for("every message", |sync| sync.rows(session).len() == written).await.unwrap();
+    }
+    assert_eq!(*count.borrow(), written, "nobody was cut off, and each message was acknowledged once");
 
     assert_eq!(names_in(backups.path()), ["0.sqlite", "1.sqlite", "2.sqlite", "3.sqlite", "4.sqlite"]);
     for (nth, acked) in acked.into_iter().enumerate() {
@@ -66,7 +80,8 @@ async fn a_backup_in_the_middle_of_talk_is_whole_and_nobody_is_held_up() {
         .await
         .unwrap();
         assert_eq!((found.0, found.0), (found.1, found.2), "a moment, with no hole");
-        assert!(usize::try_from(found.0).unwrap() >= acked, "everything acknowledged is in it");
+        let found = usize::try_from(found.0).unwrap();
+        assert!((acked..=written).contains(&found), "everything acknowledged is in it: {found}, {acked}");
     }
 }
 
