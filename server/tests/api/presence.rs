@@ -44,6 +44,7 @@ async fn a_user_is_offline_within_10_s_of_the_last_connections_end_and_online_on
     ada.search("Bob").await.unwrap();
     ada.expect("an answer", outcome).await.unwrap();
 
+    ada.take_frames(); // among them that he was online before
     bob.reconnect().await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     sees(&mut ada, session, bob_id, Presence::Online).await;
@@ -56,6 +57,7 @@ async fn signing_in_turns_a_user_online_before_the_socket() {
     let bob_id = bob.id();
     bob.kill();
     ada.expect("Offline", status_of(bob_id, Presence::Offline)).await.unwrap();
+    ada.take_frames();
     login(&mut bob, "Bob", PASSWORD).await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     sees(&mut ada, session, bob_id, Presence::Online).await;
@@ -73,6 +75,7 @@ async fn presence_is_told_only_to_people_who_share_a_session() {
     let bob_id = bob.id();
     bob.kill();
     ada.expect("Offline", status_of(bob_id, Presence::Offline)).await.unwrap();
+    ada.take_frames();
     bob.reconnect().await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     fence(&mut eve).await;
