@@ -1,6 +1,7 @@
 //! The page's files: inside the release binary, on disk during development.
 
 use std::borrow::Cow;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use app::Assets;
@@ -24,21 +25,24 @@ const VERSIONED: [&str; 3] = ["pkg/natter.css", "pkg/natter.js", "pkg/natter.was
 /// The files, and the version they are asked for by.
 #[derive(Clone)]
 pub(crate) struct Files {
+    /// Where they are, if not where the build left them.
+    folder: Option<Arc<Path>>,
     version: Arc<str>,
     /// How the page learns of changes, under `cargo leptos watch`.
     reload: Option<LeptosOptions>,
 }
 
 impl Files {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(folder: Option<&Path>) -> Self {
         let hashes =
-            VERSIONED.iter().filter_map(|path| Site::get(path)).map(|file| file.metadata.sha256_hash());
+            VERSIONED.iter().filter_map(|path| file(folder, path)).map(|file| file.metadata.sha256_hash());
         // Any mix of the hashes will do: it changes when a file does.
         let mixed = hashes
             .fold([0u8; 8], |mixed, hash| std::array::from_fn(|at| mixed[at].rotate_left(3) ^ hash[at]));
         let watched = std::env::var_os("LEPTOS_WATCH").is_some();
         let options = get_configuration(None).ok().map(|config| config.leptos_options);
-        Self { version: hex(&mixed).into(), reload: options.filter(|_| watched) }
+        let folder = folder.map(Arc::from);
+        Self { folder, version: hex(&mixed).into(), reload: options.filter(|_| watched) }
     }
 
     /// What the page's document needs to name its files.
@@ -49,8 +53,8 @@ impl Files {
     /// The answer when this path is a file's.
     pub(crate) fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let path = uri.path().trim_start_matches('/');
-        let plain = Site::get(path)?;
-        let (file, encoding) = smallest(path, headers).unwrap_or((plain, None));
+        let plain = self.file(path)?;
+        let (file, encoding) = self.smallest(path, headers).unwrap_or((plain, None));
         let etag = format!("\"{}{}\"", hex(&file.metadata.sha256_hash()[..12]), encoding.unwrap_or_default());
         let is_current = uri.query() == Some(&format!("v={}", self.version)) && !cfg!(debug_assertions);
         let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -72,21 +76,32 @@ impl Files {
         answer.extend(encoding.map(|name| (header::CONTENT_ENCODING, HeaderValue::from_static(name))));
         Some(response)
     }
+
+    fn file(&self, path: &str) -> Option<EmbeddedFile> {
+        file(self.folder.as_deref(), path)
+    }
+
+    /// The file in the best encoding that the browser takes.
+    fn smallest(&self, path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&'static str>)> {
+        let takes = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+        let takes = |name: &str| {
+            takes.split(',').map(str::trim).any(|item| {
+                let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+                coding.trim() == name && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+            })
+        };
+        [("br", "br"), ("gzip", "gz")]
+            .into_iter()
+            .filter(|(name, _)| takes(name))
+            .find_map(|(name, ending)| Some((self.file(&format!("{path}.{ending}"))?, Some(name))))
+    }
 }
 
-/// The file in the best encoding that the browser takes.
-fn smallest(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&'static str>)> {
-    let takes = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-    let takes = |name: &str| {
-        takes.split(',').map(str::trim).any(|item| {
-            let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-            coding.trim() == name && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-        })
-    };
-    [("br", "br"), ("gzip", "gz")]
-        .into_iter()
-        .filter(|(name, _)| takes(name))
-        .find_map(|(name, ending)| Some((Site::get(&format!("{path}.{ending}"))?, Some(name))))
+/// A file of the page.
+fn file(folder: Option<&Path>, path: &str) -> Option<EmbeddedFile> {
+    let Some(folder) = folder else { return Site::get(path) };
+    let stays_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    stays_inside.then(|| rust_embed::utils::read_file_from_fs(&folder.join(path)).ok())?
 }
 
 /// Whether an `If-None-Match` names this tag (RFC 9110 13.1.2).

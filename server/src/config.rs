@@ -14,6 +14,8 @@ use ipnet::IpNet;
 pub struct Config {
     /// The folder that holds everything.
     pub data: PathBuf,
+    /// The folder with the page's files, if not those that the build left: in the program, or in a debug build on disk.
+    pub site: Option<PathBuf>,
     /// Where the server tells how it is; nowhere by default.
     pub private_listen: Option<SocketAddr>,
     /// Where people reach this server, if it is known.
@@ -46,6 +48,7 @@ impl Config {
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
+            site: None,
             private_listen: None,
             public_origin: None,
             trusted_proxies: Vec::new(),

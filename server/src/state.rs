@@ -25,6 +25,7 @@ impl AppState {
     pub(crate) fn new(chat: Chat, config: Config, sockets: TaskTracker) -> Self {
         let doors = Arc::new(Doors::new(config.limits));
         let crowd = Crowd::new(config.limits);
-        Self { chat, crowd, config: Arc::new(config), doors, files: Files::new(), sockets }
+        let files = Files::new(config.site.as_deref());
+        Self { chat, crowd, config: Arc::new(config), doors, files, sockets }
     }
 }

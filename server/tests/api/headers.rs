@@ -1,9 +1,10 @@
 //! What every answer carries, and the files of the page.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use headless::{Answer, Http};
 use http::Method;
+use tempfile::TempDir;
 
 use crate::support::TestServer;
 
@@ -54,7 +55,7 @@ async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
 async fn every_answer_has_another_nonce_and_the_page_uses_its_own() {
     let server = TestServer::start().await;
     let mut http = Http::new(&server.base);
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for path in PATHS.iter().cycle().take(24) {
         let answer = http.get(path).await.unwrap();
         let policy = policy(&answer);
@@ -108,7 +109,18 @@ async fn behind_https_browsers_are_told_to_stay_there() {
 
 #[tokio::test]
 async fn no_path_leads_out_of_the_pages_files() {
-    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site");
+    std::fs::create_dir_all(site.join("pkg")).unwrap();
+    std::fs::write(folder.path().join("Cargo.toml"), "[workspace]").unwrap();
+    // Where the build left them, and in a folder of their own.
+    let servers = [TestServer::start().await, TestServer::with(|config| config.site = Some(site)).await];
+    for server in &servers {
+        leads_nowhere(server).await;
+    }
+}
+
+async fn leads_nowhere(server: &TestServer) {
     for path in [
         "/../Cargo.toml",
         "/..%2fCargo.toml",
@@ -146,42 +158,63 @@ async fn raw_get(base: &str, path: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The page's own files are there once the page was built; the tests of the whole page need them, this one not.
-fn built() -> bool {
-    let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/site/pkg");
-    let built = ["natter.js", "natter.wasm", "natter.css"].iter().all(|file| site.join(file).exists());
-    if !built {
-        eprintln!("the page is not built: nothing to see here");
+/// A page's files, as the build leaves them: the last one also packed, twice.
+fn site() -> TempDir {
+    let site = tempfile::tempdir().unwrap();
+    std::fs::create_dir(site.path().join("pkg")).unwrap();
+    for (file, content) in [
+        ("natter.js", "export default 1;"),
+        ("natter.wasm", "\0asm"),
+        ("natter.css", "body { margin: 0 }"),
+        ("natter.css.br", "brotli"),
+        ("natter.css.gz", "gzip"),
+    ] {
+        std::fs::write(site.path().join("pkg").join(file), content).unwrap();
     }
-    built
+    std::fs::write(site.path().join("favicon.svg"), "<svg/>").unwrap();
+    site
+}
+
+async fn with_site(site: &TempDir) -> TestServer {
+    TestServer::with(|config| config.site = Some(site.path().to_owned())).await
 }
 
 #[tokio::test]
 async fn files_have_a_tag_a_type_and_an_encoding_and_are_not_sent_twice() {
-    if !built() {
-        return;
-    }
-    let server = TestServer::start().await;
+    let site = site();
+    let server = with_site(&site).await;
     let mut http = Http::new(&server.base);
-    for (path, kind) in [
-        ("/pkg/natter.js", "javascript"),
-        ("/pkg/natter.wasm", "application/wasm"),
-        ("/pkg/natter.css", "text/css"),
+    let mut tags = BTreeSet::new();
+    for (path, kind, takes, encoding) in [
+        ("/favicon.svg", "image/svg+xml", "br, gzip", None),
+        ("/pkg/natter.js", "javascript", "br, gzip", None),
+        ("/pkg/natter.wasm", "application/wasm", "br, gzip", None),
+        ("/pkg/natter.css", "text/css", "identity", None),
+        ("/pkg/natter.css", "text/css", "gzip, deflate, br", Some("br")),
+        ("/pkg/natter.css", "text/css", "gzip, br;q=0", Some("gzip")),
     ] {
-        let answer = http.get(path).await.unwrap();
-        assert_eq!(answer.status, 200, "{path}");
-        assert!(
-            answer.header("content-type").unwrap().contains(kind),
-            "{path}: {:?}",
-            answer.header("content-type")
-        );
+        let mut get = async |more: &[(&str, &str)]| {
+            let headers = [&[("Accept-Encoding", takes)], more].concat();
+            http.request(Method::GET, path, &headers, vec![]).await.unwrap()
+        };
+        let answer = get(&[]).await;
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, encoding), "{path}");
+        let file = match encoding {
+            Some("br") => format!("{path}.br"),
+            Some(_) => format!("{path}.gz"),
+            None => path.to_owned(),
+        };
+        assert_eq!(answer.body, std::fs::read(site.path().join(&file[1..])).unwrap(), "{path}");
+        let given = answer.header("content-type").unwrap();
+        assert!(given.contains(kind), "{path}: {given}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(answer.header("vary").map(str::to_ascii_lowercase).as_deref(), Some("accept-encoding"));
         assert_ne!(answer.header("cache-control"), Some("no-store"), "{path}");
         let tag = answer.header("etag").unwrap().to_owned();
-        let again = http.request(Method::GET, path, &[("If-None-Match", &tag)], vec![]).await.unwrap();
+        let again = get(&[("If-None-Match", &tag)]).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
-        let other = http.request(Method::GET, path, &[("If-None-Match", "\"other\"")], vec![]).await.unwrap();
-        assert_eq!((other.status, other.body.len()), (200, answer.body.len()), "{path}");
+        let other = get(&[("If-None-Match", "\"other\"")]).await;
+        assert_eq!((other.status, other.body), (200, answer.body), "{path}");
+        assert!(tags.insert(tag), "{path}: another body, another tag");
     }
 }
