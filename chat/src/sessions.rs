@@ -161,6 +161,8 @@ impl Chat {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use protocol::{TimeStamp, close};
 
     use super::*;
@@ -197,9 +199,12 @@ mod tests {
             .ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true })
             .await
             .unwrap();
-        while conn.waiting() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let told = async {
+            while conn.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), told).await.expect("the invitation is published");
         let mut greeting = chat.hello(&conn, BTreeMap::new()).await.unwrap();
         assert!(greeting.next(&chat, &conn).await.unwrap().is_none());
         assert!(matches!(conn.outgoing().await, Outgoing::Close(close::LOGIN_REVOKED, _)));

@@ -196,6 +196,7 @@ mod tests {
     use protocol::{MessageId, Rev, SessionId, UserId};
 
     use super::*;
+    use crate::store::contract::undisturbed;
 
     #[tokio::test]
     async fn a_database_of_the_first_version_is_brought_up_with_all_that_is_in_it() {
@@ -242,10 +243,10 @@ mod tests {
         assert!(matches!(refused, OpenError::Older(_)), "{refused}");
         assert!(is_older(&path).await.unwrap(), "it was left as it is");
         drop(serving);
-        let (store, _events) = Store::open_beside(folder.path()).await.unwrap();
+        let (store, _events) = undisturbed(async || Store::open_beside(folder.path()).await).await.unwrap();
         store.close().await;
         assert!(!is_older(&path).await.unwrap(), "nobody has it: it was brought up");
-        let _serving = lock(folder.path()).expect("nobody holds it any more");
+        let _serving = undisturbed(async || lock(folder.path())).await.expect("nobody holds it any more");
         let (store, _events) = Store::open_beside(folder.path()).await.unwrap();
         store.close().await;
     }
