@@ -1,6 +1,7 @@
 //! The disk in trouble: full, failing, or with a reader who holds on. Real files, real errors.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +24,12 @@ async fn becomes(what: &str, mut so: impl AsyncFnMut() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Says so where it is seen: what a test that passes prints is not shown.
+fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {why}");
 }
 
 fn log_of(folder: &Path) -> u64 {
@@ -58,7 +65,9 @@ async fn the_log_stays_short_and_is_cut_when_a_reader_lets_go_of_it() {
     let mut reader = db.store.read.begin().await.unwrap();
     sqlx::query("select count(*) from messages").execute(&mut *reader).await.unwrap();
     let longest = db.talk(ada, session).await;
-    assert!((20 * MIB..=64 * MIB).contains(&longest), "it has to keep what the reader sees: {longest}");
+    // Each commit writes the same few pages again: so the slower the machine, the fewer messages wait for the next
+    // commit, and the more there is of them in the log.
+    assert!((20 * MIB..=96 * MIB).contains(&longest), "it has to keep what the reader sees: {longest}");
     drop(reader);
     becomes("short again, with nobody writing", async || log_of(db.folder.path()) <= 16 * MIB).await;
     assert!(db.store.health().takes_commits());
@@ -92,8 +101,7 @@ impl Drop for Mounted {
 async fn with_a_full_disk_nothing_is_acknowledged_reading_goes_on_and_writing_returns_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = Mounted::new(folder.path().join("disk"), 16) else {
-        eprintln!("skipped: a small file system can be mounted by root only");
-        return;
+        return skipped("a small file system can be mounted by root only");
     };
     let (store, events) = Store::open(&disk.0).await.unwrap();
     let mut db = Database { store, events, folder: tempfile::tempdir().unwrap() };
@@ -185,9 +193,10 @@ async fn talk_and_crash() {
 
 #[tokio::test]
 async fn a_sync_that_fails_acknowledges_nothing_shows_nothing_and_loses_nothing() {
-    if !Command::new("strace").arg("-V").output().is_ok_and(|done| done.status.success()) {
-        eprintln!("skipped: strace, which makes syncs fail, is not installed");
-        return;
+    // Tried, because it may be installed where nothing may be traced.
+    let tracing = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    if !tracing.is_ok_and(|done| done.status.success()) {
+        return skipped("strace, which makes syncs fail, is not installed or may not trace");
     }
     let mut failed = 0;
     // SQLite syncs with the one or the other, as it was built. The first few belong to the opening.
