@@ -14,6 +14,10 @@ use crate::{Answer, Backoff, Error, Event, Handshake, Http, Socket};
 /// How long a client waits for anything, unless told otherwise.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
+/// So many times that long for a password: the server hashes behind everything else, so other programs that keep the
+/// machine busy delay nothing as much.
+const PASSWORDS: u32 = 4;
+
 /// Frames remembered for [`Client::expect`].
 const REMEMBERED: usize = 256;
 
@@ -102,8 +106,8 @@ impl Client {
 
     // ---- HTTP ----
 
-    /// Creates an account. It is not signed in by that. While the server has too much to do it asks again, as often as
-    /// it is told to and until its limit.
+    /// Creates an account. It is not signed in by that. While the server has too much to do it asks again, whenever
+    /// it is told to, for four times its limit.
     ///
     /// # Errors
     /// The server's refusal.
@@ -112,7 +116,7 @@ impl Client {
         Ok(answer.json::<Registered>()?.user_id)
     }
 
-    /// Signs in. While the server has too much to do it asks again, as often as it is told to and until its limit.
+    /// Signs in. While the server has too much to do it asks again, whenever it is told to, for four times its limit.
     ///
     /// # Errors
     /// The server's refusal.
@@ -123,7 +127,7 @@ impl Client {
 
     /// Passwords take their time to hash, so a busy server puts some off: 503 and when to come again (RFC 9110, 10.2.3).
     async fn post_password(&mut self, path: &str, username: &str, password: &str) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.limit;
+        let deadline = Instant::now() + PASSWORDS * self.limit;
         loop {
             let answer = self.http.post(path, &credentials(username, password)).await?;
             let after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());

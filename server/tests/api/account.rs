@@ -131,7 +131,7 @@ async fn passwords_have_8_to_512_bytes_and_are_taken_byte_for_byte() {
 async fn logging_in_answers_200_with_the_user_as_the_owner_wrote_the_name() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    let id = support::register(&mut client, "Ada", PASSWORD).await.unwrap();
+    let id = client.register("Ada", PASSWORD).await.unwrap();
     for spelling in ["Ada", "aDA", " Ａda "] {
         let answer = login(&mut client, spelling, PASSWORD).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -143,7 +143,7 @@ async fn logging_in_answers_200_with_the_user_as_the_owner_wrote_the_name() {
 async fn logging_in_as_nobody_answers_400_and_with_a_wrong_password_401() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.register("Ada", PASSWORD).await.unwrap();
     for nobody in ["Bob", "", "x", "no such@name", &"x".repeat(10_000), "A\u{0}da"] {
         is_refusal(&login(&mut client, nobody, PASSWORD).await, 400, Code::InvalidUser);
     }
@@ -207,7 +207,7 @@ async fn a_closed_server_takes_no_new_users() {
 async fn the_cookie_is_for_http_only_and_same_site() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.register("Ada", PASSWORD).await.unwrap();
     let answer = login(&mut client, "Ada", PASSWORD).await;
     let is_login = |cookie: &&str| !cookie.starts_with("known_device="); // see `guesses`
     let cookies: Vec<_> = answer.set_cookies().filter(is_login).collect();
@@ -226,7 +226,7 @@ async fn behind_https_the_cookie_is_secure_and_bound_to_the_host() {
     let origin = "https://chat.example.org";
     let server = TestServer::with(|config| config.public_origin = Some(origin.parse().unwrap())).await;
     let mut ada = server.client();
-    support::register(&mut ada, "Ada", PASSWORD).await.unwrap();
+    ada.register("Ada", PASSWORD).await.unwrap();
     let answer = login(&mut ada, "Ada", PASSWORD).await;
     let cookie = answer.set_cookies().next().unwrap();
     assert!(cookie.starts_with("__Host-authentication_token="), "{cookie}");
@@ -253,10 +253,10 @@ fn max_age(cookie: &str) -> i64 {
 async fn every_login_gets_another_token_and_a_made_up_one_is_never_adopted() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    support::register(&mut client, "Ada", PASSWORD).await.unwrap();
-    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.register("Ada", PASSWORD).await.unwrap();
+    client.login("Ada", PASSWORD).await.unwrap();
     let first = client.http.cookie().unwrap().to_owned();
-    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.login("Ada", PASSWORD).await.unwrap();
     assert_ne!(client.http.cookie().unwrap(), first);
 
     let made_up = "authentication_token=AAAAAAAAAAAAAAAAAAAAAA";
@@ -270,7 +270,7 @@ async fn every_login_gets_another_token_and_a_made_up_one_is_never_adopted() {
         is_refusal(&client.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
     }
     client.http.set_cookie(Some(made_up.into()));
-    support::login(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.login("Ada", PASSWORD).await.unwrap();
     assert_ne!(client.http.cookie(), Some(made_up));
 }
 
@@ -410,7 +410,7 @@ async fn a_request_that_was_under_way_does_not_undo_a_sign_out() {
     let server = TestServer::start().await;
     let mut ada = server.user("Ada").await;
     for _ in 0..100 {
-        support::login(&mut ada, "Ada", PASSWORD).await.unwrap();
+        ada.login("Ada", PASSWORD).await.unwrap();
         let cookie = ada.http.cookie().map(str::to_owned);
         let late = (0..10).map(|_| {
             let mut http = ada.http.clone();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::process::{last_line, one_sentence};
 use crate::reconnect::converse;
-use crate::support::{Natter, PASSWORD, befriend, holds, login, natter, open, register, run, texts, within};
+use crate::support::{Natter, PASSWORD, befriend, holds, natter, open, run, texts, within};
 
 async fn pair(natter: &Natter) -> (Client, Client, SessionId) {
     let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
@@ -148,18 +148,18 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     let file = backups.path().join("backup.sqlite");
     let mut natter = Natter::start(data.path()).await;
     let mut before = natter.client();
-    register(&mut before, "Ada", PASSWORD).await.unwrap();
-    login(&mut before, "Ada", PASSWORD).await.unwrap();
+    before.register("Ada", PASSWORD).await.unwrap();
+    before.login("Ada", PASSWORD).await.unwrap();
     let mut ended = natter.client();
-    login(&mut ended, "Ada", PASSWORD).await.unwrap();
+    ended.login("Ada", PASSWORD).await.unwrap();
     let token = ended.http.cookie().map(str::to_owned);
     assert_eq!(backup(data.path(), &file).await.0, Some(0));
     ended.logout().await.unwrap();
     let mut since = natter.client();
-    login(&mut since, "Ada", PASSWORD).await.unwrap();
+    since.login("Ada", PASSWORD).await.unwrap();
     let mut newcomer = natter.client();
-    register(&mut newcomer, "Bob", PASSWORD).await.unwrap();
-    login(&mut newcomer, "Bob", PASSWORD).await.unwrap();
+    newcomer.register("Bob", PASSWORD).await.unwrap();
+    newcomer.login("Bob", PASSWORD).await.unwrap();
     assert!(natter.terminate().await.success());
     let (code, out, err) = restore(data.path(), &file).await;
     assert_eq!(code, Some(0), "{err}");
@@ -171,7 +171,7 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     ended.http.set_cookie(token);
     assert!(ended.load().await.is_err(), "signed out");
     assert!(newcomer.load().await.is_err(), "not in the backup");
-    register(&mut newcomer, "Bob", PASSWORD).await.unwrap();
+    newcomer.register("Bob", PASSWORD).await.unwrap();
 
     // What is replaced next cannot be read: then nobody knows who was signed out, and everybody is.
     assert!(natter.terminate().await.success());
@@ -181,7 +181,7 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     assert!(out.contains("everybody signs in again"), "{out}");
     natter.start_again().await;
     assert!(before.load().await.is_err());
-    login(&mut before, "Ada", PASSWORD).await.unwrap();
+    before.login("Ada", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

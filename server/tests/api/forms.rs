@@ -2,7 +2,7 @@
 
 use headless::{Answer, Client};
 
-use crate::support::{PASSWORD, TestServer, patiently, register};
+use crate::support::{PASSWORD, TestServer, patiently};
 
 async fn post(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     let is_busy =
@@ -40,7 +40,7 @@ async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
 async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    register(&mut client, "Ada", PASSWORD).await.unwrap();
+    client.register("Ada", PASSWORD).await.unwrap();
     for (fields, code) in [
         ([("Username", "Ada"), ("Password", "wrong password")], "WrongPassword"),
         ([("Username", "Eve"), ("Password", PASSWORD)], "InvalidUser"),

@@ -4,8 +4,8 @@ use headless::Client;
 use protocol::{Answer, Asked, Code, InviteId, Outcome, Presence, Refused, ServerFrame, SessionId};
 
 use crate::support::{
-    PASSWORD, TestServer, accepted_session, befriend, card_closed, fence, invited, knows, login, message,
-    outcome, outcome_is, refused, register, session_of,
+    PASSWORD, TestServer, accepted_session, befriend, card_closed, fence, invited, knows, message, outcome,
+    outcome_is, refused, session_of,
 };
 
 fn leave(username: &str) -> Asked {
@@ -39,13 +39,13 @@ async fn searching_somebody_offline_says_so_and_leaves_nothing() {
     let server = TestServer::start().await;
     let mut ada = server.online("Ada").await;
     let mut bob = server.client();
-    register(&mut bob, "Bob", PASSWORD).await.unwrap();
+    bob.register("Bob", PASSWORD).await.unwrap();
     ada.search("Bob").await.unwrap();
     let told = ada.expect("Offline", outcome).await.unwrap();
     assert_eq!((told.status, told.invite_id, told.session_id), (Outcome::Offline, None, None));
     assert!(told.reason.contains("offline") && told.reason.contains("cannot establish"), "{}", told.reason);
 
-    login(&mut bob, "Bob", PASSWORD).await.unwrap();
+    bob.login("Bob", PASSWORD).await.unwrap();
     bob.online().await.unwrap();
     fence(&mut bob).await;
     assert!(bob.sync().invited().is_empty());
@@ -151,7 +151,7 @@ async fn an_invitation_left_for_somebody_offline_waits_for_their_return_and_thro
     let server = TestServer::start().await;
     let mut ada = server.online("Ada").await;
     let mut bob = server.client();
-    register(&mut bob, "Bob", PASSWORD).await.unwrap();
+    bob.register("Bob", PASSWORD).await.unwrap();
     ada.ask(leave("Bob")).await.unwrap();
     let told = ada.expect("Pending", outcome).await.unwrap();
     assert_eq!(told.status, Outcome::Pending);
@@ -160,7 +160,7 @@ async fn an_invitation_left_for_somebody_offline_waits_for_their_return_and_thro
     let server = server.restart().await;
     ada.reconnect().await.unwrap();
     ada.wait_for("one's own invitation", |sync| sync.asked().len() == 1).await.unwrap();
-    login(&mut bob, "Bob", PASSWORD).await.unwrap();
+    bob.login("Bob", PASSWORD).await.unwrap();
     bob.online().await.unwrap();
     let (invite, from) = bob.expect("the invitation", invited).await.unwrap();
     assert_eq!((Some(invite), from.as_str()), (told.invite_id, "Ada"));

@@ -5,7 +5,7 @@ use http::Method;
 use protocol::Code;
 
 use crate::account::is_refusal;
-use crate::support::{PASSWORD, TestServer, login, register};
+use crate::support::{PASSWORD, TestServer};
 
 const SIGN_IN: &str = r#"{"Username":"Ada","Password":"correct horse"}"#;
 const POSTS: [(&str, &str, &str); 6] = [
@@ -103,11 +103,11 @@ async fn ones_own_origin_and_no_browser_at_all_pass() {
     let own = [server.base.clone(), server.base.to_uppercase().replace("HTTP", "http")];
     for origin in own {
         let mut client = Client::with_http(Http::new(&server.base).with_header("Origin", &origin));
-        login(&mut client, "Ada", PASSWORD).await.unwrap();
+        client.login("Ada", PASSWORD).await.unwrap();
         client.online().await.unwrap();
     }
     let mut program = server.client();
-    login(&mut program, "Ada", PASSWORD).await.unwrap();
+    program.login("Ada", PASSWORD).await.unwrap();
     program.online().await.unwrap();
 }
 
@@ -146,8 +146,8 @@ async fn a_public_origin_is_the_only_one() {
     let origin = "https://chat.example.org";
     let server = TestServer::with(|config| config.public_origin = Some(origin.parse().unwrap())).await;
     let mut ada = Client::with_http(Http::new(&server.base).with_header("Origin", origin));
-    register(&mut ada, "Ada", PASSWORD).await.unwrap();
-    login(&mut ada, "Ada", PASSWORD).await.unwrap();
+    ada.register("Ada", PASSWORD).await.unwrap();
+    ada.login("Ada", PASSWORD).await.unwrap();
     ada.online().await.unwrap();
     for foreign in [
         server.base.as_str(),

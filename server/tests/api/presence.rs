@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use headless::Client;
 use protocol::{Outcome, Presence, ServerFrame, SessionId, UserId};
 
-use crate::support::{PASSWORD, TestServer, befriend, fence, login, outcome, status_of};
+use crate::support::{PASSWORD, TestServer, befriend, fence, outcome, status_of};
 
 /// Waits until a client sees somebody in a session as wanted.
 async fn sees(client: &mut Client, session: SessionId, user: UserId, wanted: Presence) {
@@ -58,7 +58,7 @@ async fn signing_in_turns_a_user_online_before_the_socket() {
     bob.kill();
     ada.expect("Offline", status_of(bob_id, Presence::Offline)).await.unwrap();
     ada.take_frames();
-    login(&mut bob, "Bob", PASSWORD).await.unwrap();
+    bob.login("Bob", PASSWORD).await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     sees(&mut ada, session, bob_id, Presence::Online).await;
 

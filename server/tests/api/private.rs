@@ -5,9 +5,7 @@ use std::path::Path;
 use headless::Http;
 use protocol::{Answer, Asked};
 
-use crate::support::{
-    Natter, PASSWORD, accepted_session, befriend, invited, knows, login, natter, run, within,
-};
+use crate::support::{Natter, PASSWORD, accepted_session, befriend, invited, knows, natter, run, within};
 
 const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
 
@@ -61,8 +59,8 @@ async fn metrics_count_sockets_and_connections_while_they_are_open_and_logins_by
     assert!(metric(&natter, "natter_connections").await.unwrap() >= 2.0);
 
     let mut eve = natter.client();
-    login(&mut eve, "Eve", PASSWORD).await.unwrap_err();
-    login(&mut eve, "Ada", "correct donkey").await.unwrap_err();
+    eve.login("Eve", PASSWORD).await.unwrap_err();
+    eve.login("Ada", "correct donkey").await.unwrap_err();
     for (outcome, times) in [("in", 2.0), ("InvalidUser", 1.0), ("WrongPassword", 1.0)] {
         comes_to(&natter, &format!("natter_logins_total{{outcome=\"{outcome}\"}}"), times).await;
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Natter, PASSWORD, login, natter, open, register, run, set_password};
+use crate::support::{Natter, PASSWORD, natter, open, run, set_password};
 
 pub fn one_sentence(text: &str) -> bool {
     let text = text.trim();
@@ -86,7 +86,7 @@ async fn a_second_process_on_the_same_data_is_refused_with_a_sentence() {
     let (code, out, err) = run(natter(data.path()).args(["--listen", "127.0.0.1:0"]), "").await;
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     assert!(one_sentence(last_line(&err)), "{err}");
-    register(&mut first.client(), "Ada", PASSWORD).await.unwrap(); // the first goes on
+    first.client().register("Ada", PASSWORD).await.unwrap(); // the first goes on
 }
 
 #[tokio::test]
@@ -132,13 +132,13 @@ async fn a_data_folder_that_cannot_be_used_is_a_sentence() {
 async fn a_new_password_for_nobody_or_one_that_is_too_short_is_refused_with_a_sentence() {
     let data = tempfile::tempdir().unwrap();
     let natter_process = Natter::start(data.path()).await;
-    register(&mut natter_process.client(), "Ada", PASSWORD).await.unwrap();
+    natter_process.client().register("Ada", PASSWORD).await.unwrap();
     for (name, password) in [("Bob", "battery staple\n"), ("Ada", "short\n"), ("Ada", "\n"), ("Ada", "")] {
         let (code, _, err) = set_password(data.path(), name, password).await;
         assert_eq!(code, Some(1), "{name} {password:?}");
         assert!(one_sentence(last_line(&err)), "{err}");
     }
-    login(&mut natter_process.client(), "Ada", PASSWORD).await.unwrap();
+    natter_process.client().login("Ada", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
@@ -146,8 +146,8 @@ async fn a_new_password_may_be_set_while_no_server_runs() {
     let data = tempfile::tempdir().unwrap();
     let mut first = Natter::start(data.path()).await;
     let mut ada = first.client();
-    register(&mut ada, "Ada", PASSWORD).await.unwrap();
-    login(&mut ada, "Ada", PASSWORD).await.unwrap();
+    ada.register("Ada", PASSWORD).await.unwrap();
+    ada.login("Ada", PASSWORD).await.unwrap();
     assert!(first.terminate().await.success());
     let (code, out, err) = set_password(data.path(), "Ada", "battery staple\r\nand more\n").await;
     assert_eq!(code, Some(0), "{out}{err}");
@@ -155,8 +155,8 @@ async fn a_new_password_may_be_set_while_no_server_runs() {
     let second = Natter::start(data.path()).await;
     ada.http.move_to(&second.base);
     assert!(ada.load().await.is_err(), "signed out");
-    assert!(login(&mut ada, "Ada", PASSWORD).await.is_err());
-    login(&mut ada, "Ada", "battery staple").await.unwrap();
+    assert!(ada.login("Ada", PASSWORD).await.is_err());
+    ada.login("Ada", "battery staple").await.unwrap();
 }
 
 pub fn last_line(text: &str) -> &str {
@@ -167,7 +167,7 @@ pub fn last_line(text: &str) -> &str {
 async fn database() -> Vec<u8> {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;
-    register(&mut natter.client(), "Ada", PASSWORD).await.unwrap();
+    natter.client().register("Ada", PASSWORD).await.unwrap();
     assert!(natter.terminate().await.success());
     read(data.path())
 }

@@ -4,9 +4,7 @@ use protocol::{Answer, MessageId, Presence, SessionId, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use crate::support::{
-    PASSWORD, TestServer, accepted_session, invited, login, open, register, status_of, within,
-};
+use crate::support::{PASSWORD, TestServer, accepted_session, invited, open, status_of, within};
 
 async fn status(db: &mut SqliteConnection, user: UserId) -> String {
     let status = sqlx::query_scalar("select status from users where user_id = $1").bind(user.0);
@@ -23,9 +21,9 @@ async fn users_have_a_status_that_follows_their_connections() {
     let server = TestServer::start().await;
     let mut db = open(&server.database()).await;
     let mut ada = server.client();
-    let id = register(&mut ada, "Ada", PASSWORD).await.unwrap();
+    let id = ada.register("Ada", PASSWORD).await.unwrap();
     assert_eq!(status(&mut db, id).await, "Offline", "at first");
-    login(&mut ada, "Ada", PASSWORD).await.unwrap();
+    ada.login("Ada", PASSWORD).await.unwrap();
     becomes(&mut db, id, "Online").await;
     ada.online().await.unwrap();
     ada.kill();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chat::OpenError;
 use headless::{Backoff, Client, Http, LIMIT};
 pub use natter::{Natter, natter, run};
-pub use passwords::{login, patiently, register, set_password};
+pub use passwords::{patiently, set_password};
 use protocol::{
     Answer, InviteId, LiveMessage, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId, UserId,
 };
@@ -125,7 +125,7 @@ impl TestServer {
     /// Another device of the same person, connected.
     pub async fn other_device(&self, of: &Client) -> Client {
         let mut client = self.client();
-        login(&mut client, &of.me().username, PASSWORD).await.unwrap();
+        client.login(&of.me().username, PASSWORD).await.unwrap();
         client.online().await.unwrap();
         client
     }
@@ -148,8 +148,8 @@ fn client(base: &str) -> Client {
 /// Somebody with an account, signed in.
 async fn user(base: &str, name: &str) -> Client {
     let mut client = client(base);
-    register(&mut client, name, PASSWORD).await.unwrap();
-    login(&mut client, name, PASSWORD).await.unwrap();
+    client.register(name, PASSWORD).await.unwrap();
+    client.login(name, PASSWORD).await.unwrap();
     client
 }
 

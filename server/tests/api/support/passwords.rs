@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headless::{Backoff, Client, Error, LIMIT};
-use protocol::{Code, Fault, UserId};
+use headless::{Backoff, LIMIT};
+use protocol::{Code, Fault};
 use tokio::time::{sleep, timeout};
 
 use super::{natter, run};
@@ -24,20 +24,6 @@ pub async fn patiently<T>(mut ask: impl AsyncFnMut() -> T, is_busy: impl Fn(&T) 
         }
     };
     timeout(4 * LIMIT, asking).await.expect("the server has time for a password")
-}
-
-fn is_busy<T>(answer: &Result<T, Error>) -> bool {
-    matches!(answer, Err(Error::Refused { status: 503, .. }))
-}
-
-/// Creates an account.
-pub async fn register(client: &mut Client, name: &str, password: &str) -> Result<UserId, Error> {
-    patiently(async || client.register(name, password).await, is_busy).await
-}
-
-/// Signs in.
-pub async fn login(client: &mut Client, name: &str, password: &str) -> Result<(), Error> {
-    patiently(async || client.login(name, password).await.map(drop), is_busy).await
 }
 
 /// `natter password`, with this on its standard input: exit code, stdout, stderr.
