@@ -45,7 +45,12 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut random = rig.random(5_000);
     let (mut undone, mut slowest, mut statuses) = (0, Duration::ZERO, BTreeSet::new());
     let logouts = rig.lane.of(25, 300, 1_000);
-    for n in 0..logouts {
+    let both = BTreeSet::from([200, 401]);
+    for n in 0..10 * logouts {
+        // Where one is much faster than the other, meeting takes longer.
+        if n >= logouts && statuses == both {
+            break;
+        }
         let client = another_login(&crowd.people[0]).await?;
         let mut reader = Device::new(client, history.log(Actor(n + 1)));
         reader.back().await?;
@@ -90,6 +95,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     while !writer.client.sync().outbox().is_empty() {
         writer.live().await?;
     }
+    let logouts = logs.len();
     let table = Table::from([(session, stored(&mut writer.client, session).await?)]);
     history.add(writer.into_parts().1);
     logs.into_iter().for_each(|log| history.add(log));
@@ -101,7 +107,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     if undone > 0 {
         return Err(Failure::Missed(format!("an ended login lives again: {figures}")));
     }
-    if statuses != BTreeSet::from([200, 401]) {
+    if statuses != both {
         return Err(Failure::Missed(format!(
             "{figures}: these met no logout, they were answered {statuses:?}"
         )));
