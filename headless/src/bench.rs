@@ -7,6 +7,7 @@
 //!
 //! The peers' configurations lie in `headless/peers/`, each setting that is not the default with its reason.
 
+mod budgets;
 mod course;
 mod ejabberd;
 mod machine;
@@ -22,6 +23,7 @@ mod system;
 mod xml;
 mod xmpp;
 
+pub use budgets::{Budget, budgets};
 pub use course::Course;
 pub use machine::Machine;
 pub use measure::measure_all;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::course::{Course, FAN_OUT_DEPTH, MESSAGE_BYTES, PAIRS, RATES};
 use super::plot::{self, Series};
 use super::results::{HELD_P99_MS, SystemResults};
-use super::{Machine, Results};
+use super::{Budget, Machine, Results, budgets};
 use crate::load::{Error, Report};
 
 /// The page, with `@NAMES@` to be filled in.
@@ -45,6 +45,7 @@ fn page(results: &Results) -> String {
         ("@QUICK@", quick.to_owned()),
         ("@MACHINE@", machine(&results.machine, &results.month, results.took_seconds)),
         ("@TABLE@", table(results)),
+        ("@BUDGETS@", kept(results)),
         ("@MISSING@", missing(&results.missing)),
         ("@VERSIONS@", versions(&results.systems)),
         ("@HOLD@", seconds(Course::full().hold)),
@@ -103,6 +104,16 @@ fn table(results: &Results) -> String {
     lines.join("\n")
 }
 
+/// Whether the budgets are kept.
+fn kept(results: &Results) -> String {
+    let heads = ["What", "Allowed", "Measured", ""].map(str::to_owned);
+    let mut lines = vec![row(&heads), row(&heads.each_ref().map(|_| "---".to_owned()))];
+    lines.extend(budgets(results).into_iter().map(|Budget { what, allowed, measured, is_kept }| {
+        row(&[what, allowed, measured, if is_kept { "kept".into() } else { "**not kept**".into() }])
+    }));
+    lines.join("\n")
+}
+
 fn row(cells: &[String]) -> String {
     format!("| {} |", cells.join(" | "))
 }
@@ -124,7 +135,7 @@ fn cells(system: &SystemResults, sockets: &[usize]) -> [String; 9] {
             cell(system.median(|measured| p50(&measured.pair))),
             cell(system.median(|measured| p99(&measured.pair)))
         ),
-        cell(system.median(|measured| p50(&measured.pairs))),
+        cell(system.p50_of_pairs()),
         cell(system.cpu_per_1000()),
         match held {
             Some(held) if held == RATES[RATES.len() - 1] => format!("≥ {}", number(held)),
@@ -208,11 +219,11 @@ pub(super) fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::bench::results::tests::system;
 
-    fn results() -> Results {
+    pub(in crate::bench) fn results() -> Results {
         let machine = Machine {
             cores: 2,
             processor: "A CPU".into(),
@@ -251,6 +262,7 @@ mod tests {
         assert!(page.contains("ejabberd is left out: it is not installed."));
         assert!(page.contains("on 2 cores (A CPU), 24 GiB of memory"));
         assert!(page.contains("median of 3 repeats") && page.contains("at 5,000 sockets is measured once"));
+        assert!(page.contains("| memory at rest | 40 MiB at most | 19.5 MiB | kept |"), "{page}");
         assert!(!page.contains('@'), "{page}");
         assert!(!page.contains("mean nothing"));
     }

@@ -85,6 +85,11 @@ impl SystemResults {
         self.median(|measured| measured.socket_kib.get(&people).copied())
     }
 
+    /// Half of what is said between fifty pairs arrives within so many milliseconds.
+    pub fn p50_of_pairs(&self) -> Option<f64> {
+        self.median(|measured| Some(measured.pairs.delivery.as_ref()?.p50_ms))
+    }
+
     /// CPU seconds per 1,000 delivered between fifty pairs.
     pub fn cpu_per_1000(&self) -> Option<f64> {
         self.median(|measured| measured.pairs.server.as_ref()?.cpu_seconds_per_1000)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use headless::bench::{Course, Results, measure_all, page};
+use headless::bench::{Budget, Course, Results, budgets, measure_all, page};
 use headless::load::Error;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -39,7 +39,8 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     tokio::select! {
         done = bench(&cli) => match done {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             Err(error) => {
                 eprintln!("The benchmark cannot go on: {error}");
                 ExitCode::FAILURE
@@ -50,7 +51,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn bench(cli: &Cli) -> Result<(), Error> {
+/// Returns whether Natter keeps to what it has to. A quick run says nothing about that.
+async fn bench(cli: &Cli) -> Result<bool, Error> {
     let file = cli.folder.join(if cli.quick { "quick.json" } else { "results.json" });
     let docs = if cli.quick { &cli.folder } else { &cli.docs };
     let results: Results = if cli.again {
@@ -67,5 +69,9 @@ async fn bench(cli: &Cli) -> Result<(), Error> {
     };
     page::write(&results, docs)?;
     println!("The numbers are in {}.", docs.join("BENCHMARKS.md").display());
-    Ok(())
+    let broken: Vec<_> = budgets(&results).into_iter().filter(|budget| !budget.is_kept).collect();
+    for Budget { what, allowed, measured, .. } in &broken {
+        println!("Not kept: {what} {measured}, where {allowed} is allowed.");
+    }
+    Ok(results.quick || broken.is_empty())
 }

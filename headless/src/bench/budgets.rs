@@ -1,0 +1,118 @@
+//! What Natter has to keep to, held against what was measured: by itself where a number means something on any
+//! machine, and beside the floor of the same run where it does not.
+
+use super::page::number;
+use super::results::{Results, SystemResults};
+use crate::load::Latency;
+
+/// From this rate on acknowledgements have their times to keep, in messages a second.
+const BUSY: f64 = 1_000.0;
+
+/// One thing to keep to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// What it is about.
+    pub what: String,
+    /// What is allowed.
+    pub allowed: String,
+    /// What was measured.
+    pub measured: String,
+    /// Whether that is within it.
+    pub is_kept: bool,
+}
+
+/// All that can be told from these results: nothing without Natter, and nothing beside the floor where that is missing.
+#[must_use]
+pub fn budgets(results: &Results) -> Vec<Budget> {
+    let system = |key| results.systems.iter().find(|system: &&SystemResults| system.key == key);
+    let Some(natter) = system("natter") else { return Vec::new() };
+    let mut budgets = Vec::new();
+    let mut at_most = |what: String, unit: &str, most: f64, value: Option<f64>| {
+        budgets.extend(value.map(|value| Budget {
+            what,
+            allowed: format!("{}{unit} at most", number(most)),
+            measured: format!("{}{unit}", number(value)),
+            is_kept: value <= most,
+        }));
+    };
+    let beside = |natter: Option<f64>, floor: fn(&SystemResults) -> Option<f64>| {
+        Some(natter? / system("relay").and_then(floor)?)
+    };
+    at_most(
+        "memory at rest".into(),
+        " MiB",
+        40.0,
+        natter.median(|measured| Some(measured.rest_kib / 1024.0)),
+    );
+    at_most("cold start".into(), " s", 0.3, natter.median(|measured| Some(measured.cold_start_seconds)));
+    if let Some(&sockets) = results.sockets.last() {
+        let what = format!("memory for each of {} silent connections", number(sockets as f64));
+        at_most(what, " KiB", 12.0, natter.socket_kib(sockets));
+    }
+    let cpu = beside(natter.cpu_per_1000(), SystemResults::cpu_per_1000);
+    at_most("CPU for a message between pairs".into(), " times the floor's", 2.2, cpu);
+    let p50 = beside(natter.p50_of_pairs(), SystemResults::p50_of_pairs);
+    at_most("half of the messages between pairs within".into(), " times the floor's time", 2.0, p50);
+    let busy = |which: fn(&Latency) -> f64| {
+        natter.median(|measured| {
+            let busy = measured.rates.iter().find(|report| report.offered_per_second >= Some(BUSY))?;
+            busy.ack.as_ref().map(which)
+        })
+    };
+    let acknowledged =
+        |share| format!("{share} acknowledged, at {} messages/s or more, within", number(BUSY));
+    at_most(acknowledged("half of what is sent"), " ms", 2.0, busy(|ack| ack.p50_ms));
+    at_most(acknowledged("99 of 100"), " ms", 10.0, busy(|ack| ack.p99_ms));
+    let least = 10_000.0;
+    budgets.extend(natter.held().map(|held| Budget {
+        what: "messages a second that are held".into(),
+        allowed: format!("{} at least", number(least)),
+        measured: number(held),
+        is_kept: held >= least,
+    }));
+    budgets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::page::tests::results;
+    use crate::bench::results::tests::system;
+
+    fn kept(results: &Results) -> Vec<bool> {
+        budgets(results).iter().map(|budget| budget.is_kept).collect()
+    }
+
+    #[test]
+    fn a_budget_is_kept_by_what_is_within_it() {
+        let mut some = results();
+        some.systems.insert(1, system("relay", "Floor", 0.5));
+        some.systems[0].repeats.iter_mut().for_each(|measured| {
+            measured.rates.iter_mut().for_each(|report| {
+                report.offered_per_second = report.offered_per_second.map(|rate| rate * 100.0);
+            });
+        });
+        // At 5,000 messages a second half is acknowledged after 1 ms, 99 of 100 after 2.
+        assert_eq!(kept(&some), [true, true, true, true, true, true, true, true], "{:?}", budgets(&some));
+        some.systems[1] = system("relay", "Floor", 0.4);
+        some.systems[0].repeats.iter_mut().for_each(|measured| {
+            measured.rest_kib = 42_000.0;
+            measured.socket_kib.insert(5_000, 12.1);
+            measured.rates.truncate(1);
+        });
+        assert_eq!(
+            kept(&some),
+            [false, true, false, false, false, true, true, false],
+            "{:?}",
+            budgets(&some)
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_told() {
+        let mut some = results();
+        assert_eq!(kept(&some).len(), 4, "{:?}", budgets(&some)); // neither a floor nor a rate that counts
+        some.systems.remove(0);
+        assert_eq!(budgets(&some), []);
+    }
+}
