@@ -6,7 +6,7 @@ use protocol::{Code, Fault, Me, UserId};
 
 use crate::guesses::{Guesses, Question, Wait};
 use crate::logins::Lock;
-use crate::password::Passwords;
+use crate::password::{Passwords, Turn};
 use crate::store::UserRow;
 use crate::{Caller, Chat, Device, Error, Result, Username};
 
@@ -49,11 +49,12 @@ impl Chat {
                 format!("The name “{}” is taken. Please choose another one.", name.as_str()),
             )
         };
+        let turn = self.0.passwords.turn()?;
         // Before the hash, which is the expensive part; the unique key decides all the same.
         if self.0.store.user_by_key(name.key()).await?.is_some() {
             return Err(taken().into());
         }
-        let hash = self.0.passwords.hash(password).await?;
+        let hash = self.0.passwords.hash(turn, password).await?;
         self.0.store.create_user(name, hash).await?.ok_or_else(|| taken().into())
     }
 
@@ -76,8 +77,9 @@ impl Chat {
 
     async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
         let name = Username::parse(username).map_err(|_| Error::refused(Code::InvalidUser))?;
+        let turn = self.0.passwords.turn()?;
         let (user, known) = self.find(&caller, &name).await?;
-        self.try_password(&caller, &user, known, password).await?;
+        self.try_password(&caller, &user, known, turn, password).await?;
         self.0.live.signed_in(user.user_id);
         let device = Device::after_login(caller.device, user.user_id, &user.password_hash);
         let lock = Lock::of(user.user_id, &user.password_hash);
@@ -111,6 +113,7 @@ impl Chat {
         caller: &Caller,
         user: &UserRow,
         known: Option<u128>,
+        turn: Turn,
         password: String,
     ) -> Result<()> {
         let lock = Lock::of(user.user_id, &user.password_hash);
@@ -118,7 +121,7 @@ impl Chat {
         let attempt = attempt.transpose().map_err(too_many)?;
         // What could never have been set is not worth a hash.
         let is_right = match Passwords::check(&password) {
-            Ok(()) => self.0.passwords.verify(password, user.password_hash.clone()).await,
+            Ok(()) => self.0.passwords.verify(turn, password, user.password_hash.clone()).await,
             Err(_) => Ok(false),
         };
         if let Some(attempt) = attempt {
@@ -157,7 +160,7 @@ impl Chat {
         let name = Username::parse(username).map_err(|_| unknown())?;
         let user = self.0.store.user_by_key(name.key()).await?.ok_or_else(unknown)?;
         Passwords::check(&password)?;
-        let hash = self.0.passwords.hash(password).await?;
+        let hash = self.0.passwords.hash(self.0.passwords.turn()?, password).await?;
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);
         Ok(())

@@ -1,12 +1,12 @@
 //! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, behind everything else.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use protocol::{Code, Fault};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{Error, Result};
 
@@ -32,22 +32,29 @@ const TOO_MANY: Error = Error::Unavailable("too many people sign in at once");
 /// for blocking work could not take back. The threads end with the last handle.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    queue: SyncSender<Job>,
+    queue: Sender<Job>,
+    turns: Arc<Semaphore>,
 }
+
+/// The right to have one password hashed.
+#[derive(Debug)]
+pub(crate) struct Turn(
+    #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
+);
 
 /// Something to hash, which is skipped when nobody waits for it any more.
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Passwords {
     pub(crate) fn new() -> Self {
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = channel();
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..threads() {
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new().name("passwords".into());
             thread.spawn(move || work(&jobs)).expect("the system has room for a thread");
         }
-        Self { queue }
+        Self { queue, turns: Arc::new(Semaphore::new(threads() + QUEUE)) }
     }
 
     /// Passes a password that may be used.
@@ -64,8 +71,8 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when too many are hashed already.
-    pub(crate) async fn hash(&self, password: String) -> Result<String> {
-        self.run(move || {
+    pub(crate) async fn hash(&self, turn: Turn, password: String) -> Result<String> {
+        self.run(turn, move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
             hash.map(|phc| phc.to_string()).map_err(|error| Error::Password(error.to_string()))
         })
@@ -76,8 +83,8 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when too many are hashed already.
-    pub(crate) async fn verify(&self, password: String, phc: String) -> Result<bool> {
-        self.run(move || {
+    pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<bool> {
+        self.run(turn, move || {
             use argon2::password_hash::Error as Hash;
             match Argon2::default().verify_password(password.as_bytes(), phc.as_str()) {
                 Ok(()) => Ok(true),
@@ -88,14 +95,28 @@ impl Passwords {
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    /// A turn to have something hashed. Whoever gets none is told before anything else is done for them: in a flood that
+    /// is nearly everybody.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many have one.
+    pub(crate) fn turn(&self) -> Result<Turn> {
+        self.turns.clone().try_acquire_owned().map(Turn).map_err(|_| TOO_MANY)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        hash: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job = move || {
             if !answer.is_closed() {
                 let _ = answer.send(hash());
             }
+            drop(turn);
         };
-        self.queue.try_send(Box::new(job)).map_err(|_| TOO_MANY)?;
+        self.queue.send(Box::new(job)).map_err(|_| TOO_MANY)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(hashed)) => hashed,
             Ok(Err(_)) => Err(Error::Password("the thread that hashes panicked".into())),
@@ -133,29 +154,34 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_its_own_and_no_two_hashes_are_the_same() {
         let passwords = Passwords::new();
-        let (one, two) = (passwords.hash("correct horse".into()), passwords.hash("correct horse".into()));
-        let (one, two) = (one.await.unwrap(), two.await.unwrap());
+        let turn = || passwords.turn().unwrap();
+        let hash = || passwords.hash(turn(), "correct horse".into());
+        let (one, two) = (hash().await.unwrap(), hash().await.unwrap());
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert_ne!(one, two);
-        assert!(passwords.verify("correct horse".into(), one.clone()).await.unwrap());
-        assert!(!passwords.verify("battery staple".into(), one).await.unwrap());
-        assert!(matches!(passwords.verify("x".into(), "no hash".into()).await, Err(Error::Password(_))));
+        assert!(passwords.verify(turn(), "correct horse".into(), one.clone()).await.unwrap());
+        assert!(!passwords.verify(turn(), "battery staple".into(), one).await.unwrap());
+        assert!(matches!(
+            passwords.verify(turn(), "x".into(), "no hash".into()).await,
+            Err(Error::Password(_))
+        ));
     }
 
     /// Reliability's T4: a flood, half of which goes away in the middle.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flood_half_of_which_goes_away_never_runs_more_than_its_threads() {
         let passwords = Passwords::new();
-        let phc = passwords.hash("correct horse".into()).await.unwrap();
+        let phc = passwords.hash(passwords.turn().unwrap(), "correct horse".into()).await.unwrap();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let counted = || {
-            let (now, most) = (now.clone(), most.clone());
-            passwords.run(move || {
+            let (now, most, passwords) = (now.clone(), most.clone(), passwords.clone());
+            let hash = move || {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 let hashed = Argon2::default().hash_password(b"correct horse");
                 now.fetch_sub(1, Ordering::SeqCst);
                 hashed.map(drop).map_err(|error| Error::Password(error.to_string()))
-            })
+            };
+            async move { passwords.run(passwords.turn()?, hash).await }
         };
         let (mut waiting, mut leaving, mut turned_away) = (Vec::new(), Vec::new(), 0);
         for nth in 0..4 * (threads() + QUEUE) {
@@ -175,7 +201,11 @@ mod tests {
             login.await.expect("who came first and stays is answered");
         }
         assert!((1..=threads()).contains(&most.load(Ordering::SeqCst)));
-        assert!(passwords.verify("correct horse".into(), phc).await.unwrap(), "and then all is well again");
+        let turn = passwords.turn().unwrap();
+        assert!(
+            passwords.verify(turn, "correct horse".into(), phc).await.unwrap(),
+            "and then all is well again"
+        );
     }
 
     #[tokio::test]
@@ -193,14 +223,14 @@ mod tests {
                     let _ = opened.recv();
                     Ok(())
                 };
-                (tokio::spawn(async move { passwords.run(wait).await }), gate)
+                (tokio::spawn(async move { passwords.run(passwords.turn()?, wait).await }), gate)
             })
             .unzip();
         for _ in 0..threads() {
             begins.recv().await.unwrap();
         }
         let counted = hashed.clone();
-        let gone = passwords.run(move || {
+        let gone = passwords.run(passwords.turn().unwrap(), move || {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok(())
         });
@@ -209,7 +239,7 @@ mod tests {
         for blocked in blocked {
             blocked.await.unwrap().unwrap();
         }
-        passwords.hash("correct horse".into()).await.unwrap();
+        passwords.hash(passwords.turn().unwrap(), "correct horse".into()).await.unwrap();
         assert_eq!(hashed.load(Ordering::Relaxed), 0);
     }
 }
