@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 const BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 
-/// Most requests that wait for their turn; more are told to come back.
+/// Most requests that wait for a thread; more get no turn and are told to come back.
 const QUEUE: usize = 64;
 
 /// How long a request waits for its answer; then it is told to come back. Tests of the rest wait longer, on whatever
@@ -70,7 +70,7 @@ impl Passwords {
     /// The PHC string to store for this password. argon2's defaults are m=19 MiB, t=2, p=1 (OWASP, 2025).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many are hashed already.
+    /// [`Error::Unavailable`] when it took too long.
     pub(crate) async fn hash(&self, turn: Turn, password: String) -> Result<String> {
         self.run(turn, move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
@@ -82,7 +82,7 @@ impl Passwords {
     /// Whether this password has this PHC string.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many are hashed already.
+    /// [`Error::Unavailable`] when it took too long.
     pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<bool> {
         self.run(turn, move || {
             use argon2::password_hash::Error as Hash;
