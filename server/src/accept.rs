@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +45,8 @@ const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// What is done with the connections of a listener.
 pub(crate) struct Door {
+    /// Where their HTTP is spoken.
+    pub(crate) threads: Handle,
     pub(crate) gate: Gate,
     pub(crate) router: Router,
     /// A whole request head has to be here within this time, from the connection's start or the last answer's end.
@@ -77,15 +80,17 @@ pub(crate) async fn accept(
                 failing = false;
                 match door.gate.admit(peer.ip()) {
                     Ok(ticket) => {
-                        connections.spawn(serve(stream, peer, ticket, door.clone(), stop.clone()));
+                        let served = serve(stream, peer, ticket, door.clone(), stop.clone());
+                        connections.spawn_on(served, &door.threads);
                     }
                     // Told why as long as there is room even for that; the others are closed.
                     Err(full) => {
                         if let Some(room) = door.gate.room_to_refuse() {
-                            connections.spawn(async move {
+                            let told = async move {
                                 turn_away(stream, full).await;
                                 drop(room);
-                            });
+                            };
+                            connections.spawn_on(told, &door.threads);
                         }
                     }
                 }

@@ -16,6 +16,7 @@ mod client;
 pub mod config;
 mod device;
 mod forms;
+mod front;
 mod headers;
 mod limits;
 mod logins;
@@ -36,13 +37,15 @@ use std::time::Duration;
 
 use chat::{Chat, Options};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use accept::Door;
 use admission::Gate;
 pub use config::{Config, Limits, PublicOrigin};
-use state::AppState;
+use front::Front;
+use state::{AppState, Sockets};
 
 /// Connections that have not ended by themselves this long after the stop are cut.
 const LAST_CALL: Duration = Duration::from_secs(10);
@@ -80,7 +83,6 @@ pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     if config.limits.is_none() {
         tracing::warn!("limits are off: anybody can flood this server; this is for load tests only");
     }
-    more_descriptors();
     let listener = bind(address, "--listen")?;
     serve_until(config, listener, told_to_stop()?, |bound, private| {
         let private = private.map(|private| format!("\nNatter's private listener is on http://{private}"));
@@ -114,6 +116,7 @@ async fn serve_until(
     if private.is_some() {
         telemetry::count();
     }
+    let front = Front::open()?;
     let mut shutdown = std::pin::pin!(shutdown);
     let chat = tokio::select! {
         chat = Chat::open(&config.data, options(&config)) => chat?,
@@ -122,8 +125,9 @@ async fn serve_until(
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let (gate, window) = (Gate::new(&config), config.drain_window);
     let (patience, answer_patience) = (config.patience, config.answer_patience);
-    let router = router::router(AppState::new(chat.clone(), config, connections.clone()));
-    let door = Arc::new(Door { gate, router, patience, answer_patience });
+    let sockets = Sockets { threads: Handle::current(), running: connections.clone() };
+    let router = router::router(AppState::new(chat.clone(), config, sockets));
+    let door = Arc::new(Door { threads: front.handle(), gate, router, patience, answer_patience });
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
     listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
@@ -154,7 +158,13 @@ fn watched(
 ) -> AbortOnDropHandle<()> {
     let router = private::router(chat.clone(), stopping);
     let Door { patience, answer_patience, .. } = *users;
-    let door = Arc::new(Door { gate: Gate::private(), router, patience, answer_patience });
+    let door = Arc::new(Door {
+        threads: Handle::current(),
+        gate: Gate::private(),
+        router,
+        patience,
+        answer_patience,
+    });
     AbortOnDropHandle::new(tokio::spawn(async move {
         let (never, connections) = (CancellationToken::new(), TaskTracker::new());
         tokio::join!(accept::accept(listener, door, never, connections), private::upkeep());
@@ -165,11 +175,24 @@ fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Error
     accept::listen(address).map_err(|error| Error::Listen(address, error, setting))
 }
 
+/// Descriptors for which there is room from the start: 128 KiB of the kernel's memory.
+const DESCRIPTORS: u64 = 16 * 1024;
+
 /// A connection is a file descriptor: takes as many as this process may have. The usual 1,024 are a default, kept low
 /// for programs that use `select`.
-fn more_descriptors() {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+///
+/// To be called before there are threads. Linux doubles its table of descriptors whenever it is full, and with threads
+/// it waits each time until every processor has passed by (`expand_fdtable` and `synchronize_rcu` in `fs/file.c`): 20 ms
+/// in which nobody can open or accept anything, five times while a thousand connections come.
+pub fn more_descriptors() {
+    let most = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the limit of open files stays as it is");
+        1024
+    });
+    let highest = i32::try_from(most.min(DESCRIPTORS)).unwrap_or(i32::MAX).saturating_sub(1);
+    // A copy at the highest place, and gone again: the table never shrinks.
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), highest) {
+        tracing::debug!(%error, "descriptors are made room for as they come");
     }
 }
 

@@ -4,27 +4,33 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use server::cli::{Cli, Command};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     give_memory_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
     server::telemetry::start(cli.log_format);
-    let done = match cli.command {
-        None => server::run(cli.serve).await,
-        Some(Command::Password { name }) => server::set_password(&cli.serve.data, &name).await,
-        Some(Command::Backup { file }) => server::backup(&cli.serve.data, &file).await,
-        Some(Command::Restore { file }) => server::restore(&cli.serve.data, &file).await,
-    };
-    match done {
+    if cli.command.is_none() {
+        server::more_descriptors(); // while there is one thread
+    }
+    match Runtime::new().map_err(server::Error::from).and_then(|runtime| runtime.block_on(run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("natter: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(Cli { command, serve, .. }: Cli) -> Result<(), server::Error> {
+    match command {
+        None => server::run(serve).await,
+        Some(Command::Password { name }) => server::set_password(&serve.data, &name).await,
+        Some(Command::Backup { file }) => server::backup(&serve.data, &file).await,
+        Some(Command::Restore { file }) => server::restore(&serve.data, &file).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chat::Chat;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::assets::Files;
@@ -17,12 +18,20 @@ pub(crate) struct AppState {
     pub(crate) doors: Arc<Doors>,
     pub(crate) crowd: Crowd,
     pub(crate) files: Files,
-    /// Sockets under way, which the server waits for when it stops.
-    pub(crate) sockets: TaskTracker,
+    pub(crate) sockets: Sockets,
+}
+
+/// Where WebSockets live.
+#[derive(Clone)]
+pub(crate) struct Sockets {
+    /// The threads of the chat: see `front`.
+    pub(crate) threads: Handle,
+    /// Those under way, which the server waits for when it stops.
+    pub(crate) running: TaskTracker,
 }
 
 impl AppState {
-    pub(crate) fn new(chat: Chat, config: Config, sockets: TaskTracker) -> Self {
+    pub(crate) fn new(chat: Chat, config: Config, sockets: Sockets) -> Self {
         let doors = Arc::new(Doors::new(config.limits));
         let crowd = Crowd::new(config.limits);
         let files = Files::new(config.site.as_deref());

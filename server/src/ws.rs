@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::admission::{Counted, FAIR_PART};
 use crate::limits::{Share, too_many};
 use crate::router::refusal;
-use crate::state::AppState;
+use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
 
 /// What is read from a socket at once: room for nearly every message. Taken for each socket, idle ones too; the library's
@@ -72,13 +72,14 @@ pub(crate) async fn upgrade(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let sockets = state.sockets.clone();
-    shaped(upgrade).on_upgrade(move |socket| {
+    shaped(upgrade).on_upgrade(async move |socket| {
         let held = (place, share, Counted::of(metrics::gauge!("natter_sockets")));
-        sockets.track_future(async move {
+        let Sockets { threads, running } = state.sockets.clone();
+        let talking = async move {
             run(socket, state, actor).await;
             drop(held);
-        })
+        };
+        running.spawn_on(talking, &threads);
     })
 }
 

@@ -79,10 +79,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(said))
 }
 
-/// So many sign in at once. In life they come from elsewhere, and what their work takes is not taken from the server: so
-/// this thread stands behind it.
+/// So many sign in at once.
 fn flood(base: &str, body: &serde_json::Value, logins: usize) -> Result<Vec<Answer>> {
-    rustix::process::setpriority_process(None, 19).map_err(std::io::Error::from)?; // on Linux this thread's alone
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let http = Http::new(base);
     let signing_in = (0..logins).map(|_| {

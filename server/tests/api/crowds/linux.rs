@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::{HERE, dial, ended, limits, status};
-use crate::support::{Natter, TestServer, within};
+use crate::support::{Natter, TestServer, befriend, within};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -95,6 +95,54 @@ async fn who_takes_an_answer_too_slowly_loses_the_connection() {
     readers.iter().for_each(JoinHandle::abort);
 }
 
+/// How often each thread of this name has gone to sleep or was interrupted, all together, and how far it stands behind
+/// others (`nice`).
+fn threads(pid: u32, name: &str) -> (u64, Vec<String>) {
+    let (mut turns, mut ranks) = (0, Vec::new());
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let read =
+            |file| std::fs::read_to_string(thread.as_ref().unwrap().path().join(file)).unwrap_or_default();
+        if read("comm").trim() != name {
+            continue;
+        }
+        let status = read("status");
+        let counts = status.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+        turns += counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum::<u64>();
+        ranks.extend(read("stat").rsplit(')').next().unwrap().split_whitespace().nth(16).map(str::to_owned));
+    }
+    (turns, ranks)
+}
+
+/// A flood of requests is to be beside those who talk, and behind them.
+#[tokio::test]
+async fn messages_and_http_have_threads_of_their_own() {
+    const MANY: u64 = 300;
+    let data = tempfile::tempdir().unwrap();
+    let natter = Natter::start(data.path()).await;
+    let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    let turns = || threads(natter.pid(), "http").0;
+
+    let before = turns();
+    for n in 0..MANY {
+        ada.say_and_wait(session, n.to_string()).await.unwrap();
+    }
+    let talking = turns() - before;
+    for _ in 0..MANY {
+        ada.load().await.unwrap();
+    }
+    let loading = turns() - before - talking;
+    assert!(
+        talking < MANY / 2 && loading >= MANY,
+        "{talking} while messages went, {loading} while pages did"
+    );
+
+    let ranks = |name| threads(natter.pid(), name).1;
+    assert!(!ranks("http").is_empty() && ranks("http").iter().all(|rank| rank == "5"), "{:?}", ranks("http"));
+    assert!(ranks("passwords").iter().all(|rank| rank == "10"), "{:?}", ranks("passwords"));
+    assert_eq!(ranks("natter-writer"), ["0"]);
+}
+
 fn open_files(pid: u32) -> (usize, String) {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
@@ -108,6 +156,10 @@ async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself
     let (_, line) = open_files(natter.pid());
     let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u32>().is_ok()).collect();
     assert_eq!(numbers, ["300", "300"], "{line}");
+    // And has room for them from the start: making it holds everybody up.
+    let own = std::fs::read_to_string(format!("/proc/{}/status", natter.pid())).unwrap();
+    let room = own.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<u32>().ok());
+    assert!(room >= Some(300), "{room:?}");
 
     let mut taken = Vec::new();
     for _ in 0..300 - 128 {
