@@ -10,8 +10,9 @@ impl Chat {
     /// returned; everything else goes to all sockets of both sides, in the order it happened.
     ///
     /// # Errors
-    /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the actor's; the
-    /// database failed.
+    /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the actor's;
+    /// [`protocol::Code::TooMany`] when the actor has invited too many, or the same person too often; the database
+    /// failed.
     pub async fn ask(&self, actor: &Actor, asked: Asked) -> Result<Option<SearchNotice>> {
         self.0.live.pace(actor.user_id()).await;
         let answer = |status, name: &str, session_id| {
@@ -34,6 +35,7 @@ impl Chat {
             to_name: found.username.clone(),
             session: asked.session_id,
             may_wait: is_here || asked.leave,
+            held_back: self.0.options.hold_back_invitations,
         };
         Ok(match self.0.store.ask(new).await? {
             AskResult::Pending | AskResult::Accepted => None,

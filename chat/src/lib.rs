@@ -71,6 +71,8 @@ pub struct Options {
     pub open_registration: bool,
     /// Whether guessing passwords and names is held back.
     pub hold_back_guesses: bool,
+    /// Whether inviting too many people, or one too often, is refused.
+    pub hold_back_invitations: bool,
     /// Most messages a second from one user, once the burst is used up; `None` for no limit.
     pub messages_per_second: Option<u32>,
     /// Messages that one user may send at once.
@@ -86,6 +88,7 @@ impl Default for Options {
         Self {
             open_registration: true,
             hold_back_guesses: true,
+            hold_back_invitations: true,
             messages_per_second: Some(30),
             message_burst: 300,
             offline_after: Duration::from_secs(5),

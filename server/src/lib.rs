@@ -255,6 +255,7 @@ fn options(config: &Config) -> Options {
     Options {
         open_registration: config.open_registration,
         hold_back_guesses: config.limits.is_some(),
+        hold_back_invitations: config.limits.is_some(),
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
         message_burst: config.limits.unwrap_or_default().message_burst,
         ..Options::default()

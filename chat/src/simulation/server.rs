@@ -159,6 +159,7 @@ impl Server {
             to_name: name(to),
             session,
             may_wait: true,
+            held_back: false,
         };
         let store = self.store.clone();
         self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");

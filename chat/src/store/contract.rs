@@ -80,6 +80,16 @@ impl Database {
         self.store.ask(invite(from, to, None, may_wait)).await.unwrap()
     }
 
+    /// Makes every invitation a day older.
+    async fn invited_earlier(&self) {
+        let older = sqlx::query("update invites set created_at = created_at - 86400000");
+        let done = self
+            .store
+            .writer
+            .run(move |tx| Box::pin(async move { Ok(older.execute(&mut *tx.db).await.map(drop)?) }));
+        done.await.unwrap();
+    }
+
     /// Two people who talk.
     pub(super) async fn pair(&mut self, a: Person, b: Person) -> SessionId {
         self.ask(a, b, true).await;
@@ -96,7 +106,7 @@ impl Database {
 
 fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) -> NewInvite {
     let (from_name, to_name) = (from.name.to_owned(), to.name.to_owned());
-    NewInvite { from: from.id, from_name, to: to.id, to_name, session, may_wait }
+    NewInvite { from: from.id, from_name, to: to.id, to_name, session, may_wait, held_back: true }
 }
 
 pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
@@ -237,6 +247,69 @@ async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
     assert_eq!(db.ask(ada, bob, true).await, AskResult::AlreadyConnected(session));
     assert_eq!(db.ask(bob, ada, true).await, AskResult::AlreadyConnected(session));
     assert!(db.store.invitations(bob.id).await.unwrap().0.is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_the_same_person_again_and_again_waits_a_day() {
+    let mut db = Database::new().await;
+    let (ada, bob, cleo) = (db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await);
+    for answer in [Answer::Rejected, Answer::Cancelled].into_iter().cycle().take(5) {
+        db.ask(ada, bob, true).await;
+        let id = invited(&db.announced().await);
+        let who = if answer == Answer::Rejected { bob } else { ada };
+        db.store.answer(who.id, id, answer).await.unwrap();
+        db.announced().await;
+    }
+    assert_eq!(code(db.store.ask(invite(ada, bob, None, true)).await), Code::TooMany);
+    assert_eq!(db.ask(ada, bob, false).await, AskResult::Offline, "there is nothing to refuse");
+    assert_eq!(db.ask(ada, cleo, true).await, AskResult::Pending, "somebody else may be asked");
+    db.announced().await;
+    db.invited_earlier().await;
+    assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the next day");
+    db.announced().await;
+    assert_eq!(db.ask(bob, ada, true).await, AskResult::Accepted);
+}
+
+#[tokio::test]
+async fn who_asks_everybody_is_held_back_and_whoever_is_welcome_is_not() {
+    let mut db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let mut guests = Vec::new();
+    for n in 0..57 {
+        guests.push(db.person(format!("Guest{n}").leak()).await);
+        while db.events.try_recv().is_ok() {} // the channel is short
+    }
+    let mut open = Vec::new();
+    for guest in &guests[..20] {
+        db.ask(ada, *guest, true).await;
+        open.push((*guest, invited(&db.announced().await)));
+    }
+    let one_more = || invite(ada, guests[56], None, true);
+    assert_eq!(code(db.store.ask(one_more()).await), Code::TooMany, "20 wait for an answer");
+    assert_eq!(db.ask(ada, guests[0], true).await, AskResult::Pending, "that is the same invitation");
+    db.announced().await;
+    db.ask(guests[20], ada, true).await;
+    db.announced().await;
+    assert_eq!(db.ask(ada, guests[20], true).await, AskResult::Accepted, "asking back is accepting");
+    db.announced().await;
+    for (guest, id) in open.drain(..5) {
+        db.store.answer(guest.id, id, Answer::Accepted).await.unwrap();
+        db.announced().await;
+    }
+    for (guest, id) in open {
+        db.store.answer(guest.id, id, Answer::Rejected).await.unwrap();
+        db.announced().await;
+    }
+    // 15 came to nothing today. 35 more may.
+    for guest in &guests[21..56] {
+        db.ask(ada, *guest, true).await;
+        let id = invited(&db.announced().await);
+        db.store.answer(guest.id, id, Answer::Rejected).await.unwrap();
+        db.announced().await;
+    }
+    assert_eq!(code(db.store.ask(one_more()).await), Code::TooMany);
+    db.invited_earlier().await;
+    assert_eq!(db.store.ask(one_more()).await.unwrap(), AskResult::Pending, "the next day");
 }
 
 #[tokio::test]

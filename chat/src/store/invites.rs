@@ -1,7 +1,9 @@
 //! Rows and SQL for invitations. The rules of who may meet whom live here, inside the transactions, because only
 //! there two people acting at once are one after the other.
 
-use protocol::{Answer, Code, InviteId, Invited, Outcome, SearchNotice, ServerFrame, SessionId, UserId};
+use protocol::{
+    Answer, Code, Fault, InviteId, Invited, Outcome, SearchNotice, ServerFrame, SessionId, UserId,
+};
 use sqlx::SqliteConnection;
 
 use super::writer::Tx;
@@ -19,7 +21,20 @@ pub(crate) struct NewInvite {
     pub(crate) session: Option<SessionId>,
     /// Whether it may wait: the person is here, or it is to be left for their return.
     pub(crate) may_wait: bool,
+    /// Whether its sender is refused when they have made too many.
+    pub(crate) held_back: bool,
 }
+
+/// Most invitations of one user that wait for an answer.
+const OPEN: i64 = 20;
+
+/// Most invitations of one user in a day that came to nothing or wait still, and most of them to the same person: who
+/// is asked has to do something about each, whereas one that was accepted was welcome.
+const OF_A_DAY: i64 = 50;
+const TO_THE_SAME: i64 = 5;
+
+/// In milliseconds.
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,12 +150,48 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
     let row = match waiting {
         Some(row) if row.from_user != new.from => return Ok(AskResult::AskedByOther),
         Some(row) => row,
-        None if new.may_wait => insert(&mut tx, new.clone()).await?,
-        None => return Ok(AskResult::Offline),
+        None if !new.may_wait => return Ok(AskResult::Offline),
+        None => {
+            if new.held_back {
+                hold_back(tx.db, &new).await?;
+            }
+            insert(&mut tx, new.clone()).await?
+        }
     };
     let frame = ServerFrame::Search(row.outcome(Outcome::Pending, new.session));
     tx.announce(Event::ToUser { user_id: new.from, frame, except: None });
     Ok(AskResult::Pending)
+}
+
+/// Refuses one more invitation of somebody who has made too many.
+async fn hold_back(db: &mut SqliteConnection, new: &NewInvite) -> Result<()> {
+    let refused = |reason: String| Err(Fault::new(Code::TooMany, reason).into());
+    let open: i64 =
+        sqlx::query_scalar("select count(*) from invites where from_user = $1 and status = 'Pending'")
+            .bind(new.from)
+            .fetch_one(&mut *db)
+            .await?;
+    if open >= OPEN {
+        return refused(format!(
+            "{OPEN} of your invitations wait for an answer. Take one back, or wait until somebody has answered."
+        ));
+    }
+    let (all, same): (i64, i64) = sqlx::query_as(
+        "select count(*), count(case when to_user = $2 then 1 end) from invites
+         where from_user = $1 and created_at > $3 and status <> 'Accepted'",
+    )
+    .bind(new.from)
+    .bind(new.to)
+    .bind(clock::now().0 - DAY)
+    .fetch_one(db)
+    .await?;
+    if same >= TO_THE_SAME {
+        return refused(format!("You have asked {} often enough for today. Please wait a day.", new.to_name));
+    }
+    if all >= OF_A_DAY {
+        return refused("You have sent many invitations today. Please wait a day.".into());
+    }
+    Ok(())
 }
 
 async fn insert(tx: &mut Tx<'_>, new: NewInvite) -> Result<InviteRow> {

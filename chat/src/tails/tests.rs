@@ -134,7 +134,10 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
     }
     let (from, to) = (people[0], people[1]);
     let (from_name, to_name) = ("Ada".into(), "Bob".into());
-    store.ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true }).await.unwrap();
+    store
+        .ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true, held_back: false })
+        .await
+        .unwrap();
     let invited = store.invitations(to).await.unwrap().0;
     store.answer(to, invited[0].invite_id, protocol::Answer::Accepted).await.unwrap();
     let session_id = store.sessions_of(from).await.unwrap()[0].0;

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use headless::{Answer, Http};
 use http::Method;
-use protocol::{Code, Rev, ServerFrame};
+use protocol::{Answer as Reply, Code, Outcome, Rev, ServerFrame};
 use server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::account::is_refusal;
-use crate::support::{PASSWORD, TestServer, befriend, texts, within};
+use crate::support::{PASSWORD, TestServer, befriend, invited, outcome_is, refused, texts, within};
 
 /// Small numbers, so that no test needs many requests.
 fn few() -> Option<Limits> {
@@ -217,4 +217,23 @@ async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
     let many = cores > 16; // which hash faster than anybody asks here
     assert!(told >= 1 || many, "nobody was told to come back");
     server.other_device(&ada).await; // who comes back is signed in
+}
+
+#[tokio::test]
+async fn who_does_not_take_no_for_an_answer_is_told_to_wait() {
+    let server = TestServer::with(|config| config.limits = Some(Limits::default())).await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    for _ in 0..5 {
+        ada.search("Bob").await.unwrap();
+        let (invite, _) = bob.expect("an invitation", invited).await.unwrap();
+        bob.answer(invite, Reply::Rejected).await.unwrap();
+        ada.expect("Rejected", outcome_is(Outcome::Rejected)).await.unwrap();
+    }
+    ada.search("bob").await.unwrap();
+    let told = ada.expect("a refusal", refused).await.unwrap();
+    assert_eq!((told.code, told.username.as_deref()), (Code::TooMany, Some("bob")));
+    assert!(told.reason.contains("Bob") && told.reason.contains("wait a day"), "{}", told.reason);
+    bob.search("Ada").await.unwrap();
+    bob.expect("Pending", outcome_is(Outcome::Pending)).await.unwrap();
+    ada.expect("an invitation", invited).await.unwrap();
 }

@@ -51,7 +51,7 @@ impl TestServer {
 
     async fn on(data: TempDir, address: &str, change: impl FnOnce(&mut Config)) -> Self {
         static DESCRIPTORS: Once = Once::new(); // both ends of every connection are this process's
-        DESCRIPTORS.call_once(|| drop(rlimit::increase_nofile_limit(u64::MAX)));
+        DESCRIPTORS.call_once(server::more_descriptors);
         let mut config = Config::new(data.path());
         config.limits = None;
         change(&mut config);
