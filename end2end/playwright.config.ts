@@ -3,7 +3,7 @@ import { defineConfig } from '@playwright/test';
 // Natter's tests as people: real browsers against the release binary. `make e2e` runs them.
 //
 // Every test has its own server with its own data folder (support/test.ts), so tests share nothing and any of
-// them can be run alone: `make e2e ARGS="talk.spec.ts -g optimistic"`.
+// them can be run alone: `make e2e ARGS="talk.spec.ts -g draft"`.
 
 const root = process.getuid?.() === 0;
 

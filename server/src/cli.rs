@@ -68,7 +68,7 @@ pub struct Serve {
     /// Whether people may register themselves.
     #[arg(long, env = "NATTER_REGISTRATION", value_enum, default_value = "open")]
     pub registration: Registration,
-    /// Whether floods are held back. Off is for load tests only.
+    /// Whether floods, guesses and too many invitations are held back. Off is for load tests only.
     #[arg(long, env = "NATTER_LIMITS", value_enum, default_value = "on")]
     pub limits: Switch,
     /// Logins a minute from one address.

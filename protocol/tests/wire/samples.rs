@@ -130,19 +130,19 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
     let closed = |status| SearchNotice::Closed { invite_id: invite(), status };
     vec![
         ("search_invited", SearchNotice::Invited { invite_id: invite(), username: "Ada".into() }),
-        ("search_pending", outcome(Outcome::Pending, "Bob has your invitation.", Some(invite()), None)),
-        ("search_accepted", outcome(Outcome::Accepted, "Bob accepted.", Some(invite()), Some(talk()))),
-        ("search_rejected", outcome(Outcome::Rejected, "Bob rejected.", Some(invite()), None)),
+        ("search_pending", outcome(Outcome::Pending, "Your invitation is with Bob.", Some(invite()), None)),
+        ("search_accepted", outcome(Outcome::Accepted, "Bob accepted. You can talk now.", Some(invite()), Some(talk()))),
+        ("search_rejected", outcome(Outcome::Rejected, "Bob does not want to talk now.", Some(invite()), None)),
         (
             "search_offline",
-            outcome(Outcome::Offline, "Bob is offline, cannot establish session.", None, None),
+            outcome(Outcome::Offline, "Bob is offline: cannot establish a session.", None, None),
         ),
-        ("search_no_user", outcome(Outcome::NoUser, "There is no user with this name.", None, None)),
+        ("search_no_user", outcome(Outcome::NoUser, "There is no user “Bob”.", None, None)),
         (
             "search_already_connected",
-            outcome(Outcome::AlreadyConnected, "You talk to Bob already.", None, Some(talk())),
+            outcome(Outcome::AlreadyConnected, "You talk with Bob already.", None, Some(talk())),
         ),
-        ("search_cancelled", outcome(Outcome::Cancelled, "You took it back.", Some(invite()), None)),
+        ("search_cancelled", outcome(Outcome::Cancelled, "Your invitation to Bob was taken back.", Some(invite()), None)),
         ("search_closed_accepted", closed(Answer::Accepted)),
         ("search_closed_rejected", closed(Answer::Rejected)),
         ("search_closed_cancelled", closed(Answer::Cancelled)),
