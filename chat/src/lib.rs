@@ -23,6 +23,7 @@ mod password;
 #[cfg(feature = "planted")]
 mod planted;
 mod presence;
+mod rank;
 mod sessions;
 #[cfg(test)]
 mod simulation;
@@ -43,6 +44,7 @@ pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
 pub use logins::{Lock, Login, LoginId};
 pub use name::Username;
+pub use rank::stand_back;
 pub use sessions::Greeting;
 pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
 

@@ -8,7 +8,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use protocol::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::{Error, Result};
+use crate::{Error, Result, stand_back};
 
 const BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 
@@ -19,10 +19,8 @@ const QUEUE: usize = 64;
 /// machine they run.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
 
-/// How far hashing stands behind the rest of the process when it comes to cores (`nice`, 0 to 19): messages go
-/// first, and logins still get a tenth of a core that messages keep busy.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+/// How far hashing stands behind messages, which go first: it still gets a tenth of a core that they keep busy.
+const BEHIND: i32 = 10;
 
 const TOO_MANY: Error = Error::Unavailable("too many people sign in at once");
 
@@ -131,11 +129,7 @@ fn threads() -> usize {
 }
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
-    // Of this thread alone, on Linux. Elsewhere it would be the whole process's.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::warn!(%error, "logins cannot be put behind messages");
-    }
+    stand_back(BEHIND);
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };

@@ -8,11 +8,9 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How far HTTP stands behind the chat when it comes to cores (`nice`, 0 to 19): it still gets a quarter of a core
-/// that messages keep busy, and goes before the hashing of passwords. Of single threads on Linux; elsewhere it would be
-/// the whole process's.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
+/// How far HTTP stands behind messages: it still gets a quarter of a core that they keep busy, and goes before the hashing
+/// of passwords.
+const BEHIND: i32 = 5;
 
 /// The threads, one for each core. What still runs on them when this is dropped is dropped too.
 pub(crate) struct Front(Option<Runtime>);
@@ -22,13 +20,7 @@ impl Front {
     /// The system has no room for threads.
     pub(crate) fn open() -> io::Result<Self> {
         let mut threads = Builder::new_multi_thread();
-        threads.thread_name("http").enable_all();
-        #[cfg(target_os = "linux")]
-        threads.on_thread_start(|| {
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                tracing::warn!(%error, "HTTP cannot be put behind messages");
-            }
-        });
+        threads.thread_name("http").enable_all().on_thread_start(|| chat::stand_back(BEHIND));
         Ok(Self(Some(threads.build()?)))
     }
 

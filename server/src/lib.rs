@@ -73,7 +73,7 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
-/// Serves until told to stop, by SIGTERM or Ctrl-C. Prints one line on standard output when it listens.
+/// Serves until told to stop, by SIGTERM or Ctrl-C; [`more_descriptors`] comes first. Prints one line on standard output when it listens.
 ///
 /// # Errors
 /// A sentence for the person who runs it.
@@ -116,13 +116,13 @@ async fn serve_until(
     if private.is_some() {
         telemetry::count();
     }
-    let front = Front::open()?;
     let mut shutdown = std::pin::pin!(shutdown);
     let chat = tokio::select! {
         chat = Chat::open(&config.data, options(&config)) => chat?,
         () = &mut shutdown => return Ok(()), // told so while a long check went on
     };
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+    let front = Front::open()?;
     let (gate, window) = (Gate::new(&config), config.drain_window);
     let (patience, answer_patience) = (config.patience, config.answer_patience);
     let sockets = Sockets { threads: Handle::current(), running: connections.clone() };

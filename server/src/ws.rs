@@ -72,14 +72,14 @@ pub(crate) async fn upgrade(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
+    let Sockets { threads, running } = state.sockets.clone();
+    let running = running.token(); // from now on, also while it changes threads
     shaped(upgrade).on_upgrade(async move |socket| {
-        let held = (place, share, Counted::of(metrics::gauge!("natter_sockets")));
-        let Sockets { threads, running } = state.sockets.clone();
-        let talking = async move {
+        let held = (running, place, share, Counted::of(metrics::gauge!("natter_sockets")));
+        threads.spawn(async move {
             run(socket, state, actor).await;
             drop(held);
-        };
-        running.spawn_on(talking, &threads);
+        });
     })
 }
 

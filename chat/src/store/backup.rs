@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::open::one_line;
 use super::writer::log;
 
 /// What a backup holds.
@@ -98,7 +99,7 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
     let found: String =
         sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut db).await.map_err(failed)?;
     if found != "ok" {
-        return Err(BackupError::NoBackup(file.to_owned(), found));
+        return Err(BackupError::NoBackup(file.to_owned(), one_line(&found)));
     }
     let (users, messages) = count(&mut db).await.map_err(failed)?;
     db.close().await.map_err(failed)?;

@@ -264,6 +264,16 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
     assert_eq!(db.ask(ada, bob, false).await, AskResult::Offline, "there is nothing to refuse");
     assert_eq!(db.ask(ada, cleo, true).await, AskResult::Pending, "somebody else may be asked");
     db.announced().await;
+    // Those that wait count as well, and those into sessions.
+    for name in ["Dan", "Eve", "Fay", "Gil", "Hal", "Ida"] {
+        let friend = db.person(name).await;
+        let session = db.pair(ada, friend).await;
+        let asked = db.store.ask(invite(ada, cleo, Some(session), true)).await;
+        match name {
+            "Hal" | "Ida" => assert_eq!(code(asked), Code::TooMany, "{name}"),
+            _ => assert!(!db.announced().await.is_empty() && asked.unwrap() == AskResult::Pending),
+        }
+    }
     db.invited_earlier().await;
     assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the next day");
     db.announced().await;

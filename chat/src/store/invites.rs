@@ -36,6 +36,14 @@ const TO_THE_SAME: i64 = 5;
 /// In milliseconds.
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
+/// How many invitations of a user wait for an answer.
+pub(super) const OPEN_OF: &str = "select count(*) from invites where from_user = $1 and status = 'Pending'";
+
+/// How many a user has made lately and were not accepted; of these, to one person. What a clock that was wrong dated into
+/// the future does not count.
+pub(super) const LATELY: &str = "select count(*), count(case when to_user = $2 then 1 end) from invites
+     where from_user = $1 and created_at > $3 and created_at <= $4 and status <> 'Accepted'";
+
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AskResult {
@@ -166,27 +174,20 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
 /// Refuses one more invitation of somebody who has made too many.
 async fn hold_back(db: &mut SqliteConnection, new: &NewInvite) -> Result<()> {
     let refused = |reason: String| Err(Fault::new(Code::TooMany, reason).into());
-    let open: i64 =
-        sqlx::query_scalar("select count(*) from invites where from_user = $1 and status = 'Pending'")
-            .bind(new.from)
-            .fetch_one(&mut *db)
-            .await?;
+    let open: i64 = sqlx::query_scalar(OPEN_OF).bind(new.from).fetch_one(&mut *db).await?;
     if open >= OPEN {
         return refused(format!(
             "{OPEN} of your invitations wait for an answer. Take one back, or wait until somebody has answered."
         ));
     }
-    let (all, same): (i64, i64) = sqlx::query_as(
-        "select count(*), count(case when to_user = $2 then 1 end) from invites
-         where from_user = $1 and created_at > $3 and status <> 'Accepted'",
-    )
-    .bind(new.from)
-    .bind(new.to)
-    .bind(clock::now().0 - DAY)
-    .fetch_one(db)
-    .await?;
+    let now = clock::now();
+    let lately = sqlx::query_as(LATELY).bind(new.from).bind(new.to).bind(now.0 - DAY).bind(now);
+    let (all, same): (i64, i64) = lately.fetch_one(db).await?;
     if same >= TO_THE_SAME {
-        return refused(format!("You have asked {} often enough for today. Please wait a day.", new.to_name));
+        return refused(format!(
+            "You have asked {} often enough for today. Please wait a day, or for an answer.",
+            new.to_name
+        ));
     }
     if all >= OF_A_DAY {
         return refused("You have sent many invitations today. Please wait a day.".into());

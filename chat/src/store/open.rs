@@ -93,7 +93,9 @@ impl Store {
         migrate(&options, &path).await?;
         #[cfg(feature = "planted")]
         crate::planted::drop_unique_key(db.sqlx()).await.map_err(explain)?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(1);
+        // All from the start and for good: a connection has a thread, which has the rank of the one that opened it.
+        let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(READERS);
+        let readers = readers.idle_timeout(None).max_lifetime(None);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let health = Health::new();
         let (writer, engine, events) = Writer::new(db, options, health.clone());
@@ -149,7 +151,12 @@ async fn quick_check(db: &mut SqliteConnection, path: &Path) -> Result<()> {
         .fetch_one(db)
         .await
         .map_err(|error| explain(path, error))?;
-    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged(path.to_owned(), found)) }
+    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged(path.to_owned(), one_line(&found))) }
+}
+
+/// What SQLite found wrong, which it says in several lines, as a part of a sentence.
+pub(super) fn one_line(found: &str) -> String {
+    found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Notes in the lock file that a process runs. Returns whether the last one ended without [`mark_clean`].

@@ -4,6 +4,7 @@ use protocol::{MessageId, SessionId};
 use rusqlite::{StatementStatus, ToSql};
 
 use super::contract::Database;
+use super::invites::{LATELY, OPEN_OF};
 use super::logins::LOGIN_USER;
 use super::messages::{CHANGES, HISTORY, TAIL};
 use super::posting::STATEMENTS;
@@ -21,8 +22,19 @@ async fn plan(db: &Database, sql: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_query_reads_a_whole_table() {
     let db = Database::new().await;
-    let queries =
-        [LOGIN_USER, MARK, CHANGES, TAIL, HISTORY, NEWEST, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_AROUND];
+    let queries = [
+        LOGIN_USER,
+        MARK,
+        CHANGES,
+        TAIL,
+        HISTORY,
+        NEWEST,
+        SESSIONS_OF,
+        SESSIONS_WITH_USERS,
+        USERS_AROUND,
+        OPEN_OF,
+        LATELY,
+    ];
     for sql in queries.into_iter().chain(STATEMENTS) {
         for step in plan(&db, sql).await {
             // What a query has found itself is no table.
@@ -38,6 +50,16 @@ async fn the_past_is_read_in_its_order_and_not_sorted() {
     let db = Database::new().await;
     let plan = plan(&db, HISTORY).await;
     assert!(plan.last().is_some_and(|last| last.contains("sqlite_autoindex_messages_1")), "{plan:?}"); // sorting would come last
+}
+
+#[tokio::test]
+async fn what_somebody_asked_lately_is_found_by_its_time() {
+    let db = Database::new().await;
+    let plan = plan(&db, LATELY).await;
+    assert!(
+        plan.iter().any(|step| step.contains("invites_lately (from_user=? AND created_at>?")),
+        "{plan:?}"
+    );
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn check(db: &mut SqliteConnection, file: &Path) -> Result<()> {
     let found = sqlx::query_scalar::<_, String>("pragma integrity_check(1)").fetch_one(&mut *db).await;
     match found {
         Ok(found) if found == "ok" => {}
-        Ok(found) => return no_backup(found),
+        Ok(found) => return no_backup(open::one_line(&found)),
         Err(error) => {
             return no_backup(error.as_database_error().map_or("unreadable", |e| e.message()).into());
         }

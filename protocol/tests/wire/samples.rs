@@ -131,8 +131,14 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
     vec![
         ("search_invited", SearchNotice::Invited { invite_id: invite(), username: "Ada".into() }),
         ("search_pending", outcome(Outcome::Pending, "Your invitation is with Bob.", Some(invite()), None)),
-        ("search_accepted", outcome(Outcome::Accepted, "Bob accepted. You can talk now.", Some(invite()), Some(talk()))),
-        ("search_rejected", outcome(Outcome::Rejected, "Bob does not want to talk now.", Some(invite()), None)),
+        (
+            "search_accepted",
+            outcome(Outcome::Accepted, "Bob accepted. You can talk now.", Some(invite()), Some(talk())),
+        ),
+        (
+            "search_rejected",
+            outcome(Outcome::Rejected, "Bob does not want to talk now.", Some(invite()), None),
+        ),
         (
             "search_offline",
             outcome(Outcome::Offline, "Bob is offline: cannot establish a session.", None, None),
@@ -142,7 +148,10 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
             "search_already_connected",
             outcome(Outcome::AlreadyConnected, "You talk with Bob already.", None, Some(talk())),
         ),
-        ("search_cancelled", outcome(Outcome::Cancelled, "Your invitation to Bob was taken back.", Some(invite()), None)),
+        (
+            "search_cancelled",
+            outcome(Outcome::Cancelled, "Your invitation to Bob was taken back.", Some(invite()), None),
+        ),
         ("search_closed_accepted", closed(Answer::Accepted)),
         ("search_closed_rejected", closed(Answer::Rejected)),
         ("search_closed_cancelled", closed(Answer::Cancelled)),

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-#[tokio::main]
-async fn main() -> Result<(), server::Error> {
-    server::run(server::cli::Cli::parse().serve).await
+fn main() -> Result<(), server::Error> {
+    server::more_descriptors();
+    tokio::runtime::Runtime::new()?.block_on(server::run(server::cli::Cli::parse().serve))
 }
