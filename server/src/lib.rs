@@ -73,7 +73,8 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
-/// Serves until told to stop, by SIGTERM or Ctrl-C; [`more_descriptors`] comes first. Prints one line on standard output when it listens.
+/// Serves until told to stop, by SIGTERM or Ctrl-C. Prints one line on standard output when it listens. To be called after
+/// [`more_descriptors`].
 ///
 /// # Errors
 /// A sentence for the person who runs it.
