@@ -79,7 +79,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(said))
 }
 
-/// So many sign in at once.
+/// So many sign in at once; on a thread of its own, so that those who talk never wait for this side's work.
 fn flood(base: &str, body: &serde_json::Value, logins: usize) -> Result<Vec<Answer>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let http = Http::new(base);
