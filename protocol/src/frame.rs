@@ -24,6 +24,9 @@ pub mod close {
     pub const LOGIN_REVOKED: u16 = 4001;
     /// The client read too slowly; come back and catch up.
     pub const SLOW: u16 = 4008;
+    /// The user has as many sockets as one may have; close a page, or sign out elsewhere, then come back. Sent right
+    /// after the upgrade: a browser does not tell a page why an upgrade was refused.
+    pub const TOO_MANY: u16 = 4009;
 }
 
 /// What a client sends. Unknown fields and types are refused as [`Code::Malformed`].

@@ -117,14 +117,16 @@ impl Crowd {
         }
     }
 
-    /// A place for one more socket of a user.
-    pub(crate) fn socket(&self, user: UserId) -> Result<Option<Place<UserId>>, &'static str> {
-        const CROWDED: &str =
-            "You are connected in too many places at once. Please close a window or sign out elsewhere.";
+    /// A place for one more socket of a user, where they are counted.
+    pub(crate) fn socket(&self, user: UserId) -> Result<Option<Place<UserId>>, TooMany> {
         let Some(users) = &self.users else { return Ok(None) };
-        users.take(user).map(Some).ok_or(CROWDED)
+        users.take(user).map(Some).ok_or(TooMany)
     }
 }
+
+/// Who asked has as many as they may.
+#[derive(Debug)]
+pub(crate) struct TooMany;
 
 /// What a request takes of its address's share, for as long as it is answered; a socket takes it along.
 #[derive(Clone)]
@@ -150,7 +152,7 @@ pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, n
 }
 
 /// Until somebody closes something; then soon.
-pub(crate) fn too_many(reason: &str) -> Response {
+fn too_many(reason: &str) -> Response {
     const SECONDS: u16 = 5;
     let refused = refusal(Fault::new(Code::TooMany, reason)).into_response();
     ([(header::RETRY_AFTER, HeaderValue::from(SECONDS))], refused).into_response()

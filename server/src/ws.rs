@@ -26,7 +26,7 @@ use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, ServerFrame, SessionId, c
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::admission::{Counted, FAIR_PART};
-use crate::limits::{Share, too_many};
+use crate::limits::Share;
 use crate::router::refusal;
 use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
@@ -64,17 +64,21 @@ pub(crate) async fn upgrade(
         Ok(actor) => actor,
         Err(error) => return refusal(error.into_fault()).into_response(),
     };
-    let place = match state.crowd.socket(actor.user_id()) {
-        Ok(place) => place,
-        Err(crowded) => return too_many(crowded),
-    };
     let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
+        Ok(upgrade) => shaped(upgrade),
         Err(rejection) => return rejection.into_response(),
+    };
+    let Ok(place) = state.crowd.socket(actor.user_id()) else {
+        // Upgraded only to be told why: a browser shows a page nothing of a refused upgrade.
+        return upgrade.on_upgrade(async move |socket| {
+            let (sink, stream) = socket.split();
+            say_goodbye(sink, stream, End::TOO_MANY).await;
+            drop(share); // it keeps its address's place until then
+        });
     };
     let Sockets { threads, running } = state.sockets.clone();
     let running = running.token(); // from now on, also while it changes threads
-    shaped(upgrade).on_upgrade(async move |socket| {
+    upgrade.on_upgrade(async move |socket| {
         let held = (running, place, share, Counted::of(metrics::gauge!("natter_sockets")));
         threads.spawn(async move {
             run(socket, state, actor).await;

@@ -31,6 +31,12 @@ impl End {
     /// The client has said that it closes: its close is answered (RFC 6455 5.5.1), and that is all.
     pub(super) const LEFT: End = End { code: 0, reason: "left" };
 
+    /// The user has as many sockets as one may have.
+    pub(super) const TOO_MANY: End = End {
+        code: close::TOO_MANY,
+        reason: "Natter is open in too many places. Please close a window or sign out elsewhere.",
+    };
+
     /// The server failed: the client comes back and sends again what was not acknowledged. The cause is logged.
     pub(super) fn of_failure(error: Error) -> Self {
         let _ = error.into_fault();

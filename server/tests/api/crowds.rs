@@ -80,21 +80,45 @@ async fn a_user_has_so_many_sockets() {
     let server = TestServer::with(limits(|limits| limits.sockets_per_user = 2)).await;
     let ada = server.online("Ada").await;
     let second = Socket::open(&ada.handshake()).await.unwrap();
-    let mut over = Http::new(&server.base);
-    over.set_cookie(ada.http.cookie().map(str::to_owned));
-    let upgrade = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let refused = over.request(http::Method::GET, "/ws", &upgrade, Vec::new()).await.unwrap();
-    crate::account::is_refusal(&refused, 429, Code::TooMany);
-    assert_eq!(refused.header("retry-after"), Some("5"));
-
+    // A browser tells a page nothing of a refused upgrade, but the code of a close.
+    for hello in [None, Some("{\"type\":\"Hello\"}")] {
+        let mut over = Socket::open(&ada.handshake()).await.unwrap();
+        if let Some(hello) = hello {
+            over.send_text(hello).await.unwrap();
+        }
+        assert_eq!(within("the close", over.next()).await, Event::Closed(Some(close::TOO_MANY)));
+    }
     server.online("Bob").await;
     drop(second);
-    within("the place", async { while Socket::open(&ada.handshake()).await.is_err() {} }).await;
+    let greeted = async || {
+        let mut again = Socket::open(&ada.handshake()).await.unwrap();
+        again.send_text("{\"type\":\"Hello\"}").await.is_ok() && matches!(again.next().await, Event::Text(_))
+    };
+    within("the place", async { while !greeted().await {} }).await;
+}
+
+#[tokio::test]
+async fn a_socket_too_many_takes_none_of_the_users_places_but_one_of_its_address() {
+    let server = TestServer::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        limits(|limits| (limits.sockets_per_user, limits.connections_per_address) = (1, 4))(config);
+    })
+    .await;
+    let ada = server.online("Ada").await;
+    let mut over = Vec::new();
+    let refused = within("a refusal", async {
+        loop {
+            match Socket::open(&ada.handshake()).await {
+                Ok(socket) => over.push(socket), // which does not answer its close
+                Err(refused) => break refused,
+            }
+        }
+    })
+    .await;
+    assert!(matches!(refused, headless::Error::Upgrade(429)), "{refused}");
+    drop(over);
+    let mut knock = ada.http.clone();
+    within("their places", async { while knock.get("/api/load").await.unwrap().status != 200 {} }).await;
 }
 
 #[tokio::test]
