@@ -69,5 +69,6 @@ pub(crate) fn sentence(status: Outcome, name: &str) -> String {
         Outcome::NoUser => format!("There is no user “{name}”."),
         Outcome::AlreadyConnected => format!("You talk with {name} already."),
         Outcome::Cancelled => format!("Your invitation to {name} was taken back."),
+        Outcome::Unknown => String::new(), // nothing that a server says
     }
 }

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "PascalCase")]
 pub struct Fault {
     /// What kind of refusal it is.
+    #[serde(default)]
     pub error: Code,
     /// What a person can do about it, in one sentence.
+    #[serde(default)]
     pub reason: String,
 }
 
@@ -37,30 +39,36 @@ impl std::error::Error for Fault {}
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal, $reason:literal;)*) => {
-        /// Every kind of refusal. Closed: a client may match on it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        /// Every kind of refusal. A client may match on it, and shows the sentence of one that it does not know.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+            /// One that this client does not know, from a later server. Never said by this one.
+            #[default]
+            #[serde(other)]
+            Unknown,
+        }
 
         impl Code {
-            /// Every code, for documentation and tests.
+            /// Every code that is said, for documentation and tests.
             pub const ALL: &[Code] = &[$(Code::$name,)*];
 
             /// The HTTP status that carries this code.
             #[must_use]
             pub fn status(self) -> u16 {
-                match self { $(Code::$name => $status,)* }
+                match self { $(Code::$name => $status,)* Code::Unknown => 500 }
             }
 
             /// The standard sentence; the server often says something more exact.
             #[must_use]
             pub fn reason(self) -> &'static str {
-                match self { $(Code::$name => $reason,)* }
+                match self { $(Code::$name => $reason,)* Code::Unknown => "The server refused this." }
             }
 
             /// The code's name as it stands on the wire.
             #[must_use]
             pub fn name(self) -> &'static str {
-                match self { $(Code::$name => stringify!($name),)* }
+                match self { $(Code::$name => stringify!($name),)* Code::Unknown => "Unknown" }
             }
         }
     };

@@ -120,7 +120,8 @@ pub struct Position {
     pub epoch: Option<Epoch>,
 }
 
-/// What the server sends. Clients ignore unknown fields and types, so that the server may learn new ones.
+/// What the server sends. Clients ignore unknown fields and types, and take a word that they do not know for what they
+/// can show without it, so that the server may learn new ones.
 ///
 /// In the browser it is only ever read, and by `tagged`: see there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,8 +254,10 @@ pub struct Refused {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// Why.
+    #[serde(default)]
     pub code: Code,
     /// Why, in a sentence.
+    #[serde(default)]
     pub reason: String,
 }
 

@@ -11,8 +11,9 @@ use crate::{InviteId, MessageId, Rev, SearchNotice, Seq, SessionHead, SessionId,
 pub enum Presence {
     /// At least one connection, or signed in less than 30 s ago.
     Online,
-    /// No connection for 5 s.
+    /// No connection for 5 s; to a client that does not know a later server's word, nothing that it can count on.
     #[default]
+    #[serde(other)]
     Offline,
 }
 

@@ -44,7 +44,7 @@ pub enum Answer {
     Cancelled,
 }
 
-/// What a searcher is told about the person they looked for.
+/// What a searcher is told about the person they looked for. What a client does not know it shows by its `Reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The invitation is with them.
@@ -61,6 +61,9 @@ pub enum Outcome {
     AlreadyConnected,
     /// The invitation was taken back.
     Cancelled,
+    /// A word of a later server. Never said by this one.
+    #[serde(other)]
+    Unknown,
 }
 
 impl From<Answer> for Outcome {
@@ -108,7 +111,7 @@ pub enum SearchNotice {
         #[serde(rename = "InviteID")]
         invite_id: InviteId,
         /// How it ended.
-        status: Answer,
+        status: Outcome,
     },
 }
 
@@ -132,22 +135,13 @@ impl TryFrom<NoticeFields> for SearchNotice {
 
     fn try_from(fields: NoticeFields) -> Result<Self, Self::Error> {
         let NoticeFields { invite_id, from, username, status, reason, session_id } = fields;
-        let ended = match status {
-            Some(Outcome::Accepted) => Some(Answer::Accepted),
-            Some(Outcome::Rejected) => Some(Answer::Rejected),
-            Some(Outcome::Cancelled) => Some(Answer::Cancelled),
-            _ => None,
-        };
         match (invite_id, from, username, status) {
             (Some(invite_id), Some(username), ..) => Ok(Self::Invited { invite_id, username }),
             (invite_id, None, Some(username), Some(status)) => {
                 let reason = reason.unwrap_or_default();
                 Ok(Self::Outcome { username, status, reason, invite_id, session_id })
             }
-            (Some(invite_id), None, None, _) => {
-                let status = ended.ok_or("an invitation ends as Accepted, Rejected or Cancelled")?;
-                Ok(Self::Closed { invite_id, status })
-            }
+            (Some(invite_id), None, None, Some(status)) => Ok(Self::Closed { invite_id, status }),
             _ => Err("a Search names an invitation or a person"),
         }
     }

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use protocol::{
-    Answer, Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
-    Pending, PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame,
-    SessionHead, SessionId, Sync, TimeStamp, User, UserId,
+    Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome, Pending,
+    PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead,
+    SessionId, Sync, TimeStamp, User, UserId,
 };
 
 /// Ada, connected, in one session with Bob that holds nothing yet.
@@ -144,6 +144,46 @@ fn a_refused_message_stays_with_its_reason_until_its_writer_decides() {
     let _ = desk.sync.receive(ServerFrame::Refused(refused));
     assert_eq!(desk.sync.discard(id).0.as_deref(), Some("no"), "its text is given back");
     assert!(desk.sync.rows(desk.session).is_empty());
+}
+
+#[test]
+fn a_refusal_in_words_of_a_later_server_is_a_refusal_with_its_reason() {
+    let mut desk = Desk::new();
+    let written: Vec<_> = (0..33).map(|n| desk.write(&format!("{n}")).0).collect();
+    for id in &written[..32] {
+        let said = format!(
+            r#"{{"type":"Refused","MessageID":"{id}","SessionID":"{}","Code":"Surprise","Reason":"Tomorrow.","More":[1]}}"#,
+            desk.session
+        );
+        let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    }
+    let failed = |row: &protocol::Row| matches!(&row.state, RowState::Failed(f) if f.reason == "Tomorrow.");
+    let rows = desk.sync.rows(desk.session);
+    assert!(rows[..32].iter().all(failed));
+    let sent = |pending: &Pending| pending.state == PendingState::Sent;
+    assert!(desk.sync.outbox().iter().any(sent), "what was written after them goes out");
+}
+
+#[test]
+fn an_invitation_that_ends_in_a_way_nobody_knows_yet_ends() {
+    let mut desk = Desk::new();
+    let (theirs, own) = (InviteId::new(), InviteId::new());
+    for said in [
+        format!(r#"{{"type":"Search","InviteID":"{theirs}","UserName":"Eve"}}"#),
+        format!(r#"{{"type":"Search","InviteID":"{own}","Username":"Eve","Status":"Pending","Reason":""}}"#),
+    ] {
+        let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    }
+    assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (1, 1));
+    for said in [
+        format!(r#"{{"type":"Search","InviteID":"{theirs}","Status":"Expired"}}"#),
+        format!(
+            r#"{{"type":"Search","InviteID":"{own}","Username":"Eve","Status":"Expired","Reason":"Late."}}"#
+        ),
+    ] {
+        let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    }
+    assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (0, 0));
 }
 
 #[test]
@@ -357,7 +397,7 @@ fn invitations_come_and_go_on_both_sides() {
     let _ = hear(outcome(Outcome::Pending));
     assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (1, 1), "told twice is there once");
     let mut hear = |notice| desk.sync.receive(ServerFrame::Search(notice));
-    let _ = hear(SearchNotice::Closed { invite_id: theirs, status: Answer::Accepted });
+    let _ = hear(SearchNotice::Closed { invite_id: theirs, status: Outcome::Accepted });
     let _ = hear(outcome(Outcome::Rejected));
     assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (0, 0));
 

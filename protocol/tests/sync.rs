@@ -12,7 +12,7 @@ mod model;
 
 use std::collections::BTreeSet;
 
-use model::{REFUSED, Server};
+use model::{REFUSED, Server, said_later};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use protocol::{Earlier, Message, MessageId, PendingState, Seq, SessionId, Sync, TimeStamp};
@@ -73,12 +73,20 @@ struct World {
     written: Vec<(SessionId, MessageId)>,
     /// Sessions whose history was replaced: what was acknowledged there before may be lost.
     restored: BTreeSet<SessionId>,
+    /// The server is of a later version: it says more than this client knows.
+    later: bool,
     /// An answer of the history endpoint on its way.
     history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
 }
 
 impl World {
-    fn new(page_size: usize, said: usize, snapshot: Option<usize>, patience: Option<i64>) -> Self {
+    fn new(
+        page_size: usize,
+        said: usize,
+        snapshot: Option<usize>,
+        patience: Option<i64>,
+        later: bool,
+    ) -> Self {
         let mut server = Server::new(page_size);
         server.begin();
         let session_id = server.nth(0).unwrap();
@@ -88,7 +96,8 @@ impl World {
             Some(patience) => client.letting_go_beyond(patience),
             None => client,
         };
-        Self { server, client, connected: false, written: vec![], restored: BTreeSet::new(), history: None }
+        let (written, restored) = (vec![], BTreeSet::new());
+        Self { server, client, connected: false, written, restored, later, history: None }
     }
 
     fn happen(&mut self, event: &Event) {
@@ -167,6 +176,7 @@ impl World {
 
     fn receive(&mut self) {
         let Some(frame) = self.server.outbox.pop_front() else { return };
+        let frame = if self.later { said_later(&frame) } else { frame };
         let seen = format!("{frame:?}");
         let step = self.client.receive(frame);
         self.server.inbox.extend(step.send);
@@ -310,9 +320,10 @@ proptest! {
         said in 0..8_usize,
         snapshot in prop::option::of(1..6_usize),
         patience in prop::option::of(1..6_i64),
+        later in prop::bool::weighted(0.2),
         events in prop::collection::vec(event(), 0..80),
     ) {
-        let mut world = World::new(page_size, said, snapshot, patience);
+        let mut world = World::new(page_size, said, snapshot, patience, later);
         for event in &events {
             world.happen(event);
         }

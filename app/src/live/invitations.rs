@@ -132,7 +132,7 @@ impl Live {
                 self.summons.set(session_id);
                 session_id.map_or(Next::Nothing, Next::Open)
             }
-            Outcome::Accepted => session_id.map_or(Next::Nothing, Next::Open),
+            Outcome::Accepted | Outcome::Unknown => session_id.map_or(Next::Nothing, Next::Open),
             Outcome::Pending | Outcome::Rejected | Outcome::NoUser => Next::Nothing,
         };
         let settled = matches!(status, Outcome::Pending | Outcome::AlreadyConnected);

@@ -239,7 +239,7 @@ async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<()> {
         }
         (Answer::Rejected | Answer::Cancelled, _) => None,
     };
-    let closed = SearchNotice::Closed { invite_id: row.invite_id, status: answer };
+    let closed = SearchNotice::Closed { invite_id: row.invite_id, status: answer.into() };
     tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(closed), except: None });
     let outcome = ServerFrame::Search(row.outcome(answer.into(), session));
     tx.announce(Event::ToUser { user_id: row.from_user, frame: outcome, except: None });

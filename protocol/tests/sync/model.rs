@@ -8,6 +8,7 @@ use protocol::{
     SendMessage, Seq, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession, TimeStamp, User,
     UserId,
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A text that this server refuses for good.
@@ -50,6 +51,29 @@ impl Log {
         changed.truncate(size);
         let to = if more { changed.last().map_or(from, |m| m.rev) } else { self.head().rev.max(from) };
         ServerFrame::Page { session_id, epoch: self.epoch, from, to, more, messages: changed }
+    }
+}
+
+/// The frame as a server of a later version says it: with words and fields that this client does not know.
+pub fn said_later(frame: &ServerFrame) -> ServerFrame {
+    let mut value = serde_json::to_value(frame).unwrap();
+    add_to(&mut value);
+    ServerFrame::decode(&value.to_string()).unwrap()
+}
+
+fn add_to(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(add_to);
+            if let Some(code) = fields.get_mut("Code") {
+                *code = json!("Tomorrow");
+            }
+            if fields.keys().all(|key| key.parse::<Uuid>().is_err()) && !fields.is_empty() {
+                fields.insert("Tomorrow".into(), json!({ "More": [1, null] }));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(add_to),
+        _ => {}
     }
 }
 

@@ -152,9 +152,9 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
             "search_cancelled",
             outcome(Outcome::Cancelled, "Your invitation to Bob was taken back.", Some(invite()), None),
         ),
-        ("search_closed_accepted", closed(Answer::Accepted)),
-        ("search_closed_rejected", closed(Answer::Rejected)),
-        ("search_closed_cancelled", closed(Answer::Cancelled)),
+        ("search_closed_accepted", closed(Outcome::Accepted)),
+        ("search_closed_rejected", closed(Outcome::Rejected)),
+        ("search_closed_cancelled", closed(Outcome::Cancelled)),
     ]
 }
 

@@ -86,7 +86,7 @@ async fn accepting_begins_a_session_and_both_sides_are_told() {
     }
     assert_eq!(told_ada, Some((session, names)));
     assert_eq!(told_bob, told_ada);
-    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Answer::Accepted));
+    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Outcome::Accepted));
     assert!(ada.sync().asked().is_empty() && bob.sync().invited().is_empty());
 
     ada.say_and_wait(session, "hello").await.unwrap();
@@ -119,7 +119,7 @@ async fn rejecting_tells_the_searcher_and_begins_nothing() {
     bob.answer(invite, Answer::Rejected).await.unwrap();
     let told = ada.expect("Rejected", outcome).await.unwrap();
     assert_eq!((told.status, told.invite_id, told.session_id), (Outcome::Rejected, Some(invite), None));
-    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Answer::Rejected));
+    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Outcome::Rejected));
     fence(&mut ada).await;
     assert!(ada.sync().sessions().is_empty() && ada.load().await.unwrap().is_empty());
 
@@ -135,7 +135,7 @@ async fn cancelling_takes_the_card_away_on_the_other_side() {
     let invite = pending(&mut ada, "Bob").await;
     bob.expect("an invitation", invited).await.unwrap();
     ada.answer(invite, Answer::Cancelled).await.unwrap();
-    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Answer::Cancelled));
+    assert_eq!(bob.expect("the card to go", card_closed).await.unwrap(), (invite, Outcome::Cancelled));
     for device in [&mut ada, &mut phone] {
         let told = device.expect("Cancelled", outcome_is(Outcome::Cancelled)).await.unwrap();
         assert_eq!(told.invite_id, Some(invite));
@@ -253,7 +253,7 @@ async fn a_second_answer_to_the_same_invitation_is_gone() {
     let mut phone = server.other_device(&bob).await;
     let invite = pending(&mut ada, "Bob").await;
     bob.answer(invite, Answer::Accepted).await.unwrap();
-    assert_eq!(phone.expect("the card to go", card_closed).await.unwrap(), (invite, Answer::Accepted));
+    assert_eq!(phone.expect("the card to go", card_closed).await.unwrap(), (invite, Outcome::Accepted));
     for answer in [Answer::Accepted, Answer::Rejected] {
         phone.answer(invite, answer).await.unwrap();
         let told = phone.expect("a refusal", refused).await.unwrap();
@@ -275,9 +275,9 @@ async fn when_cancelling_races_accepting_one_wins_and_both_sides_agree() {
             tokio::join!(ada.answer(invite, Answer::Cancelled), bob.answer(invite, Answer::Accepted));
         cancelled.and(accepted).unwrap();
         let (_, how) = bob.expect("the card to go", card_closed).await.unwrap();
-        let loser = if how == Answer::Cancelled { &mut bob } else { &mut ada };
+        let loser = if how == Outcome::Cancelled { &mut bob } else { &mut ada };
         assert_eq!(loser.expect("a refusal", refused).await.unwrap().code, Code::Gone);
-        let sessions = usize::from(how == Answer::Accepted);
+        let sessions = usize::from(how == Outcome::Accepted);
         for client in [&mut ada, &mut bob] {
             fence(client).await;
             assert_eq!(client.sync().sessions().len(), sessions, "{how:?}");

@@ -238,7 +238,7 @@ pub fn invited(frame: &ServerFrame) -> Option<(InviteId, String)> {
     }
 }
 
-pub fn card_closed(frame: &ServerFrame) -> Option<(InviteId, Answer)> {
+pub fn card_closed(frame: &ServerFrame) -> Option<(InviteId, Outcome)> {
     match frame {
         ServerFrame::Search(SearchNotice::Closed { invite_id, status }) => Some((*invite_id, *status)),
         _ => None,
