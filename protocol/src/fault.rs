@@ -101,7 +101,7 @@ codes! {
     TooMany = 429, "Too many attempts. Please wait a moment and try again.";
     /// Message: `Data` is over 16,384 bytes.
     TooLong = 422, "This message is too long. Please send it in parts.";
-    /// Message: `Data` is empty or holds control characters.
+    /// Message: in `Data` is nothing to see, or a control character.
     Invalid = 422, "This message is empty or holds characters that cannot be sent.";
     /// Message: another message of the session has this `MessageID`.
     Conflict = 409, "Another message has this identifier already.";
