@@ -3,17 +3,19 @@
 use protocol::{Answer, Asked, InviteId, Outcome, Presence, SearchNotice};
 
 use crate::store::{AskResult, NewInvite};
-use crate::{Actor, Chat, Result, Username};
+use crate::{Chat, Connection, Result, Username};
 
 impl Chat {
-    /// Looks for a person and invites them. When there is something to tell the asking socket alone, it is
-    /// returned; everything else goes to all sockets of both sides, in the order it happened.
+    /// Looks for a person and invites them. Every search is answered on the socket that asked: what names a session
+    /// comes behind that session's own frame, the rest is returned. What became of an invitation goes to all sockets
+    /// of both sides.
     ///
     /// # Errors
-    /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the actor's;
-    /// [`protocol::Code::TooMany`] when the actor has invited too many, or the same person too often; the database
+    /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the asker's;
+    /// [`protocol::Code::TooMany`] when they have invited too many, or the same person too often; the database
     /// failed.
-    pub async fn ask(&self, actor: &Actor, asked: Asked) -> Result<Option<SearchNotice>> {
+    pub async fn ask(&self, conn: &Connection, asked: Asked) -> Result<Option<SearchNotice>> {
+        let actor = conn.actor();
         self.0.live.pace(actor.user_id()).await;
         let answer = |status, name: &str, session_id| {
             let (username, reason) = (name.to_owned(), sentence(status, name));
@@ -31,6 +33,7 @@ impl Chat {
         let new = NewInvite {
             from: actor.user_id(),
             from_name: actor.username().to_owned(),
+            conn: conn.id(),
             to: found.user_id,
             to_name: found.username.clone(),
             session: asked.session_id,
@@ -38,25 +41,29 @@ impl Chat {
             held_back: self.0.options.hold_back_invitations,
         };
         Ok(match self.0.store.ask(new).await? {
-            AskResult::Pending | AskResult::Accepted => None,
+            AskResult::Pending | AskResult::Accepted(_) | AskResult::AlreadyConnected(_) => None,
             // Theirs to take back, so without its name.
             AskResult::AskedByOther => answer(Outcome::Pending, &found.username, asked.session_id),
             AskResult::Offline => answer(Outcome::Offline, &found.username, None),
-            AskResult::AlreadyConnected(session) => {
-                answer(Outcome::AlreadyConnected, &found.username, Some(session))
-            }
         })
     }
 
-    /// Accepts, rejects or takes back an invitation. Both sides are told.
+    /// Accepts, rejects or takes back an invitation. Both sides are told. The same answer once more changes nothing,
+    /// and the socket that gave it is told again.
     ///
     /// # Errors
-    /// [`protocol::Code::NotFound`] when it is not the actor's to answer; [`protocol::Code::Gone`] when it was
-    /// answered or taken back already; the database failed.
-    pub async fn answer(&self, actor: &Actor, invite: InviteId, answer: Answer) -> Result<()> {
-        self.0.live.pace(actor.user_id()).await;
-        self.0.store.answer(actor.user_id(), invite, answer).await
+    /// [`protocol::Code::NotFound`] when it is not theirs to answer; [`protocol::Code::Gone`] when it was answered
+    /// otherwise; the database failed.
+    pub async fn answer(&self, conn: &Connection, invite: InviteId, answer: Answer) -> Result<()> {
+        let user = conn.actor().user_id();
+        self.0.live.pace(user).await;
+        self.0.store.answer(user, conn.id(), invite, answer).await
     }
+}
+
+/// What somebody reads who searches for a person that has invited them.
+pub(crate) fn both_want(name: &str) -> String {
+    format!("{name} has invited you as well. You can talk now.")
 }
 
 /// What a searcher reads.

@@ -196,7 +196,16 @@ mod tests {
         let (from_name, to_name) = ("Bob".to_owned(), "Ada".to_owned());
         chat.0
             .store
-            .ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true, held_back: false })
+            .ask(NewInvite {
+                from,
+                from_name,
+                conn: conn.id(),
+                to,
+                to_name,
+                session: None,
+                may_wait: true,
+                held_back: false,
+            })
             .await
             .unwrap();
         let told = async {

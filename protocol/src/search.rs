@@ -112,6 +112,9 @@ pub enum SearchNotice {
         invite_id: InviteId,
         /// How it ended.
         status: Outcome,
+        /// The session that it led to, when it was accepted.
+        #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
     },
 }
 
@@ -141,7 +144,7 @@ impl TryFrom<NoticeFields> for SearchNotice {
                 let reason = reason.unwrap_or_default();
                 Ok(Self::Outcome { username, status, reason, invite_id, session_id })
             }
-            (Some(invite_id), None, None, Some(status)) => Ok(Self::Closed { invite_id, status }),
+            (Some(invite_id), None, None, Some(status)) => Ok(Self::Closed { invite_id, status, session_id }),
             _ => Err("a Search names an invitation or a person"),
         }
     }

@@ -397,7 +397,7 @@ fn invitations_come_and_go_on_both_sides() {
     let _ = hear(outcome(Outcome::Pending));
     assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (1, 1), "told twice is there once");
     let mut hear = |notice| desk.sync.receive(ServerFrame::Search(notice));
-    let _ = hear(SearchNotice::Closed { invite_id: theirs, status: Outcome::Accepted });
+    let _ = hear(SearchNotice::Closed { invite_id: theirs, status: Outcome::Accepted, session_id: None });
     let _ = hear(outcome(Outcome::Rejected));
     assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (0, 0));
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::truth::{Log, Truth};
 use super::{Plant, Verdict};
+use crate::hub::ConnId;
 use crate::live::Live;
 use crate::store::{Engine, Event, NewInvite, Store};
 use crate::{Actor, Chat, Connection, Error, LoginId, Options, Outgoing, Result};
@@ -155,6 +156,7 @@ impl Server {
         let new = NewInvite {
             from: from.user_id(),
             from_name: name(from),
+            conn: ConnId(0),
             to: to.user_id(),
             to_name: name(to),
             session,
@@ -165,7 +167,7 @@ impl Server {
         self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");
         let waiting = self.store.invitations(to.user_id()).await.expect("the database is whole").0;
         let invite = waiting.first().expect("asked just now").invite_id;
-        let answering = store.answer(to.user_id(), invite, Answer::Accepted);
+        let answering = store.answer(to.user_id(), ConnId(0), invite, Answer::Accepted);
         self.at_once(answering).await?.expect("may be accepted");
         Ok(())
     }

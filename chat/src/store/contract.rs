@@ -94,7 +94,7 @@ impl Database {
     pub(super) async fn pair(&mut self, a: Person, b: Person) -> SessionId {
         self.ask(a, b, true).await;
         let invite_id = invited(&self.announced().await);
-        self.store.answer(b.id, invite_id, Answer::Accepted).await.unwrap();
+        self.store.answer(b.id, ConnId(7), invite_id, Answer::Accepted).await.unwrap();
         opened(&self.announced().await).0
     }
 
@@ -106,7 +106,16 @@ impl Database {
 
 fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) -> NewInvite {
     let (from_name, to_name) = (from.name.to_owned(), to.name.to_owned());
-    NewInvite { from: from.id, from_name, to: to.id, to_name, session, may_wait, held_back: true }
+    NewInvite {
+        from: from.id,
+        from_name,
+        conn: ConnId(7),
+        to: to.id,
+        to_name,
+        session,
+        may_wait,
+        held_back: true,
+    }
 }
 
 pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
@@ -140,6 +149,17 @@ fn outcome(events: &[Event], of: Person) -> Outcome {
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no outcome in {events:?}"))
+}
+
+/// What the socket that searched is told, last of all.
+fn answered(events: &[Event]) -> (String, Outcome, Option<SessionId>) {
+    match events.last() {
+        Some(Event::ToConn {
+            conn: ConnId(7),
+            frame: ServerFrame::Search(SearchNotice::Outcome { username, status, session_id, .. }),
+        }) => (username.clone(), *status, *session_id),
+        _ => panic!("no answer in {events:?}"),
+    }
 }
 
 fn stored(event: Event) -> LiveMessage {
@@ -239,13 +259,18 @@ async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
     assert_eq!(waiting, [first]);
     assert_eq!(db.store.invitations(ada.id).await.unwrap().1.len(), 1);
 
-    assert_eq!(db.ask(bob, ada, false).await, AskResult::Accepted);
+    let asked_back = db.ask(bob, ada, false).await;
     let events = db.announced().await;
     let (session, joined) = opened(&events);
+    assert_eq!(asked_back, AskResult::Accepted(session));
     assert_eq!(joined.len(), 2);
     assert_eq!(outcome(&events, ada), Outcome::Accepted);
-    assert_eq!(db.ask(ada, bob, true).await, AskResult::AlreadyConnected(session));
-    assert_eq!(db.ask(bob, ada, true).await, AskResult::AlreadyConnected(session));
+    assert_eq!(answered(&events), ("Ada".to_owned(), Outcome::Accepted, Some(session)));
+    for (from, to) in [(ada, bob), (bob, ada)] {
+        assert_eq!(db.ask(from, to, true).await, AskResult::AlreadyConnected(session));
+        let told = answered(&db.announced().await);
+        assert_eq!(told, (to.name.to_owned(), Outcome::AlreadyConnected, Some(session)));
+    }
     assert!(db.store.invitations(bob.id).await.unwrap().0.is_empty());
 }
 
@@ -257,7 +282,7 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
         db.ask(ada, bob, true).await;
         let id = invited(&db.announced().await);
         let who = if answer == Answer::Rejected { bob } else { ada };
-        db.store.answer(who.id, id, answer).await.unwrap();
+        db.store.answer(who.id, ConnId(7), id, answer).await.unwrap();
         db.announced().await;
     }
     assert_eq!(code(db.store.ask(invite(ada, bob, None, true)).await), Code::TooMany);
@@ -277,7 +302,7 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
     db.invited_earlier().await;
     assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the next day");
     db.announced().await;
-    assert_eq!(db.ask(bob, ada, true).await, AskResult::Accepted);
+    assert!(matches!(db.ask(bob, ada, true).await, AskResult::Accepted(_)));
 }
 
 #[tokio::test]
@@ -300,21 +325,22 @@ async fn who_asks_everybody_is_held_back_and_whoever_is_welcome_is_not() {
     db.announced().await;
     db.ask(guests[20], ada, true).await;
     db.announced().await;
-    assert_eq!(db.ask(ada, guests[20], true).await, AskResult::Accepted, "asking back is accepting");
+    let back = db.ask(ada, guests[20], true).await;
+    assert!(matches!(back, AskResult::Accepted(_)), "asking back is accepting: {back:?}");
     db.announced().await;
     for (guest, id) in open.drain(..5) {
-        db.store.answer(guest.id, id, Answer::Accepted).await.unwrap();
+        db.store.answer(guest.id, ConnId(7), id, Answer::Accepted).await.unwrap();
         db.announced().await;
     }
     for (guest, id) in open {
-        db.store.answer(guest.id, id, Answer::Rejected).await.unwrap();
+        db.store.answer(guest.id, ConnId(7), id, Answer::Rejected).await.unwrap();
         db.announced().await;
     }
     // 15 came to nothing today. 35 more may.
     for guest in &guests[21..56] {
         db.ask(ada, *guest, true).await;
         let id = invited(&db.announced().await);
-        db.store.answer(guest.id, id, Answer::Rejected).await.unwrap();
+        db.store.answer(guest.id, ConnId(7), id, Answer::Rejected).await.unwrap();
         db.announced().await;
     }
     assert_eq!(code(db.store.ask(one_more()).await), Code::TooMany);
@@ -330,14 +356,25 @@ async fn an_invitation_is_answered_once_and_by_the_right_person() {
         db.ask(ada, bob, true).await;
         let id = invited(&db.announced().await);
         let (may, may_not) = if answer == Answer::Cancelled { (ada, bob) } else { (bob, ada) };
-        assert_eq!(code(db.store.answer(eve.id, id, answer).await), Code::NotFound);
-        assert_eq!(code(db.store.answer(may_not.id, id, answer).await), Code::NotFound);
-        db.store.answer(may.id, id, answer).await.unwrap();
+        assert_eq!(code(db.store.answer(eve.id, ConnId(7), id, answer).await), Code::NotFound);
+        assert_eq!(code(db.store.answer(may_not.id, ConnId(7), id, answer).await), Code::NotFound);
+        db.store.answer(may.id, ConnId(7), id, answer).await.unwrap();
         assert_eq!(outcome(&db.announced().await, ada), answer.into());
-        assert_eq!(code(db.store.answer(bob.id, id, Answer::Accepted).await), Code::Gone);
-        assert_eq!(code(db.store.answer(ada.id, id, Answer::Cancelled).await), Code::Gone);
+        for (who, again) in [(bob, Answer::Accepted), (bob, Answer::Rejected), (ada, Answer::Cancelled)] {
+            let twice = db.store.answer(who.id, ConnId(7), id, again).await;
+            if again != answer {
+                assert_eq!(code(twice), Code::Gone);
+                continue;
+            }
+            twice.unwrap(); // the same is no news, but for the socket that asks
+            let told = db.announced().await;
+            assert!(matches!(&told[..], [Event::ToConn { conn: ConnId(7), .. }]), "{told:?}");
+        }
     }
-    assert_eq!(code(db.store.answer(bob.id, InviteId::new(), Answer::Accepted).await), Code::NotFound);
+    assert_eq!(
+        code(db.store.answer(bob.id, ConnId(7), InviteId::new(), Answer::Accepted).await),
+        Code::NotFound
+    );
     assert_eq!(db.store.sessions_of(bob.id).await.unwrap().len(), 1);
 }
 
@@ -352,10 +389,11 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
         db.store.ask(invite(bob, ada, Some(session), true)).await.unwrap(),
         AskResult::AlreadyConnected(session)
     );
+    assert_eq!(answered(&db.announced().await).1, Outcome::AlreadyConnected);
 
     db.store.ask(invite(bob, cleo, Some(session), true)).await.unwrap();
     let id = invited(&db.announced().await);
-    db.store.answer(cleo.id, id, Answer::Accepted).await.unwrap();
+    db.store.answer(cleo.id, ConnId(7), id, Answer::Accepted).await.unwrap();
     assert_eq!(opened(&db.announced().await), (session, vec![cleo.id]));
     let dara = db.person("Dara").await;
     db.store.ask(invite(bob, dara, Some(session), true)).await.unwrap();

@@ -8,13 +8,16 @@ use sqlx::SqliteConnection;
 
 use super::writer::Tx;
 use super::{Event, Store, sessions};
-use crate::{Error, Result, clock};
+use crate::hub::ConnId;
+use crate::{Error, Result, clock, invites};
 
 /// An invitation to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewInvite {
     pub(crate) from: UserId,
     pub(crate) from_name: String,
+    /// The socket that asks.
+    pub(crate) conn: ConnId,
     pub(crate) to: UserId,
     pub(crate) to_name: String,
     /// Into this session, or one of their own.
@@ -52,8 +55,8 @@ pub(crate) enum AskResult {
     /// Somebody else in the session has asked them already.
     AskedByOther,
     /// They had asked us: the session exists now. Everybody was told.
-    Accepted,
-    /// They are in a session with us already.
+    Accepted(SessionId),
+    /// They are in a session with us already. The socket that asks was told.
     AlreadyConnected(SessionId),
     /// They are offline, and nothing was left.
     Offline,
@@ -87,8 +90,15 @@ impl Store {
         self.writer.run(move |tx| Box::pin(ask(tx, new))).await
     }
 
-    /// Answers an invitation, or takes it back. Everybody concerned is told.
-    pub(crate) async fn answer(&self, user: UserId, invite: InviteId, answer: Answer) -> Result<()> {
+    /// Answers an invitation, or takes it back. Everybody concerned is told; of the same answer once more, the socket
+    /// that gave it.
+    pub(crate) async fn answer(
+        &self,
+        user: UserId,
+        conn: ConnId,
+        invite: InviteId,
+        answer: Answer,
+    ) -> Result<()> {
         self.writer
             .run(move |mut tx| {
                 Box::pin(async move {
@@ -99,10 +109,15 @@ impl Store {
                     };
                     // Somebody else's invitation and one that never was: the same answer.
                     let row = row.filter(may).ok_or(Error::refused(Code::NotFound))?;
-                    if row.status != "Pending" {
-                        return Err(Error::refused(Code::Gone));
+                    match row.status.as_str() {
+                        "Pending" => settle(&mut tx, row, answer).await.map(drop),
+                        status if status == answer_name(answer) => {
+                            let frame = ServerFrame::Search(told_again(tx.db, row, answer).await?);
+                            tx.announce(Event::ToConn { conn, frame });
+                            Ok(())
+                        }
+                        _ => Err(Error::refused(Code::Gone)),
                     }
-                    settle(&mut tx, row, answer).await
                 })
             })
             .await
@@ -127,7 +142,27 @@ impl Store {
     }
 }
 
+/// Asks, and tells the asking socket of the session that there is or was begun: behind the frame that introduces it.
 async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
+    let (conn, username) = (new.conn, new.to_name.clone());
+    let result = invite_or_find(&mut tx, new).await?;
+    let told = match result {
+        AskResult::Accepted(session) => Some((Outcome::Accepted, invites::both_want(&username), session)),
+        AskResult::AlreadyConnected(session) => {
+            let status = Outcome::AlreadyConnected;
+            Some((status, invites::sentence(status, &username), session))
+        }
+        AskResult::Pending | AskResult::AskedByOther | AskResult::Offline => None,
+    };
+    if let Some((status, reason, session)) = told {
+        let session_id = Some(session);
+        let notice = SearchNotice::Outcome { username, status, reason, invite_id: None, session_id };
+        tx.announce(Event::ToConn { conn, frame: ServerFrame::Search(notice) });
+    }
+    Ok(result)
+}
+
+async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
     if new.from == new.to {
         return Err(Error::refused(Code::Yourself));
     }
@@ -146,8 +181,8 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
             }
             // Two people who invite one another at once want the same thing.
             if let Some(theirs) = open_between(tx.db, new.to, new.from).await? {
-                settle(&mut tx, theirs, Answer::Accepted).await?;
-                return Ok(AskResult::Accepted);
+                let session = settle(tx, theirs, Answer::Accepted).await?;
+                return Ok(AskResult::Accepted(session.expect("accepting leads to a session")));
             }
         }
     }
@@ -163,7 +198,7 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
             if new.held_back {
                 hold_back(tx.db, &new).await?;
             }
-            insert(&mut tx, new.clone()).await?
+            insert(tx, new.clone()).await?
         }
     };
     let frame = ServerFrame::Search(row.outcome(Outcome::Pending, new.session));
@@ -222,9 +257,9 @@ async fn insert(tx: &mut Tx<'_>, new: NewInvite) -> Result<InviteRow> {
     Ok(row)
 }
 
-/// Ends an open invitation and tells both sides. The session comes first, so that it is there when the searcher
-/// hears of it.
-async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<()> {
+/// Ends an open invitation and tells both sides. The session comes first, so that it is there when they hear what it
+/// came of. Gives the session that it led to.
+async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<Option<SessionId>> {
     sqlx::query("update invites set status = $2, answered_at = $3 where invite_id = $1")
         .bind(row.invite_id)
         .bind(answer_name(answer))
@@ -239,11 +274,23 @@ async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<()> {
         }
         (Answer::Rejected | Answer::Cancelled, _) => None,
     };
-    let closed = SearchNotice::Closed { invite_id: row.invite_id, status: answer.into() };
+    let (invite_id, status) = (row.invite_id, answer.into());
+    let closed = SearchNotice::Closed { invite_id, status, session_id: session };
     tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(closed), except: None });
     let outcome = ServerFrame::Search(row.outcome(answer.into(), session));
     tx.announce(Event::ToUser { user_id: row.from_user, frame: outcome, except: None });
-    Ok(())
+    Ok(session)
+}
+
+/// What whoever ended an invitation is told when they end it the same way once more.
+async fn told_again(db: &mut SqliteConnection, row: InviteRow, answer: Answer) -> Result<SearchNotice> {
+    let session_id = match (answer, row.session_id) {
+        (Answer::Accepted, None) => sessions::of_pair(db, row.from_user, row.to_user).await?,
+        (Answer::Accepted, session) => session,
+        (Answer::Cancelled, _) => return Ok(row.outcome(Outcome::Cancelled, None)),
+        (Answer::Rejected, _) => None,
+    };
+    Ok(SearchNotice::Closed { invite_id: row.invite_id, status: answer.into(), session_id })
 }
 
 async fn by_id(db: &mut SqliteConnection, invite: InviteId) -> Result<Option<InviteRow>> {
@@ -268,7 +315,7 @@ impl InviteRow {
         SearchNotice::Outcome {
             username: self.to_name.clone(),
             status,
-            reason: crate::invites::sentence(status, &self.to_name),
+            reason: invites::sentence(status, &self.to_name),
             invite_id: Some(self.invite_id),
             session_id,
         }

@@ -135,11 +135,20 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
     let (from, to) = (people[0], people[1]);
     let (from_name, to_name) = ("Ada".into(), "Bob".into());
     store
-        .ask(NewInvite { from, from_name, to, to_name, session: None, may_wait: true, held_back: false })
+        .ask(NewInvite {
+            from,
+            from_name,
+            conn: ConnId(1),
+            to,
+            to_name,
+            session: None,
+            may_wait: true,
+            held_back: false,
+        })
         .await
         .unwrap();
     let invited = store.invitations(to).await.unwrap().0;
-    store.answer(to, invited[0].invite_id, protocol::Answer::Accepted).await.unwrap();
+    store.answer(to, ConnId(1), invited[0].invite_id, protocol::Answer::Accepted).await.unwrap();
     let session_id = store.sessions_of(from).await.unwrap()[0].0;
     for n in 0..messages {
         let (message_id, data) = (MessageId::new(), n.to_string());

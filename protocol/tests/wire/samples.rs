@@ -127,7 +127,7 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
         invite_id,
         session_id,
     };
-    let closed = |status| SearchNotice::Closed { invite_id: invite(), status };
+    let closed = |status, session_id| SearchNotice::Closed { invite_id: invite(), status, session_id };
     vec![
         ("search_invited", SearchNotice::Invited { invite_id: invite(), username: "Ada".into() }),
         ("search_pending", outcome(Outcome::Pending, "Your invitation is with Bob.", Some(invite()), None)),
@@ -152,9 +152,9 @@ fn search_notices() -> Vec<(&'static str, SearchNotice)> {
             "search_cancelled",
             outcome(Outcome::Cancelled, "Your invitation to Bob was taken back.", Some(invite()), None),
         ),
-        ("search_closed_accepted", closed(Outcome::Accepted)),
-        ("search_closed_rejected", closed(Outcome::Rejected)),
-        ("search_closed_cancelled", closed(Outcome::Cancelled)),
+        ("search_closed_accepted", closed(Outcome::Accepted, Some(talk()))),
+        ("search_closed_rejected", closed(Outcome::Rejected, None)),
+        ("search_closed_cancelled", closed(Outcome::Cancelled, None)),
     ]
 }
 

@@ -138,12 +138,12 @@ impl Dispatch {
         match frame {
             ClientFrame::Search(Search::Ask(asked)) => {
                 (subject.session_id, subject.username) = (asked.session_id, Some(asked.username.clone()));
-                let told = chat.ask(conn.actor(), asked).await;
+                let told = chat.ask(conn, asked).await;
                 told.map(|told| told.into_iter().for_each(|notice| conn.send(&ServerFrame::Search(notice))))
             }
             ClientFrame::Search(Search::Answer { invite_id, answer }) => {
                 subject.invite_id = Some(invite_id);
-                chat.answer(conn.actor(), invite_id, answer).await
+                chat.answer(conn, invite_id, answer).await
             }
             ClientFrame::Read { session_id, seq } => {
                 subject.session_id = Some(session_id);

@@ -1,11 +1,13 @@
 //! Searching for people, and what becomes of the invitations.
 
 use headless::Client;
-use protocol::{Answer, Asked, Code, InviteId, Outcome, Presence, Refused, ServerFrame, SessionId};
+use protocol::{
+    Answer, Asked, Code, InviteId, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId,
+};
 
 use crate::support::{
-    PASSWORD, TestServer, accepted_session, befriend, card_closed, fence, invited, knows, message, outcome,
-    outcome_is, refused, session_of,
+    PASSWORD, TestServer, accepted_session, befriend, card_closed, closed_with, fence, invited, knows,
+    message, outcome, outcome_is, refused, session_of,
 };
 
 fn leave(username: &str) -> Asked {
@@ -197,11 +199,16 @@ async fn two_people_who_invite_each_other_are_in_one_session() {
     let server = TestServer::start().await;
     let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
     pending(&mut ada, "Bob").await;
-    bob.search("Ada").await.unwrap();
+    bob.search("aDA").await.unwrap();
     let session = accepted_session(&mut ada).await;
     knows(&mut ada, session).await;
-    knows(&mut bob, session).await;
-    bob.expect("the card to go", card_closed).await.unwrap();
+    // The search is answered as well, behind the session and the card's end, which both name it.
+    let told = bob.expect("an answer", outcome).await.unwrap();
+    assert_eq!((told.status, told.username.as_str(), told.invite_id), (Outcome::Accepted, "Ada", None));
+    assert_eq!(told.session_id, Some(session));
+    assert!(told.reason.contains("Ada") && told.reason.contains("talk"), "{}", told.reason);
+    assert!(!bob.sync().sessions()[&session].users.is_empty(), "it is known when the answer comes");
+    assert_eq!(bob.expect("the card to go", closed_with).await.unwrap(), Some(session));
     assert_eq!(ada.sync().sessions().len(), 1);
     assert!(
         ada.sync().asked().is_empty() && bob.sync().invited().is_empty() && bob.sync().asked().is_empty()
@@ -247,20 +254,50 @@ async fn searching_somebody_one_talks_to_opens_that_session() {
 }
 
 #[tokio::test]
-async fn a_second_answer_to_the_same_invitation_is_gone() {
+async fn another_answer_to_an_answered_invitation_is_gone() {
     let server = TestServer::start().await;
     let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
     let mut phone = server.other_device(&bob).await;
     let invite = pending(&mut ada, "Bob").await;
     bob.answer(invite, Answer::Accepted).await.unwrap();
     assert_eq!(phone.expect("the card to go", card_closed).await.unwrap(), (invite, Outcome::Accepted));
-    for answer in [Answer::Accepted, Answer::Rejected] {
-        phone.answer(invite, answer).await.unwrap();
-        let told = phone.expect("a refusal", refused).await.unwrap();
-        assert_eq!((told.code, told.invite_id), (Code::Gone, Some(invite)));
-    }
+    phone.answer(invite, Answer::Rejected).await.unwrap();
+    let told = phone.expect("a refusal", refused).await.unwrap();
+    assert_eq!((told.code, told.invite_id), (Code::Gone, Some(invite)));
     ada.answer(invite, Answer::Cancelled).await.unwrap();
     assert_eq!(ada.expect("a refusal", refused).await.unwrap().code, Code::Gone);
+}
+
+#[tokio::test]
+async fn the_same_answer_twice_is_the_same_answer() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    for answer in [Answer::Rejected, Answer::Cancelled, Answer::Accepted] {
+        let invite = pending(&mut ada, "Bob").await;
+        let whose = if answer == Answer::Cancelled { &mut ada } else { &mut bob };
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            whose.answer(invite, answer).await.unwrap();
+            let heard = |frame: &ServerFrame| match frame {
+                ServerFrame::Search(SearchNotice::Closed { invite_id, status, session_id }) => {
+                    (*invite_id == invite).then_some((*status, *session_id))
+                }
+                ServerFrame::Search(SearchNotice::Outcome { invite_id, status, session_id, .. }) => {
+                    let is_over = *invite_id == Some(invite) && *status != Outcome::Pending;
+                    is_over.then_some((*status, *session_id))
+                }
+                _ => None,
+            };
+            told.push(whose.expect("how it ended", heard).await.unwrap());
+        }
+        assert_eq!(told[0], told[1]);
+        assert_eq!(told[0].0, answer.into());
+        assert_eq!(told[0].1.is_some(), answer == Answer::Accepted);
+        fence(whose).await;
+        assert!(!whose.take_frames().iter().any(|frame| refused(frame).is_some()));
+    }
+    let loaded = ada.load().await.unwrap();
+    assert_eq!((loaded.len(), &loaded), (1, &bob.load().await.unwrap()), "one session came of it");
 }
 
 #[tokio::test]

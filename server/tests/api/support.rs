@@ -240,7 +240,15 @@ pub fn invited(frame: &ServerFrame) -> Option<(InviteId, String)> {
 
 pub fn card_closed(frame: &ServerFrame) -> Option<(InviteId, Outcome)> {
     match frame {
-        ServerFrame::Search(SearchNotice::Closed { invite_id, status }) => Some((*invite_id, *status)),
+        ServerFrame::Search(SearchNotice::Closed { invite_id, status, .. }) => Some((*invite_id, *status)),
+        _ => None,
+    }
+}
+
+/// The session that an invitation led to, as whoever accepted it is told.
+pub fn closed_with(frame: &ServerFrame) -> Option<Option<SessionId>> {
+    match frame {
+        ServerFrame::Search(SearchNotice::Closed { session_id, .. }) => Some(*session_id),
         _ => None,
     }
 }

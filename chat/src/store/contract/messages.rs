@@ -170,7 +170,7 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
         if step == 30 {
             db.store.ask(invite(ada, eve, Some(session), true)).await.unwrap();
             let invite_id = invited(&db.announced().await);
-            db.store.answer(eve.id, invite_id, Answer::Accepted).await.unwrap();
+            db.store.answer(eve.id, ConnId(7), invite_id, Answer::Accepted).await.unwrap();
             opened(&db.announced().await);
         }
     }
