@@ -12,6 +12,8 @@ pub struct Boot {
     pub snapshot: Option<Snapshot>,
     /// Which page was asked for.
     pub place: Place,
+    /// Whether this server makes accounts: where it does not, none is offered.
+    pub open_registration: bool,
 }
 
 /// A page. The server decides which; between the first two the reader moves without asking it again.
@@ -40,6 +42,20 @@ pub struct Door {
     pub error: Option<Code>,
     /// The account was made just now (`1`).
     pub registered: Option<String>,
+    /// They have signed in just now (`1`), and this browser did not keep it: else they would be in the chat.
+    pub signed_in: Option<String>,
+}
+
+impl Place {
+    /// What the document is called, beside the name of the open conversation.
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Self::Home | Self::Chat(_) => "",
+            Self::SignIn(_) => "Sign in",
+            Self::Register(_) => "Create an account",
+            Self::Missing => "There is nothing here",
+        }
+    }
 }
 
 impl Boot {
@@ -48,11 +64,23 @@ impl Boot {
         SharedValue::new(Self::of_request).into_inner()
     }
 
-    /// How much is unread in all sessions together.
+    /// What the document is called at the first picture.
     #[cfg(feature = "ssr")]
-    pub(crate) fn unread(&self) -> i64 {
-        let heads = self.snapshot.iter().flat_map(|all| all.sessions.values()).map(|session| &session.head);
-        heads.map(|head| (head.last_seq.0 - head.read_seq.0).max(0)).sum()
+    pub(crate) fn title(&self) -> String {
+        let Some(all) = &self.snapshot else { return crate::title(self.place.title(), 0) };
+        let unread = all.sessions.values().map(|session| &session.head);
+        let unread: i64 = unread.map(|head| (head.last_seq.0 - head.read_seq.0).max(0)).sum();
+        let waiting = unread + i64::try_from(all.invited.len()).unwrap_or_default();
+        let open = match self.place {
+            Place::Chat(id) => all.sessions.get(&id),
+            _ => None,
+        };
+        let names = open.map(|session| {
+            let others = session.head.users.iter().filter(|(id, _)| **id != all.me.user_id);
+            crate::names::list(others.map(|(_, user)| &*user.username))
+        });
+        let names = names.map(|names| crate::names::isolated(&names));
+        crate::title(names.as_deref().unwrap_or(self.place.title()), waiting)
     }
 
     /// What the middleware put into the request.

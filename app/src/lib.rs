@@ -15,6 +15,7 @@ pub mod error;
 mod live;
 #[cfg(feature = "ssr")]
 pub mod login;
+mod names;
 mod pages;
 mod route;
 #[cfg(feature = "ssr")]
@@ -38,21 +39,25 @@ pub fn App() -> impl IntoView {
     let clock = Clock::new();
     provide_context(clock);
     // Here and not in a route: the live state outlasts every page.
-    let Boot { snapshot, place } = Boot::shared();
+    let Boot { snapshot, place, open_registration } = Boot::shared();
     let me = snapshot.as_ref().map(|snapshot| snapshot.me.user_id);
     Effect::new(move |_| keep::signed_out(me));
     let live = snapshot.map(|snapshot| Live::new(&snapshot, clock));
+    let open = Open::new(match place {
+        Place::Chat(id) => Some(id),
+        _ => None,
+    });
     if let Some(live) = live {
         provide_context(live);
         Effect::new(move |_| live.start());
-        Effect::new(move |_| document().set_title(&title(live.unread())));
+        let otherwise = place.title();
+        Effect::new(move |_| document().set_title(&live.title(open.get(), otherwise)));
     }
     let page = match (place, live) {
-        (Place::Home, None) => Welcome().whole(),
-        (Place::Home, Some(live)) => view! { <Chat live open=Open::new(None) /> }.whole(),
-        (Place::Chat(id), Some(live)) => view! { <Chat live open=Open::new(Some(id)) /> }.whole(),
-        (Place::SignIn(door), _) => view! { <SignIn door /> }.whole(),
-        (Place::Register(door), _) => view! { <Register door /> }.whole(),
+        (Place::Home, None) => view! { <Welcome open_registration /> }.whole(),
+        (Place::Home | Place::Chat(_), Some(live)) => view! { <Chat live open /> }.whole(),
+        (Place::SignIn(door), _) => view! { <SignIn door open_registration /> }.whole(),
+        (Place::Register(door), _) => view! { <Register door open_registration /> }.whole(),
         (Place::Chat(_), None) | (Place::Missing, _) => NotFound().whole(),
     };
     view! {
@@ -61,9 +66,11 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// The document's title says how much is unread.
-fn title(unread: i64) -> String {
-    if unread == 0 { "Natter".to_owned() } else { format!("({unread}) Natter") }
+/// The document's title says what it shows, so that one finds it among others, and how much waits.
+fn title(what: &str, waiting: i64) -> String {
+    let waiting = if waiting == 0 { String::new() } else { format!("({waiting}) ") };
+    let between = if what.is_empty() { "" } else { " – " };
+    format!("{waiting}{what}{between}Natter")
 }
 
 /// The page's one live region. Present from the start, as screen readers want it.

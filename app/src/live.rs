@@ -27,6 +27,7 @@ use protocol::{
 
 use crate::api;
 use crate::clock::{self, Clock};
+use crate::names;
 pub(crate) use announce::Announcer;
 pub(crate) use invitations::{Finding, Next};
 pub(crate) use thread::{Older, RowView, Thread};
@@ -126,7 +127,7 @@ impl Live {
             }),
         };
         live.refresh_sessions();
-        live.refresh_invitations();
+        live.show_invitations();
         live
     }
 
@@ -173,6 +174,17 @@ impl Live {
             .filter_map(|id| self.thread_now(*id))
             .map(|thread| thread.unread.get())
             .sum()
+    }
+
+    /// How much waits for one's eyes or answer: messages and invitations.
+    pub(crate) fn waiting(self) -> i64 {
+        self.unread() + i64::try_from(self.invited.read().len()).unwrap_or_default()
+    }
+
+    /// The document's title, with a conversation open or `otherwise`.
+    pub(crate) fn title(self, open: Option<SessionId>, otherwise: &str) -> String {
+        let names = open.and_then(|id| self.thread(id)).map(|thread| names::isolated(&thread.title()));
+        crate::title(names.as_deref().unwrap_or(otherwise), self.waiting())
     }
 
     /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
@@ -346,8 +358,7 @@ impl Live {
     }
 
     /// Whether everything that waits is in the browser's storage.
-    #[cfg(feature = "hydrate")]
-    fn keeps_all(self) -> bool {
+    pub(crate) fn keeps_all(self) -> bool {
         self.keep_unsent();
         let keeps = |inner: &Inner| inner.draft_kept && inner.kept.len() == inner.sync.outbox().len();
         self.inner.try_with_value(keeps).unwrap_or(true)

@@ -250,3 +250,40 @@ test('a wrong address is a page that leads back', async ({ person, visitor, prov
   expect(missing?.status()).toBe(404);
   expect(await cleo.page.locator('body').innerText()).toBe(words);
 });
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`a browser that keeps no cookies is told so, ${javaScriptEnabled ? 'with' : 'without'} JavaScript`, async ({ natter, visitor }) => {
+    await register(natter.url, 'Ada');
+    const page = await visitor({ javaScriptEnabled });
+    // As if it had kept none: no request carries any.
+    await page.route('**/*', async (route) => {
+      const { cookie: _none, ...headers } = await route.request().allHeaders();
+      await route.continue({ headers: { ...headers, cookie: '' } });
+    });
+    await page.goto('/login');
+    if (javaScriptEnabled) await hydrated(page);
+    await fill(page, 'Ada', PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect(page.getByRole('alert')).toContainText('Allow cookies for this site');
+    await expect(page.getByLabel('Name')).toHaveValue('Ada');
+  });
+}
+
+test.describe('a server that takes nobody new', () => {
+  test.use({ settings: ['--limits', 'off', '--registration', 'closed'] });
+
+  test('offers no accounts, and says so to whoever looks for one', async ({ visitor, provokes }) => {
+    provokes(/status of 4/);
+    const page = await visitor();
+    for (const path of ['/', '/login', '/register', '/login?Error=InvalidUser&Username=Ada']) {
+      await page.goto(path);
+      await hydrated(page);
+      await expect(page.getByRole('link', { name: 'Sign in' }).or(page.getByRole('button', { name: 'Sign in' })).first()).toBeVisible();
+      await expect(page.locator('a[href="/register"]'), path).toHaveCount(0);
+      await expect(page.locator('body'), path).not.toContainText(/or register|create an account/i);
+    }
+    await page.goto('/register');
+    await expect(page.locator('input')).toHaveCount(0);
+    await expect(page.getByRole('main')).toContainText('This server is not open for registration.');
+  });
+});

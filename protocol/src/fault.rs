@@ -78,7 +78,7 @@ codes! {
     /// Register: somebody has this name.
     NameTaken = 409, "This name is taken. Please choose another one.";
     /// Login: nobody has this name.
-    InvalidUser = 400, "There is no user with this name. Check the spelling, or register.";
+    InvalidUser = 400, "There is no user with this name. Please check the spelling.";
     /// Login: the password is not the user's.
     WrongPassword = 401, "The password does not match this name.";
     /// The request needs a login and came without a valid one.

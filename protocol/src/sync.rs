@@ -177,11 +177,11 @@ impl Sync {
         stored.map(Row::stored).chain(on_its_way.into_iter().flatten()).collect()
     }
 
-    /// The newest row of a session.
+    /// The row that stands for a session in a list: the newest refused one, while there is any, or else the newest.
     #[must_use]
     pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
         self.rows_on_their_way(session_id)
-            .next_back()
+            .max_by_key(|row| matches!(row.state, RowState::Failed(_))) // the last of those that count most
             .or_else(|| self.sessions.get(&session_id)?.timeline.messages().next_back().map(Row::stored))
     }
 

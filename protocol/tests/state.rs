@@ -147,6 +147,21 @@ fn a_refused_message_stays_with_its_reason_until_its_writer_decides() {
 }
 
 #[test]
+fn a_refused_message_stands_for_its_session_whatever_is_written_after_it() {
+    let mut desk = Desk::new();
+    let newest = |desk: &Desk| desk.sync.last_row(desk.session).unwrap().data;
+    let (refused, _) = desk.write("refused");
+    let _ = desk.write("waits");
+    assert_eq!(newest(&desk), "waits");
+    let said = format!(r#"{{"type":"Refused","MessageID":"{refused}","Code":"Unavailable","Reason":"No."}}"#);
+    let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    let _ = desk.write("waits too");
+    assert_eq!(newest(&desk), "refused");
+    let _ = desk.sync.discard(refused);
+    assert_eq!(newest(&desk), "waits too");
+}
+
+#[test]
 fn a_refusal_in_words_of_a_later_server_is_a_refusal_with_its_reason() {
     let mut desk = Desk::new();
     let written: Vec<_> = (0..33).map(|n| desk.write(&format!("{n}")).0).collect();

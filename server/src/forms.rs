@@ -33,7 +33,8 @@ pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form:
         Err(back) => return back.into_response(),
     };
     match visitor.sign_in(&state.chat, &username, password).await {
-        Ok(_) => Redirect::to("/"),
+        // Where somebody whose browser has kept the login is sent on to the chat, and anybody else told that it has not.
+        Ok(_) => Redirect::to(&format!("/login?{}", query(&[("SignedIn", "1"), ("Username", &username)]))),
         Err(error) => back("/login", &error.into_fault(), &username),
     }
     .into_response()

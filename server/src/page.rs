@@ -51,12 +51,13 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
         (_, None) => Place::Missing,
     };
     let status = if place == Place::Missing { StatusCode::NOT_FOUND } else { StatusCode::OK };
-    request.extensions_mut().insert(Boot { snapshot, place });
+    let open_registration = state.config.open_registration;
+    request.extensions_mut().insert(Boot { snapshot, place, open_registration });
     let response = render(state, request).await;
     Ok(if response.status() == StatusCode::OK { (status, response).into_response() } else { response })
 }
 
-/// What `?Error=…&Username=…&Registered=…` says; nothing, when it is not ours.
+/// What `?Error=…&Username=…&Registered=…&SignedIn=…` says; nothing, when it is not ours.
 fn door(request: &Request) -> Door {
     let query = request.uri().query().unwrap_or_default();
     serde_urlencoded::from_str(query).unwrap_or_default()

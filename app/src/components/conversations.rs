@@ -1,7 +1,8 @@
 //! The list of conversations, the newest first.
 
 use leptos::prelude::*;
-use protocol::Row;
+use protocol::text::{is_blank, lines};
+use protocol::{Row, RowState};
 
 use super::Avatar;
 use crate::clock::{Clock, utc};
@@ -44,6 +45,7 @@ fn Line(thread: Thread, open: Open) -> impl IntoView {
     let clock = expect_context::<Clock>();
     let is_open = move || open.get() == Some(thread.id);
     let unread = move || thread.unread.get();
+    let state = move || state(thread);
     let moment = move || {
         thread.last.read().as_ref().map(|row| {
             let at = row.time_stamp;
@@ -63,8 +65,12 @@ fn Line(thread: Thread, open: Open) -> impl IntoView {
                 <bdi>{move || thread.title()}</bdi>
             </span>
             {moment}
+            // The direction is the message's own: what has one itself does not count.
             <span class="line-text" dir="auto">
-                {move || thread.last.read().as_ref().map_or_else(|| "Say hello".to_owned(), |row| preview(thread, row))}
+                <span class=move || format!("line-state {}", state().0) dir="ltr">
+                    {move || state().1}
+                </span>
+                {move || thread.last.read().as_ref().map_or_else(|| "Say hello".to_owned(), preview)}
             </span>
             {move || {
                 (unread() > 0)
@@ -81,10 +87,21 @@ fn Line(thread: Thread, open: Open) -> impl IntoView {
     .whole()
 }
 
-fn preview(thread: Thread, row: &Row) -> String {
+/// The first line that says something: what turns the writing in one line must not turn the next.
+fn preview(row: &Row) -> String {
     if row.deleted {
         return "Message deleted".to_owned();
     }
-    let text: String = row.data.chars().take(PREVIEW_CHARS).collect();
-    if thread.is_own(row) { format!("You: {text}") } else { text }
+    let line = lines(&row.data).find(|line| !is_blank(line)).unwrap_or_default();
+    line.chars().take(PREVIEW_CHARS).collect()
+}
+
+/// What is said of the newest message before its words.
+fn state(thread: Thread) -> (&'static str, &'static str) {
+    match &*thread.last.read() {
+        Some(Row { state: RowState::Failed(_), .. }) => ("failed", "Not sent: "),
+        Some(Row { state: RowState::Pending, .. }) => ("waiting", "Sending: "),
+        Some(row) if thread.is_own(row) && !row.deleted => ("", "You: "),
+        _ => ("", ""),
+    }
 }

@@ -1,6 +1,5 @@
 //! The form of both doors: a name and a password.
 
-use leptos::either::Either;
 use leptos::ev::SubmitEvent;
 use leptos::html;
 use leptos::prelude::*;
@@ -25,6 +24,8 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     door: Door,
     /// The password is a new one.
     new: bool,
+    /// The way to the other door, where there is one.
+    elsewhere: AnyView,
     children: Children,
 ) -> impl IntoView {
     let Door { username: known_name, error, .. } = door;
@@ -97,13 +98,9 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
                 </label>
                 {new.then(|| view! { <p class="rule" id="password-rule">"At least 8 characters."</p> })}
                 {move || refusal().map(|reason| view! { <p class="note bad" role="alert">{reason}</p> })}
-                <button class:busy=busy>{button}</button>
+                <button aria-busy=move || busy().then_some("true")>{button}</button>
             </form>
-            {if new {
-                Either::Left(view! { <p class="elsewhere">"You have an account? " <a href="/login">"Sign in"</a></p> })
-            } else {
-                Either::Right(view! { <p class="elsewhere">"New here? " <a href="/register">"Create an account"</a></p> })
-            }}
+            <p class="elsewhere">{elsewhere}</p>
         </main>
     }
     .whole()

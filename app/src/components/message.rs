@@ -15,7 +15,6 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
         let own = thread.is_own(&view.read_untracked().row);
         let opens_day = Memo::new(move |_| view.read().opens_day.then(|| view.read().row.time_stamp));
         let opens_unread = Memo::new(move |_| view.read().opens_unread);
-        let name = Memo::new(move |_| view.read().name.clone());
         let state = move || match view.read().row.state {
             RowState::Pending => "pending",
             RowState::Sent => "sent",
@@ -26,14 +25,17 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
             {move || opens_unread.get().then(|| view! { <li class="unread-mark">"New messages"</li> })}
             <li
                 class="row"
-                class:opens=move || name.read().is_some()
+                class:opens=move || view.read().opens_group
                 data-mid=id.to_string()
                 data-state=state
                 data-own=own.then_some("")
             >
-                {move || name.get().map(|name| view! { <bdi class="name">{name}</bdi> })}
+                <bdi class="name">{move || view.read().name.clone()}</bdi>
                 <Moment at=Signal::derive(move || view.read().row.time_stamp) />
                 <Words view />
+                <span class="visually-hidden">
+                    {move || matches!(view.read().row.state, RowState::Pending).then_some("Not sent yet")}
+                </span>
                 {move || match &view.read().row.state {
                     RowState::Failed(fault) => Some(view! { <Refusal live id reason=fault.reason.clone() /> }),
                     _ => None,
@@ -47,7 +49,13 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
 #[component]
 fn Words(view: RwSignal<RowView>) -> impl IntoView {
     let gone = move || view.read().row.deleted;
-    let words = move || if gone() { "Message deleted".to_owned() } else { view.read().row.data.clone() };
+    let words = move || {
+        if gone() {
+            return "Message deleted".to_owned();
+        }
+        // These end a line, but not for what turns the writing in it: a newline does.
+        view.read().row.data.replace(['\u{2028}', '\u{2029}'], "\n")
+    };
     view! {
         <div class="text" class:gone=gone dir="auto">
             {words}

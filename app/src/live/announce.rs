@@ -1,19 +1,27 @@
-//! What the one live region says: a new message in full, a burst as a number, and nothing else.
+//! What the one live region says: a new message in full, a burst as a number, and other news in words.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 
-/// Messages closer together than this are one announcement.
+/// News closer together than this is one announcement.
 const BURST: Duration = Duration::from_secs(1);
 /// A longer message is read up to here.
 const SPOKEN_CHARS: usize = 200;
 
-/// Collects arrivals and says them. A handle.
+/// Collects news and says it. A handle.
 #[derive(Clone, Copy)]
 pub(crate) struct Announcer {
     text: RwSignal<String>,
-    waiting: StoredValue<Vec<String>>,
+    waiting: StoredValue<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: Vec<String>,
+    other: Vec<String>,
+    /// It will be said in a moment.
+    called: bool,
 }
 
 impl Announcer {
@@ -29,24 +37,34 @@ impl Announcer {
     /// A message arrived.
     pub(super) fn arrived(self, from: &str, text: &str) {
         let spoken: String = text.chars().take(SPOKEN_CHARS).collect();
-        let first = self.waiting.try_update_value(|waiting| {
-            waiting.push(format!("{from}: {spoken}"));
-            waiting.len() == 1
+        self.collect(|waiting| waiting.messages.push(format!("{from}: {spoken}")));
+    }
+
+    /// Something happened that nobody's eyes may be on. Never counted together, always said.
+    pub(super) fn say(self, words: String) {
+        self.collect(|waiting| waiting.other.push(words));
+    }
+
+    fn collect(self, add: impl FnOnce(&mut Waiting)) {
+        let called = self.waiting.try_update_value(|waiting| {
+            add(waiting);
+            std::mem::replace(&mut waiting.called, true)
         });
-        if first == Some(true) {
+        if called == Some(false) {
             // Emptied first: a reader says nothing when the same words come again.
             self.text.try_set(String::new());
-            set_timeout(move || self.say(), BURST);
+            set_timeout(move || self.speak(), BURST);
         }
     }
 
-    fn say(self) {
-        let waiting = self.waiting.try_update_value(std::mem::take).unwrap_or_default();
-        let text = match waiting.as_slice() {
-            [] => return,
-            [one] => one.clone(),
-            many => format!("{} new messages", many.len()),
-        };
-        self.text.try_set(text);
+    fn speak(self) {
+        let Waiting { messages, mut other, .. } =
+            self.waiting.try_update_value(std::mem::take).unwrap_or_default();
+        match messages.as_slice() {
+            [] => {}
+            [one] => other.push(one.clone()),
+            many => other.push(format!("{} new messages", many.len())),
+        }
+        self.text.try_set(other.join(". "));
     }
 }

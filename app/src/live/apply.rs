@@ -71,11 +71,16 @@ impl Live {
     /// Everything about one session.
     fn refresh(self, id: SessionId) {
         let Some(thread) = self.thread_now(id) else { return };
+        let known = thread.refusal();
         let _ = self.inner.try_with_value(|inner| {
             thread.refresh_users(&inner.sync);
             thread.refresh_unread(&inner.sync);
             thread.refresh_rows(&inner.sync, self.clock);
         });
+        // The row says it too, to those who look at it.
+        if let Some((_, reason)) = thread.refusal().filter(|refusal| known.as_ref() != Some(refusal)) {
+            self.announcer.say(format!("Not sent to {}: {reason}", untrack(|| thread.title())));
+        }
     }
 
     /// The clock has gone over to the reader's zone: days begin elsewhere.

@@ -9,6 +9,7 @@ use protocol::{
 
 use super::Live;
 use super::thread::SetIfChanged;
+use crate::names;
 
 /// After a reconnect the server names the open invitations one by one; the cards wait for the last.
 const RETELLING: Duration = Duration::from_millis(400);
@@ -103,7 +104,16 @@ impl Live {
         }
     }
 
+    /// Shows which invitations are open, and says who has come with one.
     pub(super) fn refresh_invitations(self) {
+        let known = self.invited.get_untracked();
+        self.show_invitations();
+        for card in self.invited.get_untracked().iter().filter(|card| !known.contains(card)) {
+            self.announcer.say(format!("{} wants to talk to you", card.username));
+        }
+    }
+
+    pub(super) fn show_invitations(self) {
         let Some((invited, asked)) = self.inner.try_with_value(|inner| {
             let asked = inner.sync.asked().iter().map(|(id, name)| (*id, name.clone()));
             (inner.sync.invited(), asked.collect::<Vec<_>>())
@@ -122,6 +132,7 @@ impl Live {
 
     pub(super) fn found(self, notice: SearchNotice) {
         let SearchNotice::Outcome { status, reason, username, session_id, .. } = notice else { return };
+        let name = username.clone();
         let next = match status {
             // Told again after every connect; said only to the one who just asked.
             Outcome::Pending if !self.asking.get_untracked() => return,
@@ -137,7 +148,9 @@ impl Live {
         };
         let settled = matches!(status, Outcome::Pending | Outcome::AlreadyConnected);
         self.asking.set(false);
-        self.finding.set(Some(Finding { text: reason, next, settled }));
+        // The server's sentence is plain text, in which a name could turn the words beside it.
+        let text = reason.replacen(&name, &names::isolated(&name), 1);
+        self.finding.set(Some(Finding { text, next, settled }));
     }
 
     pub(super) fn refused(self, refused: Refused) {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use protocol::{Earlier, MessageId, Presence, Row, Seq, SessionId, Sync, TimeStamp, User, UserId, keyed};
+use protocol::{
+    Earlier, MessageId, Presence, Row, RowState, Seq, SessionId, Sync, TimeStamp, User, UserId, keyed,
+};
 
 use super::window::Window;
 use crate::clock::Clock;
+use crate::names;
 
 /// Messages of one sender within this time stand under one name.
 const GROUP_MS: i64 = 5 * 60_000;
@@ -70,8 +73,10 @@ pub(crate) enum Older {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowView {
     pub(crate) row: Row,
-    /// The sender's name, when the row is the first of a group.
-    pub(crate) name: Option<String>,
+    /// The sender's name.
+    pub(crate) name: String,
+    /// The row is the first of a group: the name and the time stand above it.
+    pub(crate) opens_group: bool,
     /// The row is the first of its day.
     pub(crate) opens_day: bool,
     /// The row is the first one unread.
@@ -100,9 +105,17 @@ impl Thread {
 
     /// The names of the others.
     pub(crate) fn title(self) -> String {
-        let others = self.others.read();
-        let names: Vec<&str> = others.values().map(|user| user.username.as_str()).collect();
-        if names.is_empty() { "Only you".to_owned() } else { names.join(", ") }
+        names::list(self.others.read().values().map(|user| &*user.username))
+    }
+
+    /// The newest refused message, and why. Not tracked.
+    pub(super) fn refusal(self) -> Option<(MessageId, String)> {
+        self.last.with_untracked(|last| match last {
+            Some(Row { message_id, state: RowState::Failed(fault), .. }) => {
+                Some((*message_id, fault.reason.clone()))
+            }
+            _ => None,
+        })
     }
 
     /// Whether somebody else is here; `None` while nobody can know.
@@ -256,8 +269,10 @@ impl Thread {
                 });
                 previous = Some((row.sender, row.time_stamp, day));
                 let opens_group = opens_day || opens_unread || !grouped;
-                let name = opens_group.then(|| self.name_of(row.sender).unwrap_or_else(|| "You".to_owned()));
-                RowView { row, name, opens_day, opens_unread }
+                let name = self.name_of(row.sender);
+                let name =
+                    name.unwrap_or_else(|| if self.is_own(&row) { "You" } else { "Somebody" }.to_owned());
+                RowView { row, name, opens_group, opens_day, opens_unread }
             })
             .collect()
     }

@@ -36,15 +36,16 @@ pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
 fn Opened(live: Live, thread: Thread) -> impl IntoView {
     live.open(thread);
     on_cleanup(move || live.close(thread));
-    let elsewhere = move || {
-        let waiting = i64::try_from(live.invited.read().len()).unwrap_or_default();
-        live.unread() - thread.unread.get() + waiting
+    let elsewhere = move || live.waiting() - thread.unread.get();
+    let back = move || match elsewhere() {
+        0 => "All conversations".to_owned(),
+        new => format!("All conversations, {new} new"),
     };
     view! {
         <main class="conversation">
             <header class="conversation-head">
-                <a class="back" href="/" aria-label="All conversations">
-                    <svg viewBox="0 0 24 24" aria-hidden="true">
+                <a class="back" href="/" aria-label=back>
+                    <svg width="24" height="24" viewBox="0 0 24 24" aria-hidden="true">
                         <path d="M15 5l-7 7 7 7" />
                     </svg>
                     {move || (elsewhere() > 0).then(|| view! { <span class="back-mark"></span> })}

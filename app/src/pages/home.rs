@@ -1,6 +1,7 @@
 //! `/`: the welcome for strangers; for everybody else the list, with a conversation beside it.
 
 use leptos::prelude::*;
+use protocol::Code;
 
 use crate::components::{Account, Connection, Conversations, Invitations, Logo, Search};
 use crate::live::Live;
@@ -10,7 +11,7 @@ use crate::whole::IntoWhole;
 
 /// What strangers see.
 #[component]
-pub(crate) fn Welcome() -> impl IntoView {
+pub(crate) fn Welcome(open_registration: bool) -> impl IntoView {
     view! {
         <main class="welcome">
             <div class="welcome-words">
@@ -23,13 +24,19 @@ pub(crate) fn Welcome() -> impl IntoView {
                     "Search for somebody by name. When they accept, the two of you have a conversation. Until then nobody can write to you."
                 </p>
                 <nav class="welcome-ways" aria-label="Begin">
-                    <a class="button" href="/register">
-                        "Create an account"
-                    </a>
-                    <a class="button quiet" href="/login">
+                    {open_registration
+                        .then(|| {
+                            view! {
+                                <a class="button" href="/register">
+                                    "Create an account"
+                                </a>
+                            }
+                        })}
+                    <a class="button" class:quiet=open_registration href="/login">
                         "Sign in"
                     </a>
                 </nav>
+                {(!open_registration).then(|| view! { <p class="lead">{Code::RegistrationClosed.reason()}</p> })}
             </div>
             <div class="welcome-picture" aria-hidden="true">
                 <p class="bubble">"Are you there?"</p>

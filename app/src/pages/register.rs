@@ -1,16 +1,20 @@
 //! `/register`.
 
 use leptos::prelude::*;
+use protocol::Code;
 use protocol::api::Credentials;
 
 use crate::api;
 use crate::boot::Door;
-use crate::components::CredentialsForm;
+use crate::components::{CredentialsForm, Logo};
 use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
-pub(crate) fn Register(door: Door) -> impl IntoView {
+pub(crate) fn Register(door: Door, open_registration: bool) -> impl IntoView {
+    if !open_registration {
+        return Closed().whole();
+    }
     let register = Action::new(|credentials: &Credentials| {
         let name = credentials.username.clone();
         let request = api::register(credentials.clone());
@@ -18,8 +22,7 @@ pub(crate) fn Register(door: Door) -> impl IntoView {
     });
     Effect::new(move |_| {
         if let Some(Ok(name)) = register.value().get() {
-            let name = String::from(js_sys::encode_uri_component(&name));
-            _ = window().location().assign(&format!("/login?Registered=1&Username={name}"));
+            super::go_to_sign_in("Registered", &name);
         }
     });
     view! {
@@ -30,9 +33,26 @@ pub(crate) fn Register(door: Door) -> impl IntoView {
             submit=register
             door
             new=true
+            elsewhere=view! { "You have an account? " <a href="/login">"Sign in"</a> }.whole()
         >
             <p class="lead">"A name that people can find you by, and a password. Nothing else."</p>
         </CredentialsForm>
     }
     .whole()
+}
+
+/// In place of a form that nobody could get through.
+#[component]
+fn Closed() -> impl IntoView {
+    view! {
+        <main class="door">
+            <a class="brand" href="/">
+                <Logo />
+                "Natter"
+            </a>
+            <h1>"No new accounts here"</h1>
+            <p class="lead">{Code::RegistrationClosed.reason()}</p>
+            <p class="elsewhere">"You have an account? " <a href="/login">"Sign in"</a></p>
+        </main>
+    }
 }

@@ -10,20 +10,33 @@ use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
-pub(crate) fn SignIn(door: Door) -> impl IntoView {
+pub(crate) fn SignIn(door: Door, open_registration: bool) -> impl IntoView {
     let registered = door.registered.is_some();
+    let forgotten = door.signed_in.is_some();
+    let elsewhere =
+        open_registration.then(|| view! { "New here? " <a href="/register">"Create an account"</a> });
     let sign_in = Action::new(|credentials: &Credentials| {
+        let name = credentials.username.clone();
         let request = api::login(credentials.clone());
-        async move { request.await.map(drop).map_err(|error| error.0) }
+        async move { request.await.map(|_| name).map_err(|error| error.0) }
     });
     Effect::new(move |_| {
-        if let Some(Ok(())) = sign_in.value().get() {
-            // Not a route: the server draws the whole page anew, for the person it now knows.
-            let _ = window().location().assign("/");
+        if let Some(Ok(name)) = sign_in.value().get() {
+            // Not a route: the server draws the whole page anew, for the person it now knows. It leads on to the chat
+            // when the browser has kept the login, and else back here.
+            super::go_to_sign_in("SignedIn", &name);
         }
     });
     view! {
-        <CredentialsForm heading="Sign in" action="/login" button="Sign in" submit=sign_in door new=false>
+        <CredentialsForm heading="Sign in" action="/login" button="Sign in" submit=sign_in door new=false elsewhere=elsewhere.whole()>
+            {forgotten
+                .then(|| {
+                    view! {
+                        <p class="note bad" role="alert">
+                            "Name and password were right, but this browser did not keep the login. Allow cookies for this site, then sign in again."
+                        </p>
+                    }
+                })}
             {registered
                 .then(|| {
                     view! {

@@ -51,8 +51,15 @@ async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
         assert_eq!(client.http.cookie(), None);
     }
     let answer = post(&mut client, "/login", &[("Username", "Ada"), ("Password", PASSWORD)]).await;
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    let onward = "/login?SignedIn=1&Username=Ada";
+    assert_eq!((answer.status, answer.header("location")), (303, Some(onward)));
     client.load().await.unwrap();
+    let answer = client.http.get(onward).await.unwrap();
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    // A browser that has kept no cookie ends there, and is told so.
+    let page = server.client().http.get(onward).await.unwrap();
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("did not keep the login"), "{}", page.text());
 
     let cookie = client.http.cookie().map(str::to_owned);
     let answer = post(&mut client, "/logout", &[]).await;
