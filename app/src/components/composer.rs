@@ -3,7 +3,7 @@
 use leptos::ev::{KeyboardEvent, PointerEvent};
 use leptos::html;
 use leptos::prelude::*;
-use protocol::text::check_message;
+use protocol::text::{check_message, clean, is_blank};
 use web_sys::HtmlTextAreaElement;
 
 use crate::live::{Live, Thread, keep};
@@ -34,15 +34,16 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         if refusal.read_untracked().is_some() {
             refusal.set(None);
         }
-        if !text.trim().is_empty() {
+        if !is_blank(&text) {
             live.typing(thread.id);
         }
     };
     let send = move || {
         let Some(field) = field.get_untracked() else { return };
-        let text = field.value();
+        // Whoever pasted what cannot be seen could not find it to take it out.
+        let text = clean(&field.value());
         let text = text.trim_end().trim_start_matches('\n');
-        if !text.is_empty() {
+        if !is_blank(text) {
             match check_message(text) {
                 Ok(()) => {
                     live.send(thread.id, text.to_owned());
@@ -89,12 +90,12 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
                     on:pointerdown=|event: PointerEvent| event.prevent_default()
                     on:click=move |_| send()
                 >
-                    <svg viewBox="0 0 24 24" aria-hidden="true">
+                    <svg width="20" height="20" viewBox="0 0 24 24" aria-hidden="true">
                         <path d="M5 12h13M12 5.5l6.5 6.5-6.5 6.5" />
                     </svg>
                 </button>
             </div>
-            <p class="script-needed">"Writing needs JavaScript."</p>
+            <p class="script-needed">"Writing needs JavaScript, which does not run here."</p>
         </div>
     }
     .whole()

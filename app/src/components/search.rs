@@ -4,6 +4,7 @@ use leptos::ev::SubmitEvent;
 use leptos::html;
 use leptos::prelude::*;
 use protocol::Answer;
+use protocol::text::clean;
 
 use crate::live::{Finding, Live, Next};
 use crate::whole::IntoWhole;
@@ -15,7 +16,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
     let ask = move |event: SubmitEvent| {
         event.prevent_default();
         let Some(field) = field.get_untracked() else { return };
-        let name = field.value().trim().to_owned();
+        let name = clean(&field.value()).trim().to_owned();
         if name.is_empty() {
             _ = field.focus();
         } else if !live.asking.get_untracked() {
@@ -45,7 +46,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
                     spellcheck="false"
                     enterkeyhint="search"
                 />
-                <button class:busy=move || live.asking.get()>"Invite"</button>
+                <button aria-busy=move || live.asking.get().then_some("true")>"Invite"</button>
             </form>
             <div class="answer" data-search-answer="" role="status">
                 {move || live.finding.get().map(|finding| view! { <AnswerInWords live finding /> })}
