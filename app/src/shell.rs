@@ -3,8 +3,8 @@
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 
+use crate::App;
 use crate::boot::Boot;
-use crate::{App, title};
 
 /// Where the page's files are, for this build.
 #[derive(Debug, Clone)]
@@ -15,34 +15,54 @@ pub struct Assets {
     pub reload: Option<LeptosOptions>,
 }
 
+/// Says what has happened to a page that cannot start or has died, and lets it fall back to what works without scripts:
+/// reading, links and forms. In the words of any browser there is, because it is for those that know no others.
+const WATCHDOG: &str = r#"
+document.documentElement.className = "";
+var began, tell = function (words) {
+  if (document.readyState === "loading") return void addEventListener("DOMContentLoaded", function () { tell(words); });
+  if (document.querySelector(".watchdog")) return;
+  var bar = document.createElement("div");
+  bar.className = "watchdog";
+  bar.setAttribute("role", "alert");
+  bar.innerHTML = '<p></p><a class="button small" href="">Reload</a><button class="dismiss" aria-label="Dismiss">×</button>';
+  bar.firstChild.textContent = words;
+  bar.lastChild.onclick = function () { document.body.removeChild(bar); };
+  document.body.appendChild(bar);
+}, stopped = function (why) {
+  if (document.body && document.body.hasAttribute("data-hydrated")) return tell("Something went wrong on this page.");
+  tell("This page could not start" + why + ". You can still read here, and sign in and out.");
+  document.documentElement.className = "plain";
+  // What listens by now must not answer in the place of links and forms.
+  ["click", "submit"].forEach(function (kind) {
+    addEventListener(kind, function (event) {
+      if (!event.target.closest(".watchdog")) event.stopImmediatePropagation();
+    }, true);
+  });
+}, trapped = function (event) {
+  var error = event.error || event.reason;
+  if (self.WebAssembly && error instanceof WebAssembly.RuntimeError) stopped("");
+  if (event.target.rel === "stylesheet") tell("A part of this page did not arrive.");
+};
+addEventListener("error", trapped, true);
+addEventListener("unhandledrejection", trapped);
+addEventListener("DOMContentLoaded", function () {
+  if (!began || !self.WebAssembly) stopped(": this browser is too old for it, or has WebAssembly switched off");
+});
+"#;
+
 /// Loads the page's code and starts it, in place of Leptos' `HydrationScripts`: with the version in the addresses, and
 /// with a word to the reader when it fails. In a release a failed hydration is a bare trap, and a trap at any time
-/// leaves a page that looks alive and is not.
+/// leaves a page that looks alive and is not. How long it takes is nobody's fault: as long as bytes arrive, it goes on.
 const START: &str = r#"
-const failed = error => {
-  if (!document.querySelector(".watchdog")) {
-    const bar = document.createElement("div");
-    bar.className = "watchdog";
-    bar.setAttribute("role", "alert");
-    bar.textContent = document.body.hasAttribute("data-hydrated")
-      ? "Something went wrong on this page. " : "This page could not start. ";
-    const button = document.createElement("button");
-    button.textContent = "Reload";
-    button.onclick = () => location.reload();
-    bar.append(button);
-    document.body.append(bar);
-  }
-  throw error;
-};
-const trapped = event => {
-  const error = event.error || event.reason;
-  if (error instanceof WebAssembly.RuntimeError) failed(error);
-};
-addEventListener("error", trapped);
-addEventListener("unhandledrejection", trapped);
-import("/pkg/natter.js?v=VERSION")
-  .then(page => page.default({ module_or_path: "/pkg/natter.wasm?v=VERSION" }).then(page.hydrate))
-  .catch(failed);
+began = true;
+if (self.WebAssembly)
+  import("/pkg/natter.js?v=VERSION")
+    .then(page => page.default({ module_or_path: "/pkg/natter.wasm?v=VERSION" }).then(page.hydrate))
+    .catch(error => {
+      stopped(error instanceof WebAssembly.RuntimeError ? "" : ": a part of it did not arrive, or this browser is too old for it");
+      throw error;
+    });
 "#;
 
 /// Shows the end of the conversation, or where the unread begin, from the first paint on: as
@@ -65,10 +85,11 @@ pub fn shell(assets: Assets) -> impl IntoView {
     let start = START.replace("VERSION", &version);
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        // Plain until a script says that scripts run.
+        <html lang="en" class="plain">
             <head>
                 <meta charset="utf-8" />
-                <title>{title(Boot::of_request().unread())}</title>
+                <title>{Boot::of_request().title()}</title>
                 <meta
                     name="viewport"
                     content="width=device-width, initial-scale=1, interactive-widget=resizes-content"
@@ -77,6 +98,7 @@ pub fn shell(assets: Assets) -> impl IntoView {
                 <meta name="theme-color" content="#f7f4ee" media="(prefers-color-scheme: light)" />
                 <meta name="theme-color" content="#171512" media="(prefers-color-scheme: dark)" />
                 <meta name="description" content="A private chat with the people you choose." />
+                <script nonce=nonce.clone()>{WATCHDOG}</script>
                 <link rel="stylesheet" href=file("css") />
                 <link rel="modulepreload" href=file("js") />
                 <link

@@ -50,6 +50,7 @@ fn Card(live: Live, card: Invited) -> impl IntoView {
                     "Reject"
                 </button>
             </div>
+            <p class="script-needed">"Answering needs JavaScript, which does not run here."</p>
         </article>
     }
 }

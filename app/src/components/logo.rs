@@ -2,11 +2,11 @@
 
 use leptos::prelude::*;
 
-/// Decorative; the style sheet colours it. `public/favicon.svg` is the same drawing.
+/// Decorative; the style sheet colours it, and sizes it where that has arrived. `public/favicon.svg` is the same drawing.
 #[component]
 pub(crate) fn Logo() -> impl IntoView {
     view! {
-        <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
+        <svg class="logo" width="32" height="32" viewBox="0 0 32 32" aria-hidden="true">
             <path
                 class="logo-one"
                 d="M5 3h12a4 4 0 0 1 4 4v5a4 4 0 0 1-4 4h-7l-5 4v-4a4 4 0 0 1-4-4V7a4 4 0 0 1 4-4z"
