@@ -124,6 +124,32 @@ test('320 px are enough for every page', async ({ person, visitor, provokes }) =
   await expect(ada.entry(name)).toBeVisible();
 });
 
+for (const viewport of [{ width: 640, height: 180 }, { width: 320, height: 256 }]) {
+  test(`a low window (${viewport.width} x ${viewport.height}) has room for a long draft and for what was said`, async ({ person }) => {
+    const ada = await person('Ada', { viewport: { width: viewport.width, height: 640 }, hasTouch: true, isMobile: true });
+    const ben = await person('Ben');
+    await connect(ben, ada);
+    for (let index = 0; index < 6; index++) await ben.send(`words of Ben, ${index}`);
+    await ada.page.setViewportSize(viewport);
+    await ada.composer.fill(Array.from({ length: 8 }, (_, index) => `line ${index}`).join('\n'));
+    await expect(ada.sendButton).toBeInViewport({ ratio: 1 });
+    await expect(ada.composer).toBeInViewport({ ratio: 1 });
+    await expect.poll(async () => (await ada.history.boundingBox())!.height).toBeGreaterThanOrEqual(viewport.height / 4);
+    await expect(ada.row('words of Ben, 5')).toBeInViewport();
+    // What lies over it can be put away.
+    const line = await Line.tap(ada);
+    await line.unplug();
+    await expect(ada.connectionLost).toBeVisible({ timeout: 20_000 });
+    await ada.connectionLost.getByRole('button', { name: 'Dismiss' }).click();
+    await expect(ada.connectionLost).toBeHidden();
+    line.plug();
+    await ada.sendButton.click();
+    await expect(ben.rows).toHaveCount(7, { timeout: 30_000 });
+    await line.unplug();
+    await expect(ada.connectionLost, 'the next time it says so again').toBeVisible({ timeout: 20_000 });
+  });
+}
+
 test('a keyboard alone gets from the login to a sent message', async ({ natter, person, visitor }) => {
   const ben = await person('Ben');
   await register(natter.url, 'Ada');

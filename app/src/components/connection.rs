@@ -7,13 +7,21 @@ use crate::whole::IntoWhole;
 
 /// What is said, and what the button says.
 const LOST: (&str, &str) = ("No connection. What you write is kept and sent later.", "Try now");
+/// Where the browser's storage is full or switched off.
+const LOST_UNKEPT: &str = "No connection. What you write is sent later, as long as this page stays open.";
 const ENDED: (&str, &str) =
     ("You are signed out, and your text could not be kept. Copy it first.", "Sign in");
 
 /// Lies over the page and moves nothing. Present from the start, so that it is read out when it speaks.
 #[component]
 pub(crate) fn Connection(live: Live) -> impl IntoView {
-    let lost = move || live.lost.get();
+    let put_away = RwSignal::new(false);
+    let lost = move || live.lost.get() && !put_away.get();
+    Effect::new(move |_| {
+        if !live.lost.get() {
+            put_away.set(false);
+        }
+    });
     view! {
         <div class="connection" role="status" data-connection=move || if lost() { "lost" } else { "fine" }>
             {move || {
@@ -21,6 +29,7 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
                     .then(|| {
                         let ended = live.ended.get();
                         let (words, way) = if ended { ENDED } else { LOST };
+                        let words = if ended || live.keeps_all() { words } else { LOST_UNKEPT };
                         view! {
                             <span>{words}</span>
                             <button
@@ -28,6 +37,14 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
                                 on:click=move |_| if ended { live.sign_in() } else { live.try_now() }
                             >
                                 {way}
+                            </button>
+                            <button
+                                type="button"
+                                class="dismiss"
+                                aria-label="Dismiss"
+                                on:click=move |_| put_away.set(true)
+                            >
+                                "×"
                             </button>
                         }
                     })
