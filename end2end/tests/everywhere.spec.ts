@@ -1,0 +1,142 @@
+// What has to hold on every page and in every state there is: support/states.ts leads through them.
+
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+
+import { tour } from '../support/states';
+import { expect, test } from '../support/test';
+
+test.describe.configure({ timeout: 600_000 });
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe finds nothing, ${colorScheme}`, async ({ natter, visitor, person, again, provokes }) => {
+    await tour({ natter, visitor, person, again, provokes }, { colorScheme, reducedMotion: 'reduce' }, async (page, what) => {
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
+      expect.soft(found, what).toEqual([]);
+    });
+  });
+}
+
+/** What a keyboard should get to. */
+const USABLE = 'a[href], button:not(:disabled), input, textarea, [tabindex="0"]';
+
+/** Tabs once around, and says what was not reached, or does not show that it has the focus, or is covered then. */
+async function walk(page: Page): Promise<string[]> {
+  const wrong: string[] = [];
+  await page.evaluate((usable) => {
+    (document.activeElement as HTMLElement | null)?.blur();
+    getSelection()?.removeAllRanges();
+    const all = [...document.querySelectorAll<HTMLElement>(usable)].filter((element) => element.checkVisibility({ visibilityProperty: true }));
+    (window as unknown as { unmet: Set<HTMLElement> }).unmet = new Set(all);
+  }, USABLE);
+  const many = await page.evaluate(() => (window as unknown as { unmet: Set<HTMLElement> }).unmet.size);
+  for (let step = 0; step < many + 3; step++) {
+    await page.keyboard.press('Tab');
+    wrong.push(
+      ...(await page.evaluate(() => {
+        const element = document.activeElement as HTMLElement;
+        if (element === document.body) return [];
+        const name = element.outerHTML.slice(0, 90);
+        (window as unknown as { unmet: Set<HTMLElement> }).unmet.delete(element);
+        const wrong: string[] = [];
+        const { outlineStyle, outlineWidth } = getComputedStyle(element);
+        if (outlineStyle === 'none' || parseFloat(outlineWidth) < 2) wrong.push(`the focus does not show: ${name}`);
+        const { left, top, right, bottom } = element.getBoundingClientRect();
+        const spots = [0.05, 0.5, 0.95].flatMap((x) => [0.05, 0.5, 0.95].map((y) => [left + (right - left) * x, top + (bottom - top) * y] as const));
+        const met = spots.some(([x, y]) => {
+          const there = document.elementFromPoint(x, y);
+          return there && (element.contains(there) || there.contains(element));
+        });
+        if (!met) wrong.push(`covered or out of sight: ${name}`);
+        return wrong;
+      })),
+    );
+  }
+  const unmet = await page.evaluate(() => [...(window as unknown as { unmet: Set<HTMLElement> }).unmet].map((element) => element.outerHTML.slice(0, 90)));
+  return [...new Set(wrong), ...unmet.map((name) => `not reached: ${name}`)];
+}
+
+test('a keyboard gets to everything, and one sees where it is', async ({ natter, visitor, person, again, provokes }) => {
+  await tour({ natter, visitor, person, again, provokes }, { reducedMotion: 'reduce' }, async (page, what) => {
+    expect.soft(await walk(page), what).toEqual([]);
+  });
+});
+
+test('forced colours: every control and every message has its edge, and the focus shows', async ({ natter, visitor, person, again, provokes }) => {
+  await tour({ natter, visitor, person, again, provokes }, { forcedColors: 'active', reducedMotion: 'reduce' }, async (page, what) => {
+    const without = await page.evaluate(() =>
+      [...document.querySelectorAll('button, .button, input, textarea, .text, .note, .unread')]
+        .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+        .filter((element) => {
+          const style = getComputedStyle(element);
+          const edge = style.borderTopStyle !== 'none' && parseFloat(style.borderTopWidth) >= 1;
+          return !edge || style.borderTopColor === style.backgroundColor;
+        })
+        .map((element) => element.outerHTML.slice(0, 90)),
+    );
+    expect.soft(without, `${what}: no edge`).toEqual([]);
+    expect.soft(await walk(page), what).toEqual([]);
+  });
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`print: what was said, black on white, and nothing to press, ${colorScheme}`, async ({ natter, visitor, person, again, provokes }) => {
+    await tour({ natter, visitor, person, again, provokes }, { colorScheme, reducedMotion: 'reduce' }, async (page, what) => {
+      await page.emulateMedia({ media: 'print' });
+      const wrong = await page.evaluate(() => {
+        const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+        const say = (why: string, element: Element) => `${why}: ${element.outerHTML.slice(0, 90)}`;
+        const light = (colour: string) => {
+          const [r, g, b, alpha = 1] = colour.match(/[\d.]+/g)!.map(Number) as [number, number, number, number?];
+          return alpha === 0 ? 255 : 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const wrong = [...document.querySelectorAll('button, .button, textarea')].filter(shown).map((element) => say('a control', element));
+        for (const element of [document.documentElement, ...document.body.querySelectorAll('*')].filter(shown)) {
+          const style = getComputedStyle(element);
+          if (element instanceof SVGElement || element.closest('.visually-hidden')) continue;
+          if (light(style.backgroundColor) < 250) wrong.push(say(`not white but ${style.backgroundColor}`, element));
+          const says = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue!.trim());
+          if (says && light(style.color) > 110) wrong.push(say(`not black but ${style.color}`, element));
+        }
+        // Nothing that was said is cut off, and each has its writer.
+        for (const row of document.querySelectorAll('.row')) {
+          if (!shown(row) || !shown(row.querySelector('.text')!)) wrong.push(say('not printed', row));
+          if (row.matches('.opens') && row.querySelector('.name')!.clientWidth < 2) wrong.push(say('nobody said it', row));
+          for (let box = row.parentElement; box; box = box.parentElement) {
+            if (getComputedStyle(box).overflowY !== 'visible' && box.scrollHeight > box.clientHeight + 1 && box !== document.documentElement && box !== document.body) {
+              wrong.push(say('cut off', box));
+            }
+          }
+        }
+        return [...new Set(wrong)].slice(0, 10);
+      });
+      await page.emulateMedia({ media: null });
+      expect.soft(wrong, what).toEqual([]);
+    });
+  });
+}
+
+test('400 % zoom (320 x 256): nothing cut off, one direction to scroll, everything reached', async ({ natter, visitor, person, again, provokes }) => {
+  const small = { viewport: { width: 320, height: 256 }, reducedMotion: 'reduce' } as const;
+  await tour({ natter, visitor, person, again, provokes }, small, async (page, what) => {
+    const wrong = await page.evaluate(() => {
+      const wrong: string[] = [];
+      for (const element of [document.documentElement, ...document.body.querySelectorAll<HTMLElement>('*')]) {
+        if (!element.checkVisibility() || element.closest('.visually-hidden, #announcer, svg')) continue;
+        const name = element.outerHTML.slice(0, 90);
+        const { overflowX, overflowY, textOverflow } = getComputedStyle(element);
+        const { left, right, width } = element.getBoundingClientRect();
+        if (width > 1 && (left < -1 || right > innerWidth + 1)) wrong.push(`sticks out (${Math.round(left)} to ${Math.round(right)}): ${name}`);
+        const scrolls = (overflow: string) => overflow === 'auto' || overflow === 'scroll' || element === document.documentElement;
+        if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth && overflowX !== 'visible' && textOverflow !== 'ellipsis') wrong.push(`wider than it is: ${name}`);
+        if (element.scrollHeight > element.clientHeight + 2 && element.clientHeight && !scrolls(overflowY) && overflowY === 'hidden' && textOverflow !== 'ellipsis') wrong.push(`higher than it is: ${name}`);
+      }
+      const room = document.querySelector('.messages')?.getBoundingClientRect();
+      if (room?.height && Math.min(room.bottom, innerHeight) - room.top < 48) wrong.push('no room for the conversation');
+      return [...new Set(wrong)].slice(0, 10);
+    });
+    expect.soft(wrong, what).toEqual([]);
+    expect.soft(await walk(page), what).toEqual([]);
+  });
+});
