@@ -14,7 +14,7 @@ use crate::login::Visitor;
 /// `POST /api/register`: makes an account.
 ///
 /// # Errors
-/// 409 taken; 422 unusable name or password; 403 closed; 429.
+/// 409 taken; 422 unusable name or password; 403 closed; 429; 503 busy, or nothing can be stored.
 #[server(endpoint = "register", input = Json)]
 pub async fn register(
     /// The name and the password, side by side.
@@ -30,7 +30,7 @@ pub async fn register(
 /// `POST /api/login`: signs in; the answer carries the cookie.
 ///
 /// # Errors
-/// 400 no such user; 401 wrong password; 422 malformed; 429.
+/// 400 no such user; 401 wrong password; 422 malformed; 429; 503 busy, or nothing can be stored.
 #[server(endpoint = "login", input = Json)]
 pub async fn login(
     /// The name and the password, side by side.

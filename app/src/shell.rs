@@ -100,7 +100,7 @@ pub fn shell(assets: Assets) -> impl IntoView {
                 <meta name="description" content="A private chat with the people you choose." />
                 <script nonce=nonce.clone()>{WATCHDOG}</script>
                 <link rel="stylesheet" href=file("css") />
-                <link rel="modulepreload" href=file("js") />
+                <link rel="modulepreload" href=file("js") nonce=nonce.clone() />
                 <link
                     rel="preload"
                     r#as="fetch"

@@ -66,6 +66,9 @@ impl Socket {
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{authority}/ws").into_client_request()?;
         for (name, value) in &handshake.headers {
+            if name == http::header::HOST {
+                request.headers_mut().remove(name); // there is one already, and there may be only one
+            }
             request.headers_mut().append(name, value.clone());
         }
         // Small buffers: a load program holds thousands of these.

@@ -93,6 +93,8 @@ codes! {
     RegistrationClosed = 403, "This server is not open for registration. Ask the person who runs it.";
     /// The request came from a page of another site.
     ForeignOrigin = 403, "This request came from another site and was refused.";
+    /// The server does not answer under the address that was asked.
+    UnknownHost = 421, "This server does not answer under this address.";
     /// What was asked for does not exist, or not for you.
     NotFound = 404, "There is no such thing here, or it is not yours to see.";
     /// The body or frame is over the limit.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::config::{Config, Limits, PublicOrigin};
+use crate::host::Host;
 
 /// A private chat that anyone can host.
 ///
@@ -59,8 +60,17 @@ pub struct Serve {
     pub data: PathBuf,
     /// Where people reach this server, such as https://chat.example.org. With https, cookies are Secure.
     /// Without it, pages may talk to the server under the very name they came from.
+    /// With it, other addresses serve pages and files only, to see whether the server is there.
     #[arg(long, env = "NATTER_PUBLIC_ORIGIN", value_name = "URL")]
     pub public_origin: Option<PublicOrigin>,
+    /// Further name or address that people reach this server under, such as nas.lan. Addresses, names without a dot
+    /// and those of a home network (.local, .internal, .home.arpa) need none while there is no public origin.
+    /// May be given several times, or as a list with commas.
+    #[arg(long = "also-host", env = "NATTER_ALSO_HOST", value_name = "NAME", value_delimiter = ',', value_parser = host)]
+    pub also_hosts: Vec<Host>,
+    /// Whether browsers are to use https for all names below the public origin's, too.
+    #[arg(long, env = "NATTER_HSTS_SUBDOMAINS", value_enum, default_value = "off")]
+    pub hsts_subdomains: Switch,
     /// Network of a proxy in front of this server, such as 127.0.0.1/32: its X-Forwarded-For is believed.
     /// May be given several times, or as a list with commas.
     #[arg(long = "trusted-proxy", env = "NATTER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
@@ -92,6 +102,10 @@ pub struct Serve {
     /// Messages that one user may send at once.
     #[arg(long, env = "NATTER_MESSAGE_BURST", value_name = "N", default_value_t = Limits::default().message_burst, value_parser = at_least_one())]
     pub message_burst: u32,
+}
+
+fn host(text: &str) -> Result<Host, &'static str> {
+    text.parse().map_err(|()| "write the name alone, such as nas.lan, without a scheme and a port")
 }
 
 /// None at all would be no limit but a closed door.
@@ -139,6 +153,8 @@ impl From<Serve> for Config {
         Config {
             private_listen: serve.private_listen,
             public_origin: serve.public_origin,
+            also_hosts: serve.also_hosts,
+            hsts_subdomains: serve.hsts_subdomains == Switch::On,
             trusted_proxies: serve.trusted_proxies,
             open_registration: serve.registration == Registration::Open,
             limits: (serve.limits == Switch::On).then_some(limits),

@@ -1,13 +1,14 @@
 //! What [`crate::serve`] needs to know.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::Authority;
 use ipnet::IpNet;
+
+use crate::host::{Authority, Host};
 
 /// How to serve. [`Config::new`] gives the defaults.
 #[derive(Debug, Clone)]
@@ -20,6 +21,10 @@ pub struct Config {
     pub private_listen: Option<SocketAddr>,
     /// Where people reach this server, if it is known.
     pub public_origin: Option<PublicOrigin>,
+    /// Further names and addresses under which this server is everything that it is under its public origin.
+    pub also_hosts: Vec<Host>,
+    /// Whether browsers are to use https for all names below the public origin's, too.
+    pub hsts_subdomains: bool,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether people may register themselves.
@@ -51,6 +56,8 @@ impl Config {
             site: None,
             private_listen: None,
             public_origin: None,
+            also_hosts: Vec::new(),
+            hsts_subdomains: false,
             trusted_proxies: Vec::new(),
             open_registration: true,
             limits: Some(Limits::default()),
@@ -119,30 +126,39 @@ impl PublicOrigin {
     /// scheme's own port.
     #[must_use]
     pub fn is(&self, origin: &str) -> bool {
-        origin.parse::<Self>().is_ok_and(|origin| origin == *self)
+        Self::parse(origin).is_some_and(|origin| origin == *self)
+    }
+
+    /// A scheme and an authority, and nothing more.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let secure = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        Some(Self::of(secure, authority.parse().ok()?))
+    }
+
+    /// The origin of this scheme at this authority, whose own port goes without saying.
+    pub(crate) fn of(secure: bool, authority: Authority) -> Self {
+        Self { secure, authority: authority.without_port(if secure { 443 } else { 80 }) }
     }
 }
 
 impl FromStr for PublicOrigin {
     type Err = &'static str;
 
+    /// As a person writes it: browsers show a slash at the end.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write it as https://chat.example.org, with nothing after the host and port";
-        let parts = text.trim_end_matches('/').parse::<Uri>().map_err(|_| WRONG)?.into_parts();
-        let secure = match parts.scheme.as_ref().map(http::uri::Scheme::as_str) {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(WRONG),
-        };
-        let authority = parts.authority.ok_or(WRONG)?;
-        let rest = parts.path_and_query.is_some_and(|rest| rest != "/");
-        if rest || authority.as_str().contains('@') {
-            return Err(WRONG);
-        }
-        let own_port = if secure { ":443" } else { ":80" };
-        let authority = authority.as_str().to_ascii_lowercase();
-        let authority = authority.strip_suffix(own_port).unwrap_or(&authority).parse().map_err(|_| WRONG)?;
-        Ok(Self { secure, authority })
+        Self::parse(text.strip_suffix('/').unwrap_or(text))
+            .ok_or("write it as https://chat.example.org, with nothing after the host and port")
+    }
+}
+
+impl fmt::Display for PublicOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority)
     }
 }
 
@@ -162,13 +178,31 @@ mod tests {
             "https://evil.test/chat.example.org",
             "https://chat.example.org@evil.test",
             "https://sub.chat.example.org",
+            "https://chat.example.org/",
+            "https://chat.example.org#",
+            "https://chat.example.org#x",
+            "https://chat.example.org?",
+            "https://chat.example.org:",
+            "https://chat.example.org:0443",
+            "https://chat.example.org ",
             "null",
             "",
         ] {
             assert!(!origin.is(other), "{other}");
         }
-        for wrong in ["chat.example.org", "ftp://chat.example.org", "https://a.test/path", "https://u@a.test"]
-        {
+        for wrong in [
+            "chat.example.org",
+            "ftp://chat.example.org",
+            "https://",
+            "https://a.test/path",
+            "https://a.test//",
+            "https://a.test#x",
+            "https://a.test/#x",
+            "https://a.test?",
+            "https://a.test:99999",
+            "https://u@a.test",
+            "https://*.a.test",
+        ] {
             assert!(wrong.parse::<PublicOrigin>().is_err(), "{wrong}");
         }
     }

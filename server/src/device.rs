@@ -1,14 +1,12 @@
 //! The cookie by which a browser is known again where somebody has signed in before. It opens nothing and outlasts every
 //! logout: it only gives its owner a count of wrong passwords of their own (see `chat::Device`).
 
-use std::time::Duration;
-
 use app::login::{ClientAddress, Slip};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use chat::{Caller, Device, household};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tower_sessions::cookie::{Cookie, SameSite};
 
 use crate::config::PublicOrigin;
@@ -21,9 +19,6 @@ const HOST_COOKIE: &str = "__Host-known_device";
 
 /// From the last login.
 const LIFETIME: time::Duration = time::Duration::days(365);
-
-/// When to come back after a 503: the queue for hashing passwords is short.
-const UNAVAILABLE: Duration = Duration::from_secs(2);
 
 /// Hands a [`Slip`] in with every request that could carry a password, and takes it back: the cookie of a device that
 /// signed in, and when to try again.
@@ -40,8 +35,7 @@ pub(crate) async fn slip(State(state): State<AppState>, mut request: Request, ne
     if let Some(device) = answer.device {
         response.headers_mut().append(header::SET_COOKIE, cookie(&device, is_secure));
     }
-    let is_full = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-    if let Some(wait) = answer.wait.or(is_full.then_some(UNAVAILABLE)) {
+    if let Some(wait) = answer.wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     }
     response

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use protocol::api::Credentials;
 use protocol::{Code, Fault};
 
+use crate::refusal::Asker;
 use crate::state::AppState;
 
 type Posted = Result<Form<Credentials>, FormRejection>;
@@ -41,10 +42,10 @@ pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form:
 }
 
 /// `POST /logout`: on to the welcome.
-pub(crate) async fn logout(visitor: Visitor) -> Response {
+pub(crate) async fn logout(visitor: Visitor, request: Request) -> Response {
     match visitor.sign_out().await {
         Ok(()) => Redirect::to("/").into_response(),
-        Err(error) => crate::router::refusal(error.into_fault()).into_response(),
+        Err(error) => Asker::of(&request).refuse(error.into_fault()),
     }
 }
 

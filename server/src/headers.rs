@@ -3,10 +3,11 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::nonce::Nonce;
 
+use crate::config::PublicOrigin;
+use crate::host::{self, Authority};
 use crate::logins;
 use crate::state::AppState;
 
@@ -24,6 +25,7 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 
 /// Two years, as the preload lists ask for (RFC 6797).
 const HSTS: &str = "max-age=63072000";
+const HSTS_SUBDOMAINS: &str = "max-age=63072000; includeSubDomains";
 
 /// When to ask again for what was unavailable, in seconds: the queue for logins is shorter, and the disk is looked
 /// at every second.
@@ -32,16 +34,16 @@ const RETRY_AFTER: &str = "2";
 /// Mints the nonce, and adds the headers.
 pub(crate) async fn add(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let nonce = Nonce::new();
-    let public = state.config.public_origin.as_ref();
-    let policy = policy(nonce.as_inner(), public.map(|o| o.authority().clone()).or(host(request.headers())));
+    let policy = policy(nonce.as_inner(), state.hosts.public(), host::named(&request).ok().flatten());
     request.extensions_mut().insert(nonce);
     let mut response = next.run(request).await;
     let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     headers.extend(ALWAYS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     headers.extend(policy.parse().ok().map(|value: HeaderValue| (header::CONTENT_SECURITY_POLICY, value)));
-    if public.is_some_and(crate::PublicOrigin::is_secure) {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    if state.hosts.public().is_some_and(PublicOrigin::is_secure) {
+        let hsts = if state.config.hsts_subdomains { HSTS_SUBDOMAINS } else { HSTS };
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(hsts));
         logins::complete_removal(headers);
     }
     if unavailable {
@@ -52,26 +54,25 @@ pub(crate) async fn add(State(state): State<AppState>, mut request: Request, nex
     response
 }
 
-/// Content Security Policy, level 3. `'self'` covers our own sockets in today's browsers; the host is named for
-/// those that take it for the page's scheme only.
-fn policy(nonce: &str, host: Option<Authority>) -> String {
-    let sockets = host.map(|host| format!(" ws://{host} wss://{host}")).unwrap_or_default();
-    let reload = reload_socket();
+/// Content Security Policy, level 3. Scripts run by the nonce alone, and what they import by theirs. `'self'` covers
+/// our own sockets in today's browsers; the host is named for those that take it for the page's scheme only.
+fn policy(nonce: &str, public: Option<&PublicOrigin>, asked: Option<Authority>) -> String {
+    let is_public =
+        |asked: &Authority| public.is_some_and(|public| public.authority().host() == asked.host());
+    // A proxy may leave the port out, and something else than the name that people type.
+    let host = asked.filter(|asked| !is_public(asked)).or(public.map(PublicOrigin::authority).cloned());
+    let host = host.filter(Authority::is_for_policies);
+    let is_secure = public.is_some_and(PublicOrigin::is_secure);
+    let sockets = host.map(|host| {
+        let plain = if is_secure { String::new() } else { format!(" ws://{host}") };
+        format!("{plain} wss://{host}")
+    });
+    let (sockets, reload) = (sockets.unwrap_or_default(), reload_socket());
     format!(
-        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; \
+        "default-src 'none'; script-src 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self' 'nonce-{nonce}'; \
          img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self'{sockets}{reload}; \
          base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
     )
-}
-
-fn host(headers: &HeaderMap) -> Option<Authority> {
-    headers
-        .get(header::HOST)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|host: &Authority| !host.as_str().contains('@'))
 }
 
 /// Under `cargo leptos watch` the page also listens for what changed.

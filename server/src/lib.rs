@@ -14,16 +14,19 @@ mod assets;
 pub mod cli;
 mod client;
 pub mod config;
+mod cookies;
 mod device;
 mod forms;
 mod front;
 mod headers;
+pub mod host;
 mod limits;
 mod logins;
 mod origin;
 mod page;
 mod places;
 mod private;
+mod refusal;
 mod router;
 mod state;
 pub mod telemetry;
@@ -45,6 +48,7 @@ use accept::Door;
 use admission::Gate;
 pub use config::{Config, Limits, PublicOrigin};
 use front::Front;
+use host::Hosts;
 use state::{AppState, Sockets};
 
 /// Connections that have not ended by themselves this long after the stop are cut.
@@ -127,12 +131,13 @@ async fn serve_until(
     let (gate, window) = (Gate::new(&config), config.drain_window);
     let (patience, answer_patience) = (config.patience, config.answer_patience);
     let sockets = Sockets { threads: Handle::current(), running: connections.clone() };
+    let hosts = Hosts::of(&config);
     let router = router::router(AppState::new(chat.clone(), config, sockets));
     let door = Arc::new(Door { threads: front.handle(), gate, router, patience, answer_patience });
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
     listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
-    let _private = private.map(|private| watched(private, &chat, stop.clone(), &door));
+    let _private = private.map(|private| watched(private, &chat, hosts, stop.clone(), &door));
     tokio::select! {
         () = accept::accept(listener, door, stop.clone(), connections.clone()) => {}
         () = &mut shutdown => tracing::info!("stopping"),
@@ -154,10 +159,11 @@ async fn serve_until(
 fn watched(
     listener: TcpListener,
     chat: &Chat,
+    hosts: Hosts,
     stopping: CancellationToken,
     users: &Door,
 ) -> AbortOnDropHandle<()> {
-    let router = private::router(chat.clone(), stopping);
+    let router = private::router(chat.clone(), hosts, stopping);
     let Door { patience, answer_patience, .. } = *users;
     let door = Arc::new(Door {
         threads: Handle::current(),

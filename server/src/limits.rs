@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use crate::config::Limits;
 use crate::forms;
 use crate::places::{Place, Places};
-use crate::router::refusal;
+use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
 /// Addresses are forgotten every so many requests, so that the tables do not grow for ever.
@@ -142,7 +142,7 @@ pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, n
         return next.run(request).await;
     };
     let Some(place) = addresses.take(household(address)) else {
-        return too_many("Too much at once from your address. Please close some windows and try again.");
+        return too_many(&Asker::of(&request));
     };
     let share = Share { _place: Arc::new(place) };
     request.extensions_mut().insert(share.clone());
@@ -151,9 +151,9 @@ pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, n
     response
 }
 
-/// Until somebody closes something; then soon.
-fn too_many(reason: &str) -> Response {
-    const SECONDS: u16 = 5;
-    let refused = refusal(Fault::new(Code::TooMany, reason)).into_response();
+fn too_many(asker: &Asker) -> Response {
+    const SECONDS: u16 = 5; // until somebody closes something; then soon
+    let reason = "Too much at once from your address. Please close some windows and try again.";
+    let refused = asker.refuse(Fault::new(Code::TooMany, reason));
     ([(header::RETRY_AFTER, HeaderValue::from(SECONDS))], refused).into_response()
 }

@@ -1,63 +1,76 @@
 //! Who may make a browser send us something: only our own pages.
 //!
-//! An origin is ours when it equals the public origin or, where none is set, when its authority equals `Host`.
-//! A request with neither `Origin` nor `Sec-Fetch-Site` comes from no browser and passes. (OWASP, Cross-Site
-//! Request Forgery Prevention: Fetch Metadata with Origin as the fallback; ASVS 5.0, 3.5 and 4.4.2.)
+//! An origin is ours when it equals the public origin or, where none is set and on the hosts that are named beside it,
+//! when its authority equals `Host`. A request with neither `Origin` nor `Sec-Fetch-Site` comes from no browser and
+//! passes. (OWASP, Cross-Site Request Forgery Prevention: Fetch Metadata with Origin as the fallback; ASVS 5.0, 3.5 and
+//! 4.4.2.)
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use protocol::{Code, Fault};
 
 use crate::config::PublicOrigin;
-use crate::router::refusal;
+use crate::host::{Authority, Hosts};
+use crate::refusal::Asker;
 use crate::state::AppState;
+
+/// What a browser says of the page that made it ask.
+const SITE: &str = "sec-fetch-site";
 
 /// Refuses every request that changes something, and every socket, that a foreign page sent.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() != "/ws";
-    if is_safe || is_ours(state.config.public_origin.as_ref(), request.headers()) {
+    let asked = request.extensions().get::<Authority>();
+    if is_safe || is_ours(&state.hosts, asked, request.headers()) {
         return next.run(request).await;
     }
-    refusal(Fault::of(Code::ForeignOrigin)).into_response()
+    Asker::of(&request).refuse(Fault::of(Code::ForeignOrigin))
 }
 
-fn is_ours(public: Option<&PublicOrigin>, headers: &HeaderMap) -> bool {
+fn is_ours(hosts: &Hosts, asked: Option<&Authority>, headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    if headers.get_all(header::ORIGIN).iter().count() > 1 {
+    let is_twice = |name| headers.get_all(name).iter().count() > 1;
+    if is_twice(header::ORIGIN.as_str()) || is_twice(SITE) {
         return false;
     }
-    match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
-        (Some(origin), _) => match public {
-            Some(public) => public.is(origin),
-            None => match (origin.parse::<PublicOrigin>(), text(header::HOST.as_str())) {
-                (Ok(origin), Some(host)) => same_authority(&origin, host),
-                _ => false,
-            },
-        },
+    match (text(header::ORIGIN.as_str()), text(SITE)) {
+        (Some(origin), _) => {
+            let own = asked.filter(|asked| hosts.has_pages(asked.host()));
+            hosts.public().is_some_and(|public| public.is(origin))
+                || own.is_some_and(|asked| is_of(origin, asked))
+        }
         (None, Some(site)) => matches!(site, "same-origin" | "none"),
         (None, None) => true,
     }
 }
 
 /// `Host` tells no scheme; without one its port may be left out for either.
-fn same_authority(origin: &PublicOrigin, host: &str) -> bool {
-    let scheme = if origin.is_secure() { "https" } else { "http" };
-    origin.is(&format!("{scheme}://{host}"))
+fn is_of(origin: &str, asked: &Authority) -> bool {
+    let origin = PublicOrigin::parse(origin);
+    origin.is_some_and(|origin| origin == PublicOrigin::of(origin.is_secure(), asked.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn passes(public: Option<&str>, headers: &[(&str, &str)]) -> bool {
-        let public = public.map(|text| text.parse().unwrap());
+        passes_beside(public, "also.test", headers)
+    }
+
+    fn passes_beside(public: Option<&str>, also: &str, headers: &[(&str, &str)]) -> bool {
+        let mut config = Config::new("data");
+        config.public_origin = public.map(|text| text.parse().unwrap());
+        config.also_hosts = vec![also.parse().unwrap()];
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        is_ours(public.as_ref(), &map)
+        let asked = map.get(header::HOST).map(|host| host.to_str().unwrap().parse().unwrap());
+        is_ours(&Hosts::of(&config), asked.as_ref(), &map)
     }
 
     #[test]
@@ -80,6 +93,16 @@ mod tests {
         assert!(passes(public, &[("host", "127.0.0.1:3000"), ("origin", "https://chat.test")]));
         assert!(!passes(public, &[("host", "127.0.0.1:3000"), ("origin", "http://127.0.0.1:3000")]));
         assert!(!passes(public, &[("host", "chat.test"), ("origin", "http://chat.test")]));
+        assert!(!passes(public, &[("host", "chat.test"), ("origin", "https://chat.test#x")]));
+    }
+
+    #[test]
+    fn a_host_that_is_named_beside_it_has_pages_of_its_own() {
+        let (public, host) = (Some("https://chat.test"), ("host", "nas.lan:3000"));
+        assert!(passes_beside(public, "nas.lan", &[host, ("origin", "http://nas.lan:3000")]));
+        assert!(!passes_beside(public, "nas.lan", &[host, ("origin", "http://nas.lan")]));
+        assert!(!passes_beside(public, "nas.lan", &[host, ("origin", "http://evil.test:3000")]));
+        assert!(!passes_beside(public, "other.lan", &[host, ("origin", "http://nas.lan:3000")]));
     }
 
     #[test]
@@ -90,5 +113,8 @@ mod tests {
             assert_eq!(passes(None, &[("host", "chat.test"), ("sec-fetch-site", site)]), ours, "{site}");
         }
         assert!(passes(None, &[("host", "chat.test")]));
+        let twice =
+            [("host", "chat.test"), ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")];
+        assert!(!passes(None, &twice));
     }
 }

@@ -11,7 +11,7 @@ use leptos::nonce::Nonce;
 use leptos::prelude::provide_context;
 use protocol::{Code, Fault, SessionId};
 
-use crate::router::refusal;
+use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
 /// Answers a path that is no endpoint: with a file, a page, or the page for what is not there.
@@ -22,9 +22,10 @@ pub(crate) async fn page(State(state): State<AppState>, visitor: Visitor, reques
     if let Some(file) = state.files.answer(request.uri(), request.headers()) {
         return file;
     }
+    let asker = Asker::of(&request);
     match draw(&state, &visitor, request).await {
         Ok(response) => response,
-        Err(error) => refusal(error.into_fault()).into_response(),
+        Err(error) => asker.refuse(error.into_fault()),
     }
 }
 

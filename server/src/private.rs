@@ -1,10 +1,11 @@
 //! The private listener: how the server is, for whoever runs it. Never reachable from where users come from: it has an
-//! address of its own, and answers nothing else.
+//! address of its own, answers under the same names, and answers nothing else.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chat::Chat;
@@ -12,6 +13,7 @@ use http::{StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::host::{self, Hosts};
 use crate::telemetry;
 
 /// How often the histograms take in what was measured, when nobody asks for them.
@@ -25,12 +27,13 @@ struct Private {
 }
 
 /// The routes. `stopping` is cancelled as soon as the server is told to stop.
-pub(crate) fn router(chat: Chat, stopping: CancellationToken) -> Router {
+pub(crate) fn router(chat: Chat, hosts: Hosts, stopping: CancellationToken) -> Router {
     let state = Private { chat, stopping, metrics: telemetry::count() };
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(hosts, host::guard))
         .with_state(state)
 }
 

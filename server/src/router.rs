@@ -1,19 +1,20 @@
 //! Every route and layer on one screen.
 
 use any_spawner::Executor;
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::{Json, Router};
 use http::{HeaderValue, Method, StatusCode, header};
 use leptos::prelude::provide_context;
 use protocol::{Code, Fault};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
-use crate::{client, device, forms, headers, limits, logins, origin, page, ws};
+use crate::{client, cookies, device, forms, headers, host, limits, logins, origin, page, ws};
 
 /// Most bytes in a request's body.
 const BODY: usize = 16 * 1024;
@@ -42,6 +43,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), limits::crowd))
         .layer(middleware::from_fn_with_state(state.clone(), client::find))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(cookies::single))
+        .layer(middleware::from_fn_with_state(state.hosts.clone(), host::guard))
         .layer(middleware::from_fn_with_state(state.clone(), headers::add))
         .with_state(state)
 }
@@ -67,16 +70,17 @@ async fn bound_body(State(state): State<AppState>, request: Request, next: Next)
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
+    let asker = Asker::of(&request);
     let (parts, body) = request.into_parts();
     match tokio::time::timeout(state.config.body_patience, axum::body::to_bytes(body, BODY)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Ok(Err(_)) => {
             let reason = format!("The server takes at most {} KiB at once.", BODY / 1024);
-            refusal(Fault::new(Code::TooLarge, reason)).into_response()
+            asker.refuse(Fault::new(Code::TooLarge, reason))
         }
         Err(_) => {
             let fault = Fault::new(Code::Malformed, "The request did not arrive in time.");
-            (StatusCode::REQUEST_TIMEOUT, Json(fault)).into_response()
+            asker.refuse_with(StatusCode::REQUEST_TIMEOUT, fault)
         }
     }
 }
@@ -84,12 +88,6 @@ async fn bound_body(State(state): State<AppState>, request: Request, next: Next)
 /// A bug of ours. The panic itself is on standard error.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     refusal(Fault::of(Code::Internal)).into_response()
-}
-
-/// A refusal as every endpoint answers it.
-pub(crate) fn refusal(fault: Fault) -> (StatusCode, Json<Fault>) {
-    let status = StatusCode::from_u16(fault.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(fault))
 }
 
 /// Bytes as they go out, for the files.

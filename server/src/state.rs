@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assets::Files;
 use crate::config::Config;
+use crate::host::Hosts;
 use crate::limits::{Crowd, Doors};
 
 /// Handles to everything; cheap to clone.
@@ -15,6 +16,7 @@ use crate::limits::{Crowd, Doors};
 pub(crate) struct AppState {
     pub(crate) chat: Chat,
     pub(crate) config: Arc<Config>,
+    pub(crate) hosts: Hosts,
     pub(crate) doors: Arc<Doors>,
     pub(crate) crowd: Crowd,
     pub(crate) files: Files,
@@ -35,6 +37,7 @@ impl AppState {
         let doors = Arc::new(Doors::new(config.limits));
         let crowd = Crowd::new(config.limits);
         let files = Files::new(config.site.as_deref());
-        Self { chat, crowd, config: Arc::new(config), doors, files, sockets }
+        let hosts = Hosts::of(&config);
+        Self { chat, crowd, config: Arc::new(config), hosts, doors, files, sockets }
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::admission::{Counted, FAIR_PART};
 use crate::limits::Share;
-use crate::router::refusal;
+use crate::refusal::refusal;
 use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
 

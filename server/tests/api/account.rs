@@ -223,9 +223,8 @@ async fn the_cookie_is_for_http_only_and_same_site() {
 
 #[tokio::test]
 async fn behind_https_the_cookie_is_secure_and_bound_to_the_host() {
-    let origin = "https://chat.example.org";
-    let server = TestServer::with(|config| config.public_origin = Some(origin.parse().unwrap())).await;
-    let mut ada = server.client();
+    let server = TestServer::behind_https(|_| {}).await;
+    let mut ada = server.outside();
     ada.register("Ada", PASSWORD).await.unwrap();
     let answer = login(&mut ada, "Ada", PASSWORD).await;
     let cookie = answer.set_cookies().next().unwrap();

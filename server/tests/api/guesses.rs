@@ -87,12 +87,8 @@ async fn a_stranger_has_five_guesses_and_the_owner_is_not_locked_out_of_a_known_
 
 #[tokio::test]
 async fn behind_https_the_device_is_bound_to_the_host() {
-    let server = TestServer::with(|config| {
-        guarded(config);
-        config.public_origin = Some("https://chat.example.org".parse().unwrap());
-    })
-    .await;
-    let mut http = server.client().http;
+    let server = TestServer::behind_https(guarded).await;
+    let mut http = server.outside().http;
     post(&mut http, "/api/register", "", "Ada", PASSWORD).await;
     let (known, whole) = device(&sign_in(&mut http, "", "Ada", PASSWORD).await);
     assert!(whole.starts_with("__Host-known_device=") && whole.contains("; Secure"), "{whole}");

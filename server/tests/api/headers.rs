@@ -45,9 +45,11 @@ async fn every_answer_carries_the_headers_that_keep_browsers_safe() {
         ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
-        for loose in ["unsafe-inline", "'unsafe-eval'", " *", "http:", "https:"] {
+        for loose in ["unsafe-inline", "'unsafe-eval'", " *", "http:", "https:", "strict-dynamic"] {
             assert!(!policy.contains(loose), "{path}: {policy}");
         }
+        let scripts = policy.split("; ").find(|part| part.starts_with("script-src")).unwrap();
+        assert!(!scripts.contains("'self'"), "{path}: by the nonce alone: {scripts}");
     }
 }
 
@@ -74,6 +76,8 @@ async fn every_answer_has_another_nonce_and_the_page_uses_its_own() {
                 .filter(|s| s.split('>').next().unwrap().contains("nonce="))
                 .count();
             assert_eq!(scripts, with_nonce, "{path}: every script carries it");
+            let preload = html.split("<link").find(|link| link.contains("modulepreload")).unwrap();
+            assert!(preload.split('>').next().unwrap().contains("nonce="), "{path}: and what they import");
             assert!(!html.contains(" style=\"") && !html.contains(" onclick="), "{path}: nothing inline");
         }
         assert!(seen.insert(own), "{path}: a nonce is used once");
@@ -94,13 +98,20 @@ async fn a_head_request_answers_as_get_without_the_body() {
 
 #[tokio::test]
 async fn behind_https_browsers_are_told_to_stay_there() {
-    let server =
-        TestServer::with(|c| c.public_origin = Some("https://chat.example.org".parse().unwrap())).await;
-    let answer = Http::new(&server.base).get("/login").await.unwrap();
+    let server = TestServer::behind_https(|_| {}).await;
+    let answer = server.outside().http.get("/login").await.unwrap();
     let hsts = answer.header("strict-transport-security").unwrap();
     let seconds: u64 = hsts.split("max-age=").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
     assert!(seconds >= 365 * 24 * 60 * 60);
-    assert!(policy(&answer).contains("wss://chat.example.org"), "{}", policy(&answer));
+    assert!(!hsts.contains("includeSubDomains"), "{hsts}: that is the operator's to say");
+    let policy = policy(&answer);
+    assert!(policy.contains(" wss://chat.example.org;") && !policy.contains(" ws://"), "{policy}");
+    let answer = Http::new(&server.base).get("/login").await.unwrap();
+    assert!(answer.header("strict-transport-security").is_some(), "and whoever asks under another name");
+
+    let server = TestServer::behind_https(|config| config.hsts_subdomains = true).await;
+    let answer = server.outside().http.get("/login").await.unwrap();
+    assert_eq!(answer.header("strict-transport-security"), Some("max-age=63072000; includeSubDomains"));
 
     let plain = TestServer::start().await;
     let answer = Http::new(&plain.base).get("/login").await.unwrap();
@@ -148,10 +159,14 @@ async fn leads_nowhere(server: &TestServer) {
 
 /// A request line exactly as written, which no client library would send.
 async fn raw_get(base: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let host = base.strip_prefix("http://").unwrap();
-    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    raw(base, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+}
+
+/// A request exactly as written, and everything that comes back.
+pub async fn raw(base: &str, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     crate::support::within("the answer", stream.read_to_end(&mut answer)).await.unwrap();

@@ -210,8 +210,7 @@ async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
             continue;
         }
         is_refusal(&answer, 503, Code::Unavailable);
-        let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=10).contains(&seconds));
+        assert_eq!(answer.header("retry-after"), Some("2"), "the one place that says so");
         told += 1;
     }
     let many = cores > 16; // which hash faster than anybody asks here

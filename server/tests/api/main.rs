@@ -13,6 +13,7 @@ mod drain;
 mod forms;
 mod guesses;
 mod headers;
+mod hosts;
 mod invitations;
 mod lag;
 mod limits;

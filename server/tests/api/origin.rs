@@ -5,7 +5,7 @@ use http::Method;
 use protocol::Code;
 
 use crate::account::is_refusal;
-use crate::support::{PASSWORD, TestServer};
+use crate::support::{PASSWORD, PUBLIC, TestServer};
 
 const SIGN_IN: &str = r#"{"Username":"Ada","Password":"correct horse"}"#;
 const POSTS: [(&str, &str, &str); 6] = [
@@ -38,6 +38,9 @@ fn foreign_origins(base: &str) -> Vec<String> {
         format!("http://[::1]:{port}"),
         format!("ftp://127.0.0.1:{port}"),
         format!("127.0.0.1:{port}"),
+        format!("http://127.0.0.1:{port}#"),
+        format!("http://127.0.0.1:{port}#x"),
+        format!("http://127.0.0.1:{port}/"),
     ]);
     origins
 }
@@ -143,9 +146,9 @@ async fn the_socket_is_refused_with_403_from_a_foreign_origin_and_with_401_witho
 
 #[tokio::test]
 async fn a_public_origin_is_the_only_one() {
-    let origin = "https://chat.example.org";
-    let server = TestServer::with(|config| config.public_origin = Some(origin.parse().unwrap())).await;
-    let mut ada = Client::with_http(Http::new(&server.base).with_header("Origin", origin));
+    let server = TestServer::behind_https(|_| {}).await;
+    let outside = || server.outside().http;
+    let mut ada = Client::with_http(outside().with_header("Origin", PUBLIC));
     ada.register("Ada", PASSWORD).await.unwrap();
     ada.login("Ada", PASSWORD).await.unwrap();
     ada.online().await.unwrap();
@@ -156,8 +159,11 @@ async fn a_public_origin_is_the_only_one() {
         "https://sub.chat.example.org",
         "https://chat.example.org.evil.example",
         "https://chat.example.org@evil.example",
+        "https://chat.example.org#",
+        "https://chat.example.org#x",
+        "https://chat.example.org/",
     ] {
-        let mut http = Http::new(&server.base).with_header("Origin", foreign);
+        let mut http = outside().with_header("Origin", foreign);
         http.set_cookie(ada.http.cookie().map(str::to_owned));
         let mut client = Client::with_http(http);
         let error = client.login("Ada", PASSWORD).await.unwrap_err();

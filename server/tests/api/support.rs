@@ -25,6 +25,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// Where people reach a server behind https.
+pub const PUBLIC: &str = "https://chat.example.org";
+
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse";
 
@@ -85,6 +88,22 @@ impl TestServer {
                 ended => panic!("{ended:?}: {error}"),
             },
         }
+    }
+
+    /// A server behind a proxy that adds TLS, as far as it knows.
+    pub async fn behind_https(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(|config| {
+            config.public_origin = Some(PUBLIC.parse().unwrap());
+            change(config);
+        })
+        .await
+    }
+
+    /// Somebody without an account who comes by the public address, of a server behind https.
+    pub fn outside(&self) -> Client {
+        let mut client = self.client();
+        client.http = Http::new(&self.base).with_header("Host", "chat.example.org");
+        client
     }
 
     /// Stops in good order and starts again, at the same address with the same data.

@@ -1,0 +1,58 @@
+//! Cookies as they come in: of a name of ours, one.
+//!
+//! A browser sends two when somebody else, a neighbouring name or a page on another path, has planted one beside ours,
+//! and says of neither whose it is (RFC 6265 8.6). So neither counts.
+
+use std::collections::HashMap;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
+
+/// Takes away what is there twice, before anybody reads one.
+pub(crate) async fn single(mut request: Request, next: Next) -> Response {
+    keep_single(request.headers_mut());
+    next.run(request).await
+}
+
+fn keep_single(headers: &mut HeaderMap) {
+    let all: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let pairs: Vec<&[u8]> =
+        all.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii).collect();
+    let mut times: HashMap<&[u8], usize> = HashMap::new();
+    pairs.iter().for_each(|pair| *times.entry(name(pair)).or_default() += 1);
+    if times.values().all(|times| *times == 1) {
+        return;
+    }
+    let kept: Vec<&[u8]> = pairs.into_iter().filter(|pair| times[name(pair)] == 1).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).expect("parts of headers");
+    headers.insert(header::COOKIE, kept);
+}
+
+fn name(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_twice_is_not_there() {
+        let kept = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_static(line));
+            }
+            keep_single(&mut headers);
+            let lines = headers.get_all(header::COOKIE).iter();
+            lines.map(|line| line.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&["a=1; b=2"]), ["a=1; b=2"]);
+        assert_eq!(kept(&["a=1", "b=2"]), ["a=1", "b=2"], "as it came");
+        assert_eq!(kept(&["a=1; b=2; a=3"]), ["b=2"]);
+        assert_eq!(kept(&["a=1; b=2", "a =1;c=3"]), ["b=2; c=3"]);
+        assert_eq!(kept(&["a=1; a=1"]), [""]);
+    }
+}
