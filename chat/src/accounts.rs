@@ -6,8 +6,9 @@ use protocol::{Code, Fault, Me, UserId};
 
 use crate::guesses::{Guesses, Question, Wait};
 use crate::logins::Lock;
+use crate::name::Sought;
 use crate::password::{Passwords, Turn};
-use crate::store::UserRow;
+use crate::store::{Taken, UserRow};
 use crate::{Caller, Chat, Device, Error, Result, Username};
 
 /// Somebody who gave the right password.
@@ -33,7 +34,7 @@ impl Chat {
         }
         let name = Username::parse(username)?;
         Passwords::check(&password)?;
-        let question = self.ask_about(caller, &name).map_err(too_many)?;
+        let question = self.ask_about(caller, name.key()).map_err(too_many)?;
         let made = self.make_account(&name, password).await;
         let is_taken = matches!(&made, Err(Error::Refused(fault)) if fault.error == Code::NameTaken);
         if !is_taken {
@@ -43,19 +44,14 @@ impl Chat {
     }
 
     async fn make_account(&self, name: &Username, password: String) -> Result<UserId> {
-        let taken = || {
-            Fault::new(
-                Code::NameTaken,
-                format!("The name “{}” is taken. Please choose another one.", name.as_str()),
-            )
-        };
         let turn = self.0.passwords.turn()?;
-        // Before the hash, which is the expensive part; the unique key decides all the same.
-        if self.0.store.user_by_key(name.key()).await?.is_some() {
-            return Err(taken().into());
+        // Before the hash, which is the expensive part; the writer decides all the same.
+        if let Some(taken) = self.0.store.taken(name).await? {
+            return Err(is_taken(name, taken).into());
         }
         let hash = self.0.passwords.hash(turn, password).await?;
-        self.0.store.create_user(name, hash).await?.ok_or_else(|| taken().into())
+        let made = self.0.store.create_user(name, hash).await?;
+        made.map_err(|taken| is_taken(name, taken).into())
     }
 
     /// Checks a name and its password, and counts the user as Online for a while: the socket takes over.
@@ -76,7 +72,7 @@ impl Chat {
     }
 
     async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
-        let name = Username::parse(username).map_err(|_| Error::refused(Code::InvalidUser))?;
+        let name = Sought::of(username).ok_or_else(|| Error::refused(Code::InvalidUser))?;
         let turn = self.0.passwords.turn()?;
         let (user, known) = self.find(&caller, &name).await?;
         self.try_password(&caller, &user, known, turn, password).await?;
@@ -87,12 +83,12 @@ impl Chat {
     }
 
     /// Who has this name, and the caller's device when it is known for them.
-    async fn find(&self, caller: &Caller, name: &Username) -> Result<(UserRow, Option<u128>)> {
-        let question = self.ask_about(caller, name);
+    async fn find(&self, caller: &Caller, name: &Sought) -> Result<(UserRow, Option<u128>)> {
+        let question = self.ask_about(caller, &name.key);
         if let (Err(wait), None) = (&question, &caller.device) {
             return Err(too_many(*wait)); // before anybody looks whether the name is there
         }
-        let user = self.0.store.user_by_key(name.key()).await?;
+        let user = self.0.store.user_named(name).await?;
         let known = caller.device.as_ref().and_then(|device| {
             // As much work for a name that is not there: how long it takes tells nothing.
             let nobody = (UserId(uuid::Uuid::nil()), "");
@@ -135,8 +131,8 @@ impl Chat {
     }
 
     /// Leave to tell this caller whether a name is there.
-    fn ask_about(&self, caller: &Caller, name: &Username) -> std::result::Result<Option<Question>, Wait> {
-        self.guesses(|guesses| guesses.ask(Instant::now(), caller.address, name.key())).transpose()
+    fn ask_about(&self, caller: &Caller, key: &str) -> std::result::Result<Option<Question>, Wait> {
+        self.guesses(|guesses| guesses.ask(Instant::now(), caller.address, key)).transpose()
     }
 
     fn not_told(&self, question: Option<Question>) {
@@ -157,14 +153,22 @@ impl Chat {
     /// [`Code::InvalidUser`]; [`Code::UnusablePassword`]; the database failed.
     pub async fn set_password(&self, username: &str, password: String) -> Result<()> {
         let unknown = || Error::refused(Code::InvalidUser);
-        let name = Username::parse(username).map_err(|_| unknown())?;
-        let user = self.0.store.user_by_key(name.key()).await?.ok_or_else(unknown)?;
+        let name = Sought::of(username).ok_or_else(unknown)?;
+        let user = self.0.store.user_named(&name).await?.ok_or_else(unknown)?;
         Passwords::check(&password)?;
         let hash = self.0.passwords.hash(self.0.passwords.turn()?, password).await?;
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);
         Ok(())
     }
+}
+
+fn is_taken(name: &Username, taken: Taken) -> Fault {
+    let reason = match taken {
+        Taken::Same => format!("The name “{}” is taken. Please choose another one.", name.as_str()),
+        Taken::LooksSame => "This name looks too much like one that is taken.".to_owned(),
+    };
+    Fault::new(Code::NameTaken, reason)
 }
 
 fn too_many(wait: Wait) -> Error {

@@ -2,8 +2,9 @@
 
 use protocol::{Answer, Asked, InviteId, Outcome, Presence, SearchNotice};
 
+use crate::name::Sought;
 use crate::store::{AskResult, NewInvite};
-use crate::{Chat, Connection, Result, Username};
+use crate::{Chat, Connection, Result};
 
 impl Chat {
     /// Looks for a person and invites them. Every search is answered on the socket that asked: what names a session
@@ -21,10 +22,9 @@ impl Chat {
             let (username, reason) = (name.to_owned(), sentence(status, name));
             Some(SearchNotice::Outcome { username, status, reason, invite_id: None, session_id })
         };
-        // A name that cannot exist is one that does not.
-        let found = match Username::parse(&asked.username) {
-            Ok(name) => self.0.store.user_by_key(name.key()).await?,
-            Err(_) => None,
+        let found = match Sought::of(&asked.username) {
+            Some(name) => self.0.store.user_named(&name).await?,
+            None => None,
         };
         let Some(found) = found else {
             return Ok(answer(Outcome::NoUser, asked.username.trim(), None));

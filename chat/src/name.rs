@@ -1,50 +1,74 @@
-//! What may be a user's name, and when two names are the same.
+//! What may become a user's name, when two names are the same, and when they only look so.
+//!
+//! The rules hold where a name is made. Whoever is looked for, at the door or by [`Chat::ask`](crate::Chat::ask), is
+//! found by keys alone ([`Sought`]): a name that the rules would refuse today still has its owner.
+
+mod letters;
+mod looks;
+#[cfg(test)]
+mod tests;
 
 use caseless::Caseless;
 use protocol::{Code, Fault};
 use unicode_normalization::UnicodeNormalization;
-use unicode_security::MixedScript;
+use unicode_segmentation::UnicodeSegmentation;
 
-const LENGTH: std::ops::RangeInclusive<usize> = 3..=32;
+pub(crate) use looks::skeleton;
 
-/// A name that may exist. Two names are the same when their keys are.
+/// In characters as people count them: grapheme clusters (UAX 29).
+const LENGTH: std::ops::RangeInclusive<usize> = 2..=32;
+
+/// In all, with every mark.
+const MOST_CODE_POINTS: usize = 128;
+const MOST_BYTES: usize = 512;
+
+/// Nothing longer is normalised: one character may become eighteen, and a decomposed name is three times as long.
+const MOST_TYPED: usize = 4 * MOST_BYTES;
+
+/// A name that may be given to a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username {
     shown: String,
     key: String,
+    skeleton: String,
+}
+
+/// The keys of whoever is looked for under a name, which may be any text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sought {
+    /// By which names were told apart before [`key`]: an account whose key somebody else has kept this one.
+    pub(crate) earlier: String,
+    pub(crate) key: String,
 }
 
 impl Username {
-    /// Takes a name as typed; blanks around it are dropped. It is shown in Unicode's compatibility form (NFKC).
+    /// Takes a name as typed; blanks around it are dropped. It is shown the way it was written, composed (NFC).
     ///
     /// # Errors
-    /// [`Code::UnusableName`] unless it has 3 to 32 letters, digits, `.`, `_` or `-` of one script
-    /// (UTS 39 5.1: names that mix scripts can pass for somebody else's).
+    /// [`Code::UnusableName`], whose sentence names the rule.
     pub fn parse(typed: &str) -> Result<Self, Fault> {
-        let unusable = |reason: String| Fault::new(Code::UnusableName, reason);
         let typed = typed.trim();
-        // Before normalising: one character may become eighteen.
-        if typed.chars().count() > *LENGTH.end() {
-            return Err(unusable(format!("A name has at most {} characters.", LENGTH.end())));
+        if typed.len() > MOST_TYPED {
+            return Err(too_long());
         }
-        let shown: String = typed.nfkc().collect();
-        if let Some(c) = shown.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
-            let c = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-            return Err(unusable(format!(
-                "A name holds letters, digits, dots, dashes and underscores only; “{c}” cannot be used."
-            )));
+        let (shown, plain) = (typed.nfc().collect::<String>(), typed.nfkc().collect::<String>());
+        let clusters = shown.graphemes(true).count();
+        let is_long = |form: &str| form.len() > MOST_BYTES || form.chars().count() > MOST_CODE_POINTS;
+        if clusters > *LENGTH.end() || is_long(&shown) || is_long(&plain) {
+            return Err(too_long());
         }
-        if !LENGTH.contains(&shown.chars().count()) {
-            return Err(unusable(format!("A name has {} to {} characters.", LENGTH.start(), LENGTH.end())));
+        if shown.is_empty() {
+            return Err(too_short());
         }
-        if !shown.chars().any(char::is_alphanumeric) {
-            return Err(unusable("A name holds at least one letter or digit.".into()));
+        letters::check(&shown, &plain)?;
+        if clusters < *LENGTH.start() && !letters::is_whole_alone(&plain) {
+            return Err(too_short());
         }
-        if !shown.as_str().is_single_script() {
-            return Err(unusable("A name keeps to the letters of one script.".into()));
+        let (key, skeleton) = (key(&plain), skeleton(&plain));
+        if looks::is_reserved(&key, &skeleton) {
+            return Err(unusable("This name is kept for the server itself. Please choose another one."));
         }
-        let key = shown.chars().default_case_fold().nfkc().collect();
-        Ok(Self { shown, key })
+        Ok(Self { shown, key, skeleton })
     }
 
     /// The name as it is shown.
@@ -53,63 +77,68 @@ impl Username {
         &self.shown
     }
 
-    /// What it is compared by: NFKC and case folded.
+    /// What it is compared by.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// What it looks like: nobody may look like somebody who is there.
+    #[must_use]
+    pub fn skeleton(&self) -> &str {
+        &self.skeleton
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(typed: &str) -> String {
-        Username::parse(typed).unwrap_or_else(|fault| panic!("{typed}: {fault}")).key().to_owned()
+impl Sought {
+    /// What to look for; `None` for a text that is too long to be anybody's name.
+    pub(crate) fn of(typed: &str) -> Option<Self> {
+        let typed = typed.trim();
+        (typed.len() <= MOST_BYTES).then(|| Self { earlier: earlier_key(typed), key: key(typed) })
     }
+}
 
-    #[test]
-    fn case_width_and_composition_make_no_difference() {
-        for (one, other) in [
-            ("Ada", "aDA"),
-            ("Ａｄａ", "ada"),
-            ("Zoë", "Zoe\u{308}"),
-            ("Straße", "STRASSE"),
-            ("ﬁona", "FIONA"),
-            (" ada ", "ada"),
-        ] {
-            assert_eq!(key(one), key(other), "{one} {other}");
+/// The key of a name: NFKC_Casefold (Unicode 3.13), in which what nobody can see counts for nothing.
+pub(crate) fn key(name: &str) -> String {
+    let mut key: String = name.nfd().collect();
+    loop {
+        let seen = key.chars().filter(|c| !letters::is_ignorable(*c));
+        let next: String = seen.default_case_fold().nfkc().collect();
+        if next == key {
+            return key;
         }
-        assert_ne!(key("ada.l"), key("ada-l"));
+        key = next; // twice at most: a key is a key's key
     }
+}
 
-    #[test]
-    fn names_of_any_one_script_are_taken() {
-        for name in
-            ["bob", "Ольга", "田中さん", "محمد", "김철수", "a.b_c-1", "Ελένη", "x".repeat(32).as_str()]
-        {
-            assert!(Username::parse(name).is_ok(), "{name}");
-        }
-    }
+/// The key of a name until [`key`] took its place.
+pub(crate) fn earlier_key(name: &str) -> String {
+    name.nfkc().collect::<String>().chars().default_case_fold().nfkc().collect()
+}
 
-    #[test]
-    fn names_that_break_a_rule_are_refused() {
-        let long = "x".repeat(33);
-        for name in [
-            "",
-            "ab",
-            &long,
-            "two words",
-            "a\u{0}bc",
-            "...",
-            "p\u{430}ypal",
-            "ada\u{202e}",
-            "ad\u{200d}a",
-            "a@b.c",
-            "ﷺﷺ",
-        ] {
-            let fault = Username::parse(name).expect_err(name);
-            assert_eq!(fault.error, Code::UnusableName, "{name:?}");
-        }
-    }
+/// What keys and skeletons were made by: with others they are made anew.
+pub(crate) fn versions() -> String {
+    let version = |(major, minor, patch): (u64, u64, u64)| format!("{major}.{minor}.{patch}");
+    let (major, minor, patch) = unicode_normalization::UNICODE_VERSION;
+    format!(
+        "rules 1, confusables {}, case folding {}, normalisation {}",
+        version(unicode_security::UNICODE_VERSION),
+        version(caseless::UNICODE_VERSION),
+        version((major.into(), minor.into(), patch.into())),
+    )
+}
+
+fn unusable(reason: impl Into<String>) -> Fault {
+    Fault::new(Code::UnusableName, reason)
+}
+
+fn too_short() -> Fault {
+    unusable(format!("A name has {} to {} characters.", LENGTH.start(), LENGTH.end()))
+}
+
+fn too_long() -> Fault {
+    unusable(format!(
+        "A name has at most {} characters, and {MOST_CODE_POINTS} with all its marks.",
+        LENGTH.end()
+    ))
 }

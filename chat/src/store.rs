@@ -15,6 +15,7 @@ mod health;
 mod invites;
 mod logins;
 mod messages;
+mod names;
 mod open;
 #[cfg(test)]
 mod plans;
@@ -39,6 +40,7 @@ pub(crate) use event::Event;
 pub(crate) use health::Health;
 pub(crate) use invites::{AskResult, NewInvite};
 pub(crate) use messages::Changes;
+pub(crate) use names::Taken;
 pub use open::MIN_SQLITE;
 pub(crate) use posting::Post;
 pub use restore::{Restored, restore};

@@ -75,7 +75,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Register: somebody has this name.
+    /// Register: somebody has this name, or one that it looks like.
     NameTaken = 409, "This name is taken. Please choose another one.";
     /// Login: nobody has this name.
     InvalidUser = 400, "There is no user with this name. Please check the spelling.";
@@ -84,7 +84,7 @@ codes! {
     /// The request needs a login and came without a valid one.
     Unauthenticated = 401, "Please sign in.";
     /// Register: the name breaks a rule, which the sentence names.
-    UnusableName = 422, "A name has 3 to 32 letters, digits, dots, dashes or underscores.";
+    UnusableName = 422, "A name has 2 to 32 letters, digits, dots, dashes or underscores.";
     /// Register: the password breaks a rule, which the sentence names.
     UnusablePassword = 422, "A password has 8 to 512 bytes.";
     /// The request could not be read.

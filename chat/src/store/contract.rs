@@ -13,8 +13,9 @@ use protocol::{
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{AskResult, Event, NewInvite, Post, Store};
+use super::{AskResult, Event, NewInvite, Post, Store, Taken, UserRow};
 use crate::hub::ConnId;
+use crate::name::Sought;
 use crate::{Error, Lock, Login, LoginId, OpenError, Username};
 
 pub(super) struct Database {
@@ -64,6 +65,10 @@ impl Database {
         let username = Username::parse(name).unwrap();
         let id = self.store.create_user(&username, "hash".into()).await.unwrap().expect("a free name");
         Person { id, name }
+    }
+
+    async fn found(&self, name: &str) -> Option<UserRow> {
+        self.store.user_named(&Sought::of(name).unwrap()).await.unwrap()
     }
 
     /// What the next commit that announces anything announces.
@@ -180,13 +185,28 @@ fn code<T>(result: crate::Result<T>) -> Code {
 async fn a_name_is_given_once_and_found_by_its_key() {
     let db = Database::new().await;
     let ada = db.person("Ada").await;
-    assert_eq!(db.store.create_user(&Username::parse("ADA").unwrap(), "other".into()).await.unwrap(), None);
-    let found = db.store.user_by_key("ada").await.unwrap().expect("Ada");
+    let again = db.store.create_user(&Username::parse("ADA").unwrap(), "other".into()).await.unwrap();
+    assert_eq!(again, Err(Taken::Same));
+    let found = db.found("aDa").await.expect("Ada");
     assert_eq!(
         (found.user_id, found.username.as_str(), found.password_hash.as_str()),
         (ada.id, "Ada", "hash")
     );
-    assert!(db.store.user_by_key("nobody").await.unwrap().is_none());
+    assert!(db.found("nobody").await.is_none());
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_one_that_is_there_is_not_given() {
+    let db = Database::new().await;
+    db.person("modern").await;
+    let alike = Username::parse("rnodern").unwrap();
+    assert_eq!(db.store.taken(&alike).await.unwrap(), Some(Taken::LooksSame));
+    assert_eq!(db.store.create_user(&alike, "hash".into()).await.unwrap(), Err(Taken::LooksSame));
+    assert!(db.found("rnodern").await.is_none());
+    let db = db.reopened().await;
+    assert_eq!(db.store.taken(&alike).await.unwrap(), Some(Taken::LooksSame), "after a start too");
+    assert_eq!(db.store.taken(&Username::parse("Modern").unwrap()).await.unwrap(), Some(Taken::Same));
+    assert_eq!(db.store.taken(&Username::parse("northern").unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -239,7 +259,7 @@ async fn an_expired_login_and_those_of_an_old_password_are_over() {
     assert!(db.store.login_user(open).await.unwrap().is_none());
     let late = db.store.create_login(LoginId::of_token(b"3"), login(i64::MAX), lock).await;
     assert_eq!(code(late), Code::WrongPassword, "the password was right when it was looked at");
-    assert_eq!(db.store.user_by_key("ada").await.unwrap().unwrap().password_hash, "new");
+    assert_eq!(db.found("ada").await.unwrap().password_hash, "new");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub const MIN_SQLITE: &str = "3.51.3";
 
 const READERS: u32 = 4;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 type Result<T> = std::result::Result<T, OpenError>;
 
@@ -34,17 +34,16 @@ impl Store {
         let (mut store, engine, events) = Self::connect(data, was_running).await?;
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         store.lock = Some(Arc::new(lock));
-        store
-            .everybody_offline()
-            .await
-            .map_err(|error| OpenError::Database(data.join("natter.sqlite"), error.into()))?;
+        let explain = |error| explain(&data.join("natter.sqlite"), error);
+        store.renew_names().await.map_err(explain)?;
+        store.everybody_offline().await.map_err(explain)?;
         Ok((store, events))
     }
 
     /// Opens the database beside a server that may have it, for one piece of work. Under a server its tables are not
     /// changed, and nobody begins to serve while they are.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
-        let _alone = match lock(data) {
+        let alone = match lock(data) {
             Err(OpenError::InUse(_)) if is_older(&data.join("natter.sqlite")).await? => {
                 return Err(OpenError::Older(data.join("natter.sqlite")));
             }
@@ -53,6 +52,9 @@ impl Store {
         };
         let (store, engine, events) = Self::connect(data, false).await?;
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
+        if alone.is_some() {
+            store.renew_names().await.map_err(|error| explain(&data.join("natter.sqlite"), error))?;
+        }
         Ok((store, events))
     }
 

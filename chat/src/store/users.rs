@@ -3,6 +3,7 @@
 use protocol::{Presence, UserId};
 
 use super::Store;
+use super::names::{self, Taken};
 use crate::{Result, Username, clock};
 
 /// SQLite keeps this number for the program that owns the file (sqlite.org/pragma.html#pragma_user_version).
@@ -17,35 +18,36 @@ pub(crate) struct UserRow {
 }
 
 impl Store {
-    /// Makes a user, Offline. `None` when the name is taken.
-    pub(crate) async fn create_user(&self, name: &Username, password_hash: String) -> Result<Option<UserId>> {
+    /// Makes a user, Offline, unless the name is taken.
+    pub(crate) async fn create_user(
+        &self,
+        name: &Username,
+        password_hash: String,
+    ) -> Result<std::result::Result<UserId, Taken>> {
         let (user_id, now) = (UserId::new(), clock::now());
-        let (shown, key) = (name.as_str().to_owned(), name.key().to_owned());
+        let name = name.clone();
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
-                    let made = sqlx::query(
+                    if let Some(taken) = names::taken(tx.db, name.key(), name.skeleton()).await? {
+                        return Ok(Err(taken));
+                    }
+                    sqlx::query(
                         "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
-                         values ($1, $2, $3, $4, 'Offline', $5, $5) on conflict (username_key) do nothing",
+                         values ($1, $2, $3, $4, 'Offline', $5, $5)",
                     )
                     .bind(user_id)
-                    .bind(shown)
-                    .bind(key)
+                    .bind(name.as_str())
+                    .bind(name.key())
                     .bind(password_hash)
                     .bind(now)
-                    .execute(tx.db)
+                    .execute(&mut *tx.db)
                     .await?;
-                    Ok((made.rows_affected() == 1).then_some(user_id))
+                    names::keep_skeleton(tx.db, name.skeleton(), user_id).await?;
+                    Ok(Ok(user_id))
                 })
             })
             .await
-    }
-
-    /// The user whose name has this key.
-    pub(crate) async fn user_by_key(&self, key: &str) -> Result<Option<UserRow>> {
-        let user =
-            sqlx::query_as("select user_id, username, password_hash from users where username_key = $1");
-        Ok(user.bind(key).fetch_optional(&self.read).await?)
     }
 
     /// Sets a password and ends every login of the user.

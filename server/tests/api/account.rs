@@ -82,8 +82,8 @@ async fn registering_an_unusable_name_answers_422_with_the_reason() {
     let mut client = server.client();
     let long = "x".repeat(33);
     for (name, hint) in [
-        ("", "3"),
-        ("ab", "3"),
+        ("", "2 to 32"),
+        ("a", "2 to 32"),
         (&long, "32"),
         ("two words", "letters"),
         ("a@b.c", "@"),
@@ -94,14 +94,62 @@ async fn registering_an_unusable_name_answers_422_with_the_reason() {
         ("<b>ada</b>", "<"),
         ("p\u{430}ypal", "script"),
         ("адaм", "script"),
-        ("🦀🦀🦀", ""),
+        ("🦀🦀🦀", "🦀"),
+        ("\u{3164}\u{3164}\u{3164}", "U+3164"),
+        ("김철수\u{3164}", "U+3164"),
+        ("Ada\u{2800}", "U+2800"),
+        ("ad\u{363}\u{363}\u{363}\u{363}", "marks"),
+        ("admin", "kept for the server"),
+        ("adrnin", "kept for the server"),
     ] {
         let reason = is_refusal(&register(&mut client, name, PASSWORD).await, 422, Code::UnusableName);
         assert!(reason.contains(hint), "{name:?}: {reason}");
     }
-    for name in ["bob", "Ольга", "田中さん", "محمد", "a.b_c-1", &"y".repeat(32)] {
+    for name in [
+        "bob",
+        "Ольга",
+        "田中さん",
+        "محمد",
+        "a.b_c-1",
+        "李",
+        "น้ำฝน",
+        "प्रिया",
+        "ကျော်",
+        "Ṣọlá",
+        &"y".repeat(32),
+    ] {
         let answer = register(&mut client, name, PASSWORD).await;
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        let answer = login(&mut client, name, PASSWORD).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert!(answer.text().contains(name), "shown as it was written: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn registering_a_name_that_looks_like_one_that_is_there_answers_409() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    for (first, second) in
+        [("paypal", "paypaI"), ("modern", "rnodern"), ("coco", "сосо"), ("vvolf", "wolf"), ("0l1I", "OlII")]
+    {
+        assert_eq!(register(&mut client, first, PASSWORD).await.status, 200, "{first}");
+        let reason = is_refusal(&register(&mut client, second, PASSWORD).await, 409, Code::NameTaken);
+        assert_eq!(reason, "This name looks too much like one that is taken.");
+        is_refusal(&login(&mut client, second, PASSWORD).await, 400, Code::InvalidUser);
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_typed_at_the_door_is_compared_and_never_judged() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    client.register("Ada", PASSWORD).await.unwrap();
+    for typed in ["Ad\u{200b}a", "\u{feff}Ada", "ADA\u{ad}", " ａｄａ "] {
+        assert_eq!(login(&mut client, typed, PASSWORD).await.status, 200, "{typed:?}");
+    }
+    for typed in ["", "a", "two words", "\u{3164}", "🦀", &"x".repeat(512), &"x".repeat(513)] {
+        is_refusal(&login(&mut client, typed, PASSWORD).await, 400, Code::InvalidUser);
     }
 }
 
