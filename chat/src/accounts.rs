@@ -7,7 +7,7 @@ use protocol::{Code, Fault, Me, UserId};
 use crate::guesses::{Guesses, Question, Wait};
 use crate::logins::Lock;
 use crate::name::Sought;
-use crate::password::{Passwords, Turn};
+use crate::password::{Passwords, Turn, Verified};
 use crate::store::{Taken, UserRow};
 use crate::{Caller, Chat, Device, Error, Result, Username};
 
@@ -33,7 +33,7 @@ impl Chat {
             return Err(Error::refused(Code::RegistrationClosed));
         }
         let name = Username::parse(username)?;
-        Passwords::check(&password)?;
+        Passwords::check_new(&password, name.as_str())?;
         let question = self.ask_about(caller, name.key()).map_err(too_many)?;
         let made = self.make_account(&name, password).await;
         let is_taken = matches!(&made, Err(Error::Refused(fault)) if fault.error == Code::NameTaken);
@@ -74,8 +74,10 @@ impl Chat {
     async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
         let name = Sought::of(username).ok_or_else(|| Error::refused(Code::InvalidUser))?;
         let turn = self.0.passwords.turn()?;
-        let (user, known) = self.find(&caller, &name).await?;
-        self.try_password(&caller, &user, known, turn, password).await?;
+        let (mut user, known) = self.find(&caller, &name).await?;
+        if let Some(renewed) = self.try_password(&caller, &user, known, turn, password).await? {
+            user = self.with_renewed_hash(user, renewed).await?;
+        }
         self.0.live.signed_in(user.user_id);
         let device = Device::after_login(caller.device, user.user_id, &user.password_hash);
         let lock = Lock::of(user.user_id, &user.password_hash);
@@ -104,6 +106,7 @@ impl Chat {
         Ok((user, known))
     }
 
+    /// Checks a password. What is returned is to be stored in place of the hash, whose cost has risen.
     async fn try_password(
         &self,
         caller: &Caller,
@@ -111,23 +114,38 @@ impl Chat {
         known: Option<u128>,
         turn: Turn,
         password: String,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let lock = Lock::of(user.user_id, &user.password_hash);
         let attempt = self.guesses(|guesses| guesses.attempt(Instant::now(), lock, known, caller.address));
         let attempt = attempt.transpose().map_err(too_many)?;
-        // What could never have been set is not worth a hash.
-        let is_right = match Passwords::check(&password) {
-            Ok(()) => self.0.passwords.verify(turn, password, user.password_hash.clone()).await,
-            Err(_) => Ok(false),
+        let verified = if Passwords::may_be_somebodys(&password) {
+            self.0.passwords.verify(turn, password, user.password_hash.clone()).await
+        } else {
+            Ok(Verified::Wrong)
         };
         if let Some(attempt) = attempt {
-            self.guesses(|guesses| match is_right {
-                Ok(true) => guesses.right(attempt),
-                Ok(false) => {} // counted already
+            self.guesses(|guesses| match verified {
+                Ok(Verified::Right { .. }) => guesses.right(attempt),
+                Ok(Verified::Wrong) => {} // counted already
                 Err(_) => guesses.not_tried(attempt),
             });
         }
-        if is_right? { Ok(()) } else { Err(Error::refused(Code::WrongPassword)) }
+        match verified? {
+            Verified::Right { renewed } => Ok(renewed),
+            Verified::Wrong => Err(Error::refused(Code::WrongPassword)),
+        }
+    }
+
+    /// The user with a hash of today's cost, once it is stored. Where nothing can be stored, the old one does.
+    async fn with_renewed_hash(&self, mut user: UserRow, renewed: String) -> Result<UserRow> {
+        match self.0.store.renew_password_hash(user.user_id, &user.password_hash, &renewed).await {
+            Ok(true) => user.password_hash = renewed,
+            Ok(false) => {
+                return Err(Error::Unavailable("the password was set, or its hash renewed, meanwhile"));
+            }
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a hash was not renewed"),
+        }
+        Ok(user)
     }
 
     /// Leave to tell this caller whether a name is there.
@@ -155,7 +173,7 @@ impl Chat {
         let unknown = || Error::refused(Code::InvalidUser);
         let name = Sought::of(username).ok_or_else(unknown)?;
         let user = self.0.store.user_named(&name).await?.ok_or_else(unknown)?;
-        Passwords::check(&password)?;
+        Passwords::check_new(&password, &user.username)?;
         let hash = self.0.passwords.hash(self.0.passwords.turn()?, password).await?;
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);

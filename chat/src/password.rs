@@ -1,16 +1,22 @@
 //! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, behind everything else.
 
+mod guessable;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
+use guessable::{Guessable, guessable};
 use protocol::{Code, Fault};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{Error, Result, stand_back};
 
-const BYTES: std::ops::RangeInclusive<usize> = 8..=512;
+/// In characters as NIST counts them (SP 800-63B-4 3.1.1.2): code points, whatever they take.
+const LEAST: usize = 8;
+const MOST_BYTES: usize = 512;
 
 /// Most requests that wait for a thread; more get no turn and are told to come back.
 const QUEUE: usize = 64;
@@ -40,6 +46,18 @@ pub(crate) struct Turn(
     #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
 );
 
+/// What came of checking a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verified {
+    /// It is another one.
+    Wrong,
+    /// It is this one.
+    Right {
+        /// To be stored in place of the string that was checked.
+        renewed: Option<String>,
+    },
+}
+
 /// Something to hash, which is skipped when nobody waits for it any more.
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -55,14 +73,39 @@ impl Passwords {
         Self { queue, turns: Arc::new(Semaphore::new(threads() + QUEUE)) }
     }
 
-    /// Passes a password that may be used.
-    pub(crate) fn check(password: &str) -> Result<()> {
-        if BYTES.contains(&password.len()) {
-            return Ok(());
+    /// Passes a password that may be set for the account with this name.
+    ///
+    /// # Errors
+    /// [`Code::UnusablePassword`], whose sentence says why.
+    pub(crate) fn check_new(password: &str, name: &str) -> Result<()> {
+        let unusable = |reason: String| Err(Fault::new(Code::UnusablePassword, reason).into());
+        let characters = password.chars().count();
+        if characters < LEAST {
+            return unusable(format!(
+                "A password has at least {LEAST} characters; this one has {characters}."
+            ));
         }
-        let (least, most) = (BYTES.start(), BYTES.end());
-        let reason = format!("A password has {least} to {most} bytes; this one has {}.", password.len());
-        Err(Fault::new(Code::UnusablePassword, reason).into())
+        if password.len() > MOST_BYTES {
+            return unusable(format!(
+                "A password has at most {MOST_BYTES} bytes; this one has {}.",
+                password.len()
+            ));
+        }
+        match guessable(password, name) {
+            Some(Guessable::Common) => unusable(
+                "Many people have this password: it is guessed first. Please choose another one.".into(),
+            ),
+            Some(Guessable::Name) => unusable(
+                "This password is little more than a name: it is guessed first. Please choose another one."
+                    .into(),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this can be anybody's password: what could never have been set is not worth a hash.
+    pub(crate) fn may_be_somebodys(password: &str) -> bool {
+        (LEAST..=MOST_BYTES).contains(&password.len())
     }
 
     /// The PHC string to store for this password. argon2's defaults are m=19 MiB, t=2, p=1 (OWASP, 2025).
@@ -77,16 +120,17 @@ impl Passwords {
         .await
     }
 
-    /// Whether this password has this PHC string.
+    /// Whether this password has this PHC string. When it has, and the string was made at a lower cost than today's, one
+    /// of today's comes along.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it took too long.
-    pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<bool> {
+    pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<Verified> {
         self.run(turn, move || {
             use argon2::password_hash::Error as Hash;
             match Argon2::default().verify_password(password.as_bytes(), phc.as_str()) {
-                Ok(()) => Ok(true),
-                Err(Hash::PasswordInvalid) => Ok(false),
+                Ok(()) => Ok(Verified::Right { renewed: renewed(&password, &phc) }),
+                Err(Hash::PasswordInvalid) => Ok(Verified::Wrong),
                 Err(error) => Err(Error::Password(error.to_string())),
             }
         })
@@ -123,6 +167,15 @@ impl Passwords {
     }
 }
 
+/// A hash of today's cost for a password whose hash had a lower one.
+fn renewed(password: &str, phc: &str) -> Option<String> {
+    let params = PasswordHash::new(phc).ok().and_then(|hash| Params::try_from(&hash).ok());
+    let (has, wants) = (params?, Params::default());
+    let is_cheap = has.m_cost() < wants.m_cost() || has.t_cost() < wants.t_cost();
+    let hash = is_cheap.then(|| Argon2::default().hash_password(password.as_bytes()))?;
+    hash.ok().map(|phc| phc.to_string())
+}
+
 /// How many hashes run at a time.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1)
@@ -153,12 +206,54 @@ mod tests {
         let (one, two) = (hash().await.unwrap(), hash().await.unwrap());
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert_ne!(one, two);
-        assert!(passwords.verify(turn(), "correct horse".into(), one.clone()).await.unwrap());
-        assert!(!passwords.verify(turn(), "battery staple".into(), one).await.unwrap());
+        let right = passwords.verify(turn(), "correct horse".into(), one.clone()).await.unwrap();
+        assert_eq!(right, Verified::Right { renewed: None });
+        assert_eq!(passwords.verify(turn(), "battery staple".into(), one).await.unwrap(), Verified::Wrong);
         assert!(matches!(
             passwords.verify(turn(), "x".into(), "no hash".into()).await,
             Err(Error::Password(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cost_less_than_todays_is_made_anew_when_the_password_is_right() {
+        let passwords = Passwords::new();
+        let cheap = Argon2::from(Params::new(64, 1, 1, None).unwrap());
+        let phc = cheap.hash_password(b"correct horse").unwrap().to_string();
+        let verify = |password: &str, phc: &str| {
+            passwords.verify(passwords.turn().unwrap(), password.to_owned(), phc.to_owned())
+        };
+        assert_eq!(verify("battery staple", &phc).await.unwrap(), Verified::Wrong);
+        let Verified::Right { renewed: Some(renewed) } = verify("correct horse", &phc).await.unwrap() else {
+            panic!("it was cheap")
+        };
+        assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{renewed}");
+        assert_eq!(verify("correct horse", &renewed).await.unwrap(), Verified::Right { renewed: None });
+    }
+
+    #[test]
+    fn a_new_password_has_8_characters_to_512_bytes_and_is_not_guessed_first() {
+        let said = |password: &str| match Passwords::check_new(password, "Ada") {
+            Err(Error::Refused(fault)) => Some(fault.reason),
+            other => other.map(|()| None).unwrap(),
+        };
+        for (password, hint) in [
+            ("", "has 0"),
+            ("1234567", "has 7"),
+            ("🦀🦀🦀", "has 3"),
+            ("пароль1", "has 7"),
+            (&"x".repeat(513), "has 513"),
+            (&"ä".repeat(257), "has 514"),
+            ("password", "Many people"),
+            ("Adaadaada", "a name"),
+        ] {
+            let reason = said(password).unwrap_or_else(|| panic!("{password} was taken"));
+            assert!(reason.contains(hint) && reason.ends_with('.'), "{password}: {reason}");
+        }
+        for password in ["🦀🦀🦀🦀🦀🦀🦀🦀", "  sp aces  ", "пароль-пароль", &"x".repeat(512)]
+        {
+            assert_eq!(said(password), None, "{password}");
+        }
     }
 
     /// Reliability's T4: a flood, half of which goes away in the middle.
@@ -196,10 +291,8 @@ mod tests {
         }
         assert!((1..=threads()).contains(&most.load(Ordering::SeqCst)));
         let turn = passwords.turn().unwrap();
-        assert!(
-            passwords.verify(turn, "correct horse".into(), phc).await.unwrap(),
-            "and then all is well again"
-        );
+        let verified = passwords.verify(turn, "correct horse".into(), phc).await.unwrap();
+        assert_ne!(verified, Verified::Wrong, "and then all is well again");
     }
 
     #[tokio::test]

@@ -86,7 +86,7 @@ codes! {
     /// Register: the name breaks a rule, which the sentence names.
     UnusableName = 422, "A name has 2 to 32 letters, digits, dots, dashes or underscores.";
     /// Register: the password breaks a rule, which the sentence names.
-    UnusablePassword = 422, "A password has 8 to 512 bytes.";
+    UnusablePassword = 422, "A password has at least 8 characters, at most 512 bytes, and is not among the first to be guessed.";
     /// The request could not be read.
     Malformed = 422, "The request could not be read.";
     /// Register: this server takes no new users.

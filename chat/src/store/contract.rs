@@ -263,6 +263,30 @@ async fn an_expired_login_and_those_of_an_old_password_are_over() {
 }
 
 #[tokio::test]
+async fn a_hash_is_renewed_once_and_ends_no_login() {
+    let db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let id = LoginId::of_token(b"token");
+    let login = Login {
+        user_id: ada.id,
+        user_agent: String::new(),
+        ip: String::new(),
+        expires_at: TimeStamp(i64::MAX),
+        data: "{}".into(),
+    };
+    assert!(db.store.create_login(id, login.clone(), Lock::of(ada.id, "hash")).await.unwrap());
+    assert!(db.store.renew_password_hash(ada.id, "hash", "dearer").await.unwrap());
+    assert!(
+        !db.store.renew_password_hash(ada.id, "hash", "another").await.unwrap(),
+        "it is not that any more"
+    );
+    assert_eq!(db.found("ada").await.unwrap().password_hash, "dearer");
+    assert!(db.store.login_user(id).await.unwrap().is_some(), "the password is the same");
+    let late = db.store.create_login(LoginId::of_token(b"2"), login, Lock::of(ada.id, "dearer")).await;
+    assert!(late.unwrap());
+}
+
+#[tokio::test]
 async fn asking_twice_is_one_invitation_and_asking_back_is_accepting() {
     let mut db = Database::new().await;
     let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);

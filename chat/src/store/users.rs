@@ -50,6 +50,23 @@ impl Store {
             .await
     }
 
+    /// Puts another hash of the same password in the place of this one, whose logins stay. False when it is not the
+    /// user's any more.
+    pub(crate) async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<bool> {
+        let (old, new) = (old.to_owned(), new.to_owned());
+        self.writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    let renewed = sqlx::query(
+                        "update users set password_hash = $3 where user_id = $1 and password_hash = $2",
+                    );
+                    let renewed = renewed.bind(user).bind(old).bind(new).execute(tx.db).await?;
+                    Ok(renewed.rows_affected() == 1)
+                })
+            })
+            .await
+    }
+
     /// Sets a password and ends every login of the user.
     pub(crate) async fn set_password(&self, user: UserId, password_hash: String) -> Result<()> {
         self.writer

@@ -154,10 +154,13 @@ async fn whatever_is_typed_at_the_door_is_compared_and_never_judged() {
 }
 
 #[tokio::test]
-async fn passwords_have_8_to_512_bytes_and_are_taken_byte_for_byte() {
+async fn passwords_have_8_characters_to_512_bytes_and_are_taken_byte_for_byte() {
     let server = TestServer::start().await;
     let mut client = server.client();
-    for unusable in ["", "1234567", "äöü", &"x".repeat(513), &"ä".repeat(257)] {
+    let (long, wide) = ("x".repeat(513), "ä".repeat(257));
+    let guessed = ["password", "Password1", "12345678", "qwertyuiop", "adaadaada", "natter12"];
+    for unusable in ["", "1234567", "äöü", "🦀🦀🦀", "äöüäöüä", &long, &wide].into_iter().chain(guessed)
+    {
         is_refusal(&register(&mut client, "Ada", unusable).await, 422, Code::UnusablePassword);
     }
     for (name, password, others) in [
@@ -165,7 +168,8 @@ async fn passwords_have_8_to_512_bytes_and_are_taken_byte_for_byte() {
         ("Bob", "x".repeat(512), vec!["x"]),
         ("Eve", "ﬁeldset Ⅷ".to_owned(), vec!["fieldset VIII", "ﬁELDSET Ⅷ"]),
         ("Zoe", "nul\0inside".to_owned(), vec!["nul", "nul\0Inside"]),
-        ("Max", "12345678".to_owned(), vec!["123456789", "1234567"]),
+        ("Max", "82345671".to_owned(), vec!["823456712", "8234567"]),
+        ("Kim", "🦀".repeat(8), vec!["🦀🦀🦀🦀🦀🦀🦀", "🦀🦀"]),
     ] {
         assert_eq!(register(&mut client, name, &password).await.status, 200, "{name}");
         assert_eq!(login(&mut client, name, &password).await.status, 200, "{name}");

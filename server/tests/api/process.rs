@@ -140,7 +140,14 @@ async fn a_new_password_for_nobody_or_one_that_is_too_short_is_refused_with_a_se
     let data = tempfile::tempdir().unwrap();
     let natter_process = Natter::start(data.path()).await;
     natter_process.client().register("Ada", PASSWORD).await.unwrap();
-    for (name, password) in [("Bob", "battery staple\n"), ("Ada", "short\n"), ("Ada", "\n"), ("Ada", "")] {
+    for (name, password) in [
+        ("Bob", "battery staple\n"),
+        ("Ada", "short\n"),
+        ("Ada", "password1\n"),
+        ("Ada", "Adaadaada\n"),
+        ("Ada", "\n"),
+        ("Ada", ""),
+    ] {
         let (code, _, err) = set_password(data.path(), name, password).await;
         assert_eq!(code, Some(1), "{name} {password:?}");
         assert!(one_sentence(last_line(&err)), "{err}");
