@@ -90,7 +90,7 @@ export async function watched(browser: Browser, options: BrowserContextOptions):
     // A violation of the content security policy is among the errors.
     if (message.type() === 'error') errors.push(`${message.text()} (${message.location().url})`);
   });
-  context.on('weberror', (error) => errors.push(String(error.error().stack ?? error.error())));
+  context.on('weberror', (error) => errors.push(error.error().stack || String(error.error())));
   return context;
 }
 

@@ -53,7 +53,10 @@ async function walk(page: Page): Promise<string[]> {
       })),
     );
   }
-  const unmet = await page.evaluate(() => [...(window as unknown as { unmet: Set<HTMLElement> }).unmet].map((element) => element.outerHTML.slice(0, 90)));
+  // Some go when others have the focus: the way to the end, at the end.
+  const unmet = await page.evaluate(() =>
+    [...(window as unknown as { unmet: Set<HTMLElement> }).unmet].filter((element) => element.isConnected).map((element) => element.outerHTML.slice(0, 90)),
+  );
   return [...new Set(wrong), ...unmet.map((name) => `not reached: ${name}`)];
 }
 
@@ -84,6 +87,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   test(`print: what was said, black on white, and nothing to press, ${colorScheme}`, async ({ natter, visitor, person, again, provokes }) => {
     await tour({ natter, visitor, person, again, provokes }, { colorScheme, reducedMotion: 'reduce' }, async (page, what) => {
       await page.emulateMedia({ media: 'print' });
+      await page.waitForFunction(() => matchMedia('print').matches);
       const wrong = await page.evaluate(() => {
         const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
         const say = (why: string, element: Element) => `${why}: ${element.outerHTML.slice(0, 90)}`;
@@ -129,7 +133,7 @@ test('400 % zoom (320 x 256): nothing cut off, one direction to scroll, everythi
         const { left, right, width } = element.getBoundingClientRect();
         if (width > 1 && (left < -1 || right > innerWidth + 1)) wrong.push(`sticks out (${Math.round(left)} to ${Math.round(right)}): ${name}`);
         const scrolls = (overflow: string) => overflow === 'auto' || overflow === 'scroll' || element === document.documentElement;
-        if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth && overflowX !== 'visible' && textOverflow !== 'ellipsis') wrong.push(`wider than it is: ${name}`);
+        if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth && overflowX !== 'visible' && !element.matches('input, textarea') && textOverflow !== 'ellipsis') wrong.push(`wider than it is: ${name}`);
         if (element.scrollHeight > element.clientHeight + 2 && element.clientHeight && !scrolls(overflowY) && overflowY === 'hidden' && textOverflow !== 'ellipsis') wrong.push(`higher than it is: ${name}`);
       }
       const room = document.querySelector('.messages')?.getBoundingClientRect();
