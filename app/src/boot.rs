@@ -40,6 +40,8 @@ pub struct Door {
     pub username: String,
     /// Why the form came back.
     pub error: Option<Code>,
+    /// The same in a sentence, where that says more than the code.
+    pub reason: String,
     /// The account was made just now (`1`).
     pub registered: Option<String>,
     /// They have signed in just now (`1`), and this browser did not keep it: else they would be in the chat.

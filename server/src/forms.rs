@@ -1,6 +1,8 @@
 //! The plain forms: what the page posts before its WASM has arrived, and without JavaScript. Each calls the same
 //! method of the chat as its server function and answers 303 (RFC 9110 15.4.4).
 
+mod sentence;
+
 use app::login::Visitor;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -11,6 +13,8 @@ use protocol::{Code, Fault};
 
 use crate::refusal::Asker;
 use crate::state::AppState;
+
+pub(crate) use sentence::checked;
 
 type Posted = Result<Form<Credentials>, FormRejection>;
 
@@ -59,7 +63,12 @@ pub(crate) async fn turned_back(request: Request, fault: &Fault) -> Response {
 
 /// Back to the form, which says why and keeps the name.
 pub(crate) fn back(path: &str, fault: &Fault, username: &str) -> Redirect {
-    Redirect::to(&format!("{path}?{}", query(&[("Error", fault.error.name()), ("Username", username)])))
+    let mut fields = vec![("Error", fault.error.name()), ("Username", username)];
+    let seal = sentence::seal(fault);
+    if let Some(seal) = &seal {
+        fields.extend([("Reason", fault.reason.as_str()), ("Seal", seal)]);
+    }
+    Redirect::to(&format!("{path}?{}", query(&fields)))
 }
 
 fn read(form: Posted, path: &str) -> Result<Credentials, Redirect> {

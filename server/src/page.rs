@@ -11,6 +11,7 @@ use leptos::nonce::Nonce;
 use leptos::prelude::provide_context;
 use protocol::{Code, Fault, SessionId};
 
+use crate::forms;
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
@@ -58,10 +59,16 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
     Ok(if response.status() == StatusCode::OK { (status, response).into_response() } else { response })
 }
 
-/// What `?Error=…&Username=…&Registered=…&SignedIn=…` says; nothing, when it is not ours.
+/// What `?Error=…&Username=…&Reason=…&Seal=…&Registered=…&SignedIn=…` says; nothing, when it is not ours.
 fn door(request: &Request) -> Door {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Sealed {
+        seal: String,
+    }
     let query = request.uri().query().unwrap_or_default();
-    serde_urlencoded::from_str(query).unwrap_or_default()
+    let Sealed { seal } = serde_urlencoded::from_str(query).unwrap_or_default();
+    forms::checked(serde_urlencoded::from_str(query).unwrap_or_default(), &seal)
 }
 
 async fn render(state: &AppState, request: Request) -> Response {

@@ -37,6 +37,34 @@ async fn the_register_form_leads_to_the_login_page_with_the_name_filled_in() {
 }
 
 #[tokio::test]
+async fn a_form_that_comes_back_says_exactly_why_and_a_link_cannot_make_it_say_anything_else() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    client.register("modern", PASSWORD).await.unwrap();
+    for (name, password, said) in [
+        ("rnodern", PASSWORD, "This name looks too much like one that is taken."),
+        ("MODERN", PASSWORD, "The name “MODERN” is taken."),
+        ("two words", PASSWORD, "a blank cannot be used"),
+        ("admin", PASSWORD, "kept for the server"),
+        ("Zoë", "sunshine", "Many people have this password"),
+        ("Zoë", "🦀🦀🦀", "this one has 3"),
+    ] {
+        let answer = post(&mut client, "/register", &[("Username", name), ("Password", password)]).await;
+        let location = answer.header("location").unwrap().to_owned();
+        let page = client.http.get(&location).await.unwrap().text();
+        assert!(page.contains("role=\"alert\"") && page.contains(said), "{location} {page}");
+        for forged in
+            [location.replace("Reason=", "Reason=Call+us:+"), location.replace("Error=", "Error=Gone&Was=")]
+        {
+            let page = client.http.get(&forged).await.unwrap().text();
+            assert!(!page.contains("Call us") && !page.contains(said), "{forged} {page}");
+        }
+    }
+    let page = client.http.get("/login?Error=WrongPassword&Reason=Call+us&Seal=").await.unwrap().text();
+    assert!(page.contains("password does not match") && !page.contains("Call us"), "{page}");
+}
+
+#[tokio::test]
 async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
     let server = TestServer::start().await;
     let mut client = server.client();
