@@ -1,6 +1,6 @@
 //! The settings, as flags and environment variables.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -87,6 +87,9 @@ pub struct Serve {
     /// Registrations a minute from one address.
     #[arg(long, env = "NATTER_REGISTRATIONS_PER_MINUTE", value_name = "N", default_value_t = Limits::default().registrations_per_minute, value_parser = at_least_one())]
     pub registrations_per_minute: u32,
+    /// Accounts made in a day from one network: a /24 of IPv4, a /48 of IPv6.
+    #[arg(long, env = "NATTER_REGISTRATIONS_PER_DAY", value_name = "N", default_value_t = Limits::default().registrations_per_day, value_parser = at_least_one())]
+    pub registrations_per_day: u32,
     /// Connections at a time; without it, as many as the limit of open files allows.
     #[arg(long, env = "NATTER_CONNECTIONS", value_name = "N", value_parser = at_least_one())]
     pub connections: Option<u32>,
@@ -106,6 +109,16 @@ pub struct Serve {
 
 fn host(text: &str) -> Result<Host, &'static str> {
     text.parse().map_err(|()| "write the name alone, such as nas.lan, without a scheme and a port")
+}
+
+/// Variables that look like settings of this program and are none: misspelt, or of another version.
+#[must_use]
+pub fn unknown_variables(names: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<String> {
+    let command = <Cli as clap::CommandFactory>::command();
+    let known: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+    let ours = names.into_iter().filter(|name| !known.contains(&name.as_os_str()));
+    let ours = ours.map(|name| name.to_string_lossy().into_owned());
+    ours.filter(|name| name.starts_with("NATTER_")).collect()
 }
 
 /// None at all would be no limit but a closed door.
@@ -140,11 +153,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// IPv4 written in IPv6 as the IPv4 that it means: addresses are compared so.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (v4 @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => IpNet::new(v4, bits).unwrap_or(net),
+        _ => net,
+    }
+}
+
 impl From<Serve> for Config {
     fn from(serve: Serve) -> Self {
         let limits = Limits {
             logins_per_minute: serve.logins_per_minute,
             registrations_per_minute: serve.registrations_per_minute,
+            registrations_per_day: serve.registrations_per_day,
             connections_per_address: serve.connections_per_address,
             sockets_per_user: serve.sockets_per_user,
             messages_per_second: serve.messages_per_second,
@@ -155,11 +177,32 @@ impl From<Serve> for Config {
             public_origin: serve.public_origin,
             also_hosts: serve.also_hosts,
             hsts_subdomains: serve.hsts_subdomains == Switch::On,
-            trusted_proxies: serve.trusted_proxies,
+            trusted_proxies: serve.trusted_proxies.into_iter().map(canonical).collect(),
             open_registration: serve.registration == Registration::Open,
             limits: (serve.limits == Switch::On).then_some(limits),
             connections: serve.connections.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             ..Config::new(serve.data)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_named() {
+        let names =
+            ["NATTER_LISTN", "NATTER_LISTEN", "NATTER_REGISTRATIONS_PER_DAY", "PATH", "NATTER_LOG_FORMAT"];
+        assert_eq!(unknown_variables(names.map(Into::into)), ["NATTER_LISTN"]);
+    }
+
+    #[test]
+    fn a_proxy_may_be_written_as_ipv4_in_ipv6() {
+        let canonical = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(canonical("::ffff:10.0.0.0/104"), "10.0.0.0/8");
+        assert_eq!(canonical("10.0.0.0/8"), "10.0.0.0/8");
+        assert_eq!(canonical("2001:db8::/32"), "2001:db8::/32");
+        assert_eq!(canonical("::/0"), "::/0");
     }
 }

@@ -1,6 +1,8 @@
 //! Where a request came from: its address, and what its browser keeps of earlier logins.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use app::login::ClientAddress;
 use axum::extract::{ConnectInfo, Request, State};
@@ -14,28 +16,141 @@ use crate::state::AppState;
 /// Puts the [`ClientAddress`] into the request's extensions.
 pub(crate) async fn find(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let address = behind(&state.config.trusted_proxies, peer.ip(), request.headers());
+        let (address, trouble) = behind(&state.config.trusted_proxies, peer.ip(), request.headers());
+        if let Some(trouble) = trouble {
+            trouble.tell(peer.ip());
+        }
         request.extensions_mut().insert(ClientAddress(address));
     }
     next.run(request).await
 }
 
-/// The right-most hop that is not one of our proxies: everything left of it can be made up by the client.
-fn behind(proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+/// Why an address is not the one that a client has.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// A proxy of ours wrote something that is no address.
+    Unreadable(String),
+    /// A proxy of ours said nothing.
+    Missing,
+    /// Somebody in front of us says who is behind them, and is no proxy of ours.
+    Untrusted,
+}
+
+/// The right-most hop that is not one of our proxies: everything left of it can be made up by the client. What cannot be
+/// read ends the search: what stands left of it is nobody's word.
+fn behind(proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Option<Trouble>) {
     let is_ours = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let values = headers.get_all("x-forwarded-for").iter();
+    let hops: Vec<&[u8]> = values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    if !is_ours(&address) {
+        let in_front = !hops.is_empty() && proxies.is_empty() && is_near(address);
+        return (address, in_front.then_some(Trouble::Untrusted));
+    }
+    if hops.is_empty() {
+        return (address, Some(Trouble::Missing));
+    }
     for hop in hops.into_iter().rev() {
         if !is_ours(&address) {
             break;
         }
-        match hop.parse::<IpAddr>() {
-            Ok(hop) => address = hop.to_canonical(),
-            Err(_) => break,
+        match std::str::from_utf8(hop).ok().and_then(read) {
+            Some(hop) => address = hop,
+            None => return (address, Some(Trouble::Unreadable(shown(hop)))),
         }
     }
-    address
+    (address, None)
+}
+
+/// An address, as proxies write it: some add the client's port, and then put IPv6 in brackets; some put it in brackets
+/// without one.
+fn read(hop: &str) -> Option<IpAddr> {
+    let plain = || hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    plain().or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
+}
+
+/// Whether an address is this machine's or of its own network, as those of proxies are.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+/// For the log: the beginning, on one line.
+fn shown(hop: &[u8]) -> String {
+    const MOST: usize = 64;
+    hop[..hop.len().min(MOST)].escape_ascii().to_string()
+}
+
+impl Trouble {
+    /// Says so in the log: what cannot be read once a minute at most, the rest once, because probes of one's own come
+    /// that way too.
+    fn tell(&self, peer: IpAddr) {
+        static UNREADABLE: Seldom = Seldom::new(Some(Duration::from_secs(60)));
+        static MISSING: Seldom = Seldom::new(None);
+        static UNTRUSTED: Seldom = Seldom::new(None);
+        match self {
+            Self::Unreadable(value) => {
+                if let Some(times) = UNREADABLE.due() {
+                    tracing::warn!(
+                        %peer,
+                        value,
+                        times,
+                        "a trusted proxy's X-Forwarded-For cannot be read: all behind it share its limits"
+                    );
+                }
+            }
+            Self::Missing => {
+                if MISSING.due().is_some() {
+                    tracing::warn!(
+                        %peer,
+                        "a request of a trusted proxy has no X-Forwarded-For: unless it was a probe, all behind it \
+                         share its limits"
+                    );
+                }
+            }
+            Self::Untrusted => {
+                if UNTRUSTED.due().is_some() {
+                    tracing::warn!(
+                        %peer,
+                        "X-Forwarded-For is not believed: if this is your proxy, name it with --trusted-proxy, or all \
+                         behind it share its limits"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Lets something be said now and then.
+struct Seldom {
+    every: Option<Duration>,
+    state: Mutex<(Option<Instant>, u32)>,
+}
+
+impl Seldom {
+    /// At most once in so long, or once for all.
+    const fn new(every: Option<Duration>) -> Self {
+        Self { every, state: Mutex::new((None, 0)) }
+    }
+
+    /// Whether it is time to say it, and of how often since it was said last.
+    fn due(&self) -> Option<u32> {
+        let mut state = self.state.lock().expect("nothing panics under this lock");
+        let (said, times) = &mut *state;
+        *times = times.saturating_add(1);
+        let is_due = said.is_none_or(|said| self.every.is_some_and(|every| said.elapsed() >= every));
+        is_due.then(|| {
+            *said = Some(Instant::now());
+            std::mem::take(times)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +163,63 @@ mod tests {
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
-        behind(&proxies, peer.parse().unwrap(), &headers).to_string()
+        behind(&proxies, peer.parse().unwrap(), &headers).0.to_string()
+    }
+
+    fn trouble(proxies: &[&str], peer: &str, forwarded: &[&[u8]]) -> Option<Trouble> {
+        let proxies: Vec<IpNet> = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", http::HeaderValue::from_bytes(value).unwrap());
+        }
+        behind(&proxies, peer.parse().unwrap(), &headers).1
+    }
+
+    /// Azure's Application Gateway and IIS write the client's port along.
+    #[test]
+    fn a_proxy_may_write_the_port_along_and_ipv6_in_brackets() {
+        for (written, meant) in [
+            ("203.0.113.17:51234", "203.0.113.17"),
+            ("[2001:db8::7]:51234", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[::ffff:203.0.113.17]:1", "203.0.113.17"),
+            ("1.1.1.1:1, 203.0.113.17:51234", "203.0.113.17"),
+        ] {
+            assert_eq!(client(&["127.0.0.1/32"], "127.0.0.1", &[written]), meant, "{written}");
+            assert_eq!(trouble(&["127.0.0.1/32"], "127.0.0.1", &[written.as_bytes()]), None, "{written}");
+        }
+        let own = ["127.0.0.1/32", "10.0.0.0/8"];
+        assert_eq!(client(&own, "127.0.0.1", &["203.0.113.7:5, 10.0.0.2:443"]), "203.0.113.7");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_and_nothing_left_of_it_is_believed() {
+        let own = ["127.0.0.1/32"];
+        for value in ["unknown", "_hidden", "", "203.0.113.7:port", "[203.0.113.7]", "203.0.113.7 "] {
+            let told = trouble(&own, "127.0.0.1", &[format!("1.1.1.1,{value}").as_bytes()]);
+            match value.trim() {
+                "203.0.113.7" => assert_eq!(told, None),
+                value => assert_eq!(told, Some(Trouble::Unreadable(value.to_owned()))),
+            }
+        }
+        let unreadable = trouble(&own, "127.0.0.1", &[b"1.1.1.1", b"\xff\xfe"]);
+        assert_eq!(unreadable, Some(Trouble::Unreadable("\\xff\\xfe".into())), "not the header before it");
+        assert_eq!(trouble(&own, "127.0.0.1", &[]), Some(Trouble::Missing));
+        assert_eq!(trouble(&[], "127.0.0.1", &[b"203.0.113.7"]), Some(Trouble::Untrusted));
+        assert_eq!(trouble(&[], "10.1.2.3", &[b"203.0.113.7"]), Some(Trouble::Untrusted));
+        assert_eq!(
+            trouble(&[], "203.0.113.9", &[b"203.0.113.7"]),
+            None,
+            "a stranger may write what they like"
+        );
+        assert_eq!(trouble(&[], "127.0.0.1", &[]), None);
+    }
+
+    #[test]
+    fn what_is_said_seldom_says_how_often_it_was_so() {
+        let (once, always) = (Seldom::new(None), Seldom::new(Some(Duration::ZERO)));
+        assert_eq!([once.due(), once.due(), once.due()], [Some(1), None, None]);
+        assert_eq!([always.due(), always.due()], [Some(1), Some(1)]);
     }
 
     #[test]

@@ -83,6 +83,9 @@ pub enum Error {
 /// # Errors
 /// A sentence for the person who runs it.
 pub async fn run(serve: cli::Serve) -> Result<(), Error> {
+    for name in cli::unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(name, "this variable is no setting of this version; see natter --help");
+    }
     let address = serve.listen;
     let config = Config::from(serve);
     if config.limits.is_none() {
@@ -261,6 +264,7 @@ pub async fn restore(data: &Path, file: &Path) -> Result<(), Error> {
 fn options(config: &Config) -> Options {
     Options {
         open_registration: config.open_registration,
+        registrations_per_day: config.limits.map(|limits| limits.registrations_per_day),
         hold_back_guesses: config.limits.is_some(),
         hold_back_invitations: config.limits.is_some(),
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
