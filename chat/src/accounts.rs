@@ -1,5 +1,10 @@
 //! Accounts: register, login, a new password.
 
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use protocol::{Code, Fault, Me, UserId};
@@ -7,9 +12,16 @@ use protocol::{Code, Fault, Me, UserId};
 use crate::guesses::{Guesses, Question, Wait};
 use crate::logins::Lock;
 use crate::name::Sought;
-use crate::password::{Passwords, Turn, Verified};
+use crate::network::network;
+use crate::password::{Passwords, Turn, Verified, Whose};
+use crate::registrations::Registrations;
 use crate::store::{Taken, UserRow};
-use crate::{Caller, Chat, Device, Error, Result, Username};
+use crate::{Caller, Chat, Device, Error, Result, Username, clock};
+
+/// How soon the same registration may come again, in milliseconds.
+const SAME_REGISTRATION: u64 = 10 * 60 * 1000;
+
+const NO_PANIC: &str = "nothing panics under this lock";
 
 /// Somebody who gave the right password.
 #[derive(Debug, Clone)]
@@ -23,19 +35,24 @@ pub struct SignedIn {
 }
 
 impl Chat {
-    /// Makes an account, Offline until its first login.
+    /// Makes an account, Offline until its first login. The same name and password once more, from the same network
+    /// and before that login, is the same registration: a double click, or an answer that was lost on the way.
     ///
     /// # Errors
     /// [`Code::RegistrationClosed`]; [`Code::UnusableName`]; [`Code::UnusablePassword`]; [`Code::NameTaken`];
-    /// [`Error::TooMany`], when this address has heard of too many names already; the database failed.
+    /// [`Error::TooMany`], when this address has heard of too many names already, or too many have registered from its
+    /// network; the database failed.
     pub async fn register(&self, caller: &Caller, username: &str, password: String) -> Result<UserId> {
         if !self.0.options.open_registration {
             return Err(Error::refused(Code::RegistrationClosed));
         }
         let name = Username::parse(username)?;
         Passwords::check_new(&password, name.as_str())?;
-        let question = self.ask_about(caller, name.key()).map_err(too_many)?;
-        let made = self.make_account(&name, password).await;
+        let (question, may_learn) = match self.ask_about(caller, name.key()) {
+            Ok(question) => (question, Ok(())),
+            Err(wait) => (None, Err(too_many(wait))),
+        };
+        let made = self.make_account(caller, &name, password, may_learn).await;
         let is_taken = matches!(&made, Err(Error::Refused(fault)) if fault.error == Code::NameTaken);
         if !is_taken {
             self.not_told(question);
@@ -43,15 +60,89 @@ impl Chat {
         made
     }
 
-    async fn make_account(&self, name: &Username, password: String) -> Result<UserId> {
-        let turn = self.0.passwords.turn()?;
+    async fn make_account(
+        &self,
+        caller: &Caller,
+        name: &Username,
+        password: String,
+        may_learn: Result<()>,
+    ) -> Result<UserId> {
+        let turn = self.turn(self.stranger(caller))?;
         // Before the hash, which is the expensive part; the writer decides all the same.
         if let Some(taken) = self.0.store.taken(name).await? {
-            return Err(is_taken(name, taken).into());
+            let again = self.registered_before(caller, name, turn, password).await?;
+            // That a name is taken is said to those alone to whom it could be said that it is free.
+            let may_learn = || may_learn.and(self.may_register(caller)).err();
+            return again.ok_or_else(|| may_learn().unwrap_or_else(|| is_taken(name, taken).into()));
         }
-        let hash = self.0.passwords.hash(turn, password).await?;
-        let made = self.0.store.create_user(name, hash).await?;
-        made.map_err(|taken| is_taken(name, taken).into())
+        may_learn?;
+        let place = self.begin_registration(caller)?;
+        let hash = self.0.passwords.hash(turn, password.clone()).await?;
+        let from = caller.address.map(|address| network(address).to_string());
+        match self.0.store.create_user(name, hash, from).await? {
+            Ok(user) => {
+                place.keep();
+                Ok(user)
+            }
+            Err(taken) => {
+                // The same form twice at once?
+                let turn = self.turn(self.stranger(caller))?;
+                let again = self.registered_before(caller, name, turn, password).await?;
+                again.ok_or_else(|| is_taken(name, taken).into())
+            }
+        }
+    }
+
+    /// The user, if this is the registration that made them a moment ago. Counts as a guess.
+    async fn registered_before(
+        &self,
+        caller: &Caller,
+        name: &Username,
+        turn: Turn,
+        password: String,
+    ) -> Result<Option<UserId>> {
+        let Some(sought) = Sought::of(name.as_str()) else { return Ok(None) };
+        let Some(user) = self.0.store.user_named(&sought).await? else { return Ok(None) };
+        let Some((from, at)) = self.0.store.never_signed_in(user.user_id).await? else { return Ok(None) };
+        let here = caller.address.map(|address| network(address).to_string());
+        let same = user.username == name.as_str() && Some(from) == here;
+        if !same || clock::now().0.abs_diff(at.0) > SAME_REGISTRATION {
+            return Ok(None);
+        }
+        match self.try_password(caller, &user, None, turn, password).await {
+            Ok(_) => Ok(Some(user.user_id)),
+            Err(Error::Refused(_) | Error::TooMany { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether one more account may be made from where this caller is.
+    fn may_register(&self, caller: &Caller) -> Result<()> {
+        let (Some(registrations), Some(address)) = (&self.0.registrations, caller.address) else {
+            return Ok(());
+        };
+        let may = registrations.lock().expect(NO_PANIC).may(Instant::now(), network(address));
+        may.map_err(enough_today)
+    }
+
+    /// The same, and counts it until the answer is dropped without having been kept.
+    fn begin_registration(&self, caller: &Caller) -> Result<Begun<'_>> {
+        let (Some(registrations), Some(address)) = (&self.0.registrations, caller.address) else {
+            return Ok(Begun(None));
+        };
+        let network = network(address);
+        registrations.lock().expect(NO_PANIC).begin(Instant::now(), network).map_err(enough_today)?;
+        Ok(Begun(Some((registrations, network))))
+    }
+
+    /// For whom a password is hashed when it is nobody known. Without limits all are one.
+    fn stranger(&self, caller: &Caller) -> Whose {
+        let told_apart = self.0.options.hold_back_guesses;
+        Whose::Stranger(caller.address.filter(|_| told_apart).map(network))
+    }
+
+    fn turn(&self, whose: Whose) -> Result<Turn> {
+        self.0.passwords.turn(whose)
     }
 
     /// Checks a name and its password, and counts the user as Online for a while: the socket takes over.
@@ -73,8 +164,21 @@ impl Chat {
 
     async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
         let name = Sought::of(username).ok_or_else(|| Error::refused(Code::InvalidUser))?;
-        let turn = self.0.passwords.turn()?;
+        // A turn comes before anything is looked up; but who says that they are known is looked up first, because
+        // then it may be one that no stranger can have.
+        let early = match caller.device {
+            None => Some(self.turn(self.stranger(&caller))?),
+            Some(_) => None,
+        };
         let (mut user, known) = self.find(&caller, &name).await?;
+        let turn = match (early, known) {
+            (Some(turn), _) => turn,
+            (None, None) => self.turn(self.stranger(&caller))?,
+            (None, Some(_)) => {
+                let own = self.turn(Whose::Known(user.user_id));
+                own.or_else(|_| self.turn(self.stranger(&caller)))?
+            }
+        };
         if let Some(renewed) = self.try_password(&caller, &user, known, turn, password).await? {
             user = self.with_renewed_hash(user, renewed).await?;
         }
@@ -153,16 +257,16 @@ impl Chat {
         self.guesses(|guesses| guesses.ask(Instant::now(), caller.address, key)).transpose()
     }
 
-    fn not_told(&self, question: Option<Question>) {
+    pub(crate) fn not_told(&self, question: Option<Question>) {
         if let Some(question) = question {
-            self.guesses(|guesses| guesses.not_told(question));
+            self.guesses(|guesses| guesses.not_told(&question));
         }
     }
 
     /// Something of what was guessed lately, unless nothing is held back.
-    fn guesses<T>(&self, of: impl FnOnce(&mut Guesses) -> T) -> Option<T> {
+    pub(crate) fn guesses<T>(&self, of: impl FnOnce(&mut Guesses) -> T) -> Option<T> {
         let guesses = self.0.guesses.as_ref()?;
-        Some(of(&mut guesses.lock().expect("nothing panics under this lock")))
+        Some(of(&mut guesses.lock().expect(NO_PANIC)))
     }
 
     /// Sets a new password for somebody who lost theirs, and ends all their logins.
@@ -174,7 +278,7 @@ impl Chat {
         let name = Sought::of(username).ok_or_else(unknown)?;
         let user = self.0.store.user_named(&name).await?.ok_or_else(unknown)?;
         Passwords::check_new(&password, &user.username)?;
-        let hash = self.0.passwords.hash(self.0.passwords.turn()?, password).await?;
+        let hash = self.0.passwords.hash(self.turn(Whose::Stranger(None))?, password).await?;
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);
         Ok(())
@@ -189,22 +293,49 @@ fn is_taken(name: &Username, taken: Taken) -> Fault {
     Fault::new(Code::NameTaken, reason)
 }
 
-fn too_many(wait: Wait) -> Error {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    match wait {
-        Wait::For(wait) => {
-            let seconds = wait.as_secs() + 1;
-            let said = if seconds < 120 {
-                format!("{seconds} seconds")
-            } else {
-                format!("{} minutes", seconds.div_ceil(60))
-            };
-            Error::TooMany { wait, reason: format!("Too many attempts. Please try again in {said}.") }
+/// A registration that is under way.
+struct Begun<'a>(Option<(&'a Mutex<Registrations>, IpAddr)>);
+
+impl Begun<'_> {
+    /// It was made.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some((registrations, network)) = self.0.take() {
+            registrations.lock().expect(NO_PANIC).not_made(network);
         }
-        Wait::ForTheOwner => {
-            let reason = "Too many wrong passwords. Please sign in where you have signed in before, or ask whoever \
-                          runs this server for a new password.";
-            Error::TooMany { wait: DAY, reason: reason.into() }
+    }
+}
+
+fn enough_today(wait: Duration) -> Error {
+    let reason =
+        format!("Enough people have registered from your network today. Please try again in {}.", said(wait));
+    Error::TooMany { wait, reason }
+}
+
+pub(crate) fn too_many(wait: Wait) -> Error {
+    let (wait, reason) = match wait {
+        Wait::For(wait) => (wait, format!("Too many attempts. Please try again in {}.", said(wait))),
+        Wait::ForTheOwner(wait) => {
+            let reason = format!(
+                "Too many wrong passwords. Please sign in where you have signed in before, or try again in {}.",
+                said(wait)
+            );
+            (wait, reason)
         }
+    };
+    Error::TooMany { wait, reason }
+}
+
+/// A time to wait, as people say it: never less.
+fn said(wait: Duration) -> String {
+    match wait.as_secs() + 1 {
+        seconds @ ..120 => format!("{seconds} seconds"),
+        seconds @ 120..7_200 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds => format!("{} hours", seconds.div_ceil(3_600)),
     }
 }

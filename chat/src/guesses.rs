@@ -4,6 +4,7 @@
 //! Kept in memory. Nothing here grows for ever: an account that nobody guesses at, an address that has asked nothing
 //! for an hour are forgotten; so is everything when the server starts anew.
 
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -11,21 +12,31 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use protocol::UserId;
+
 use crate::logins::Lock;
+use crate::network::{Scope, network, scopes};
+use names::Names;
+pub(crate) use names::Question;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Wrong passwords for one account from all devices that its owner has never signed in from, together: five at once,
-/// then one in five minutes.
-const STRANGERS: Rate = Rate { burst: 5, every: Duration::from_secs(5 * 60) };
+/// Wrong passwords for one account from one network, on devices that its owner has never signed in from: five at once,
+/// then one in five minutes. So whoever guesses shuts out their own network alone.
+const NETWORK: Rate = Rate { burst: 5, every: Duration::from_secs(5 * 60) };
+
+/// The same from all networks together, in an hour.
+const STRANGERS: usize = 20;
 
 /// The same from one device of its owner's: fingers slip.
 const KNOWN: Rate = Rate { burst: 10, every: MINUTE };
 
-/// Wrong passwords in a row (NIST SP 800-63B-4 3.2.2): then strangers have no more turns, and a known device counts as
-/// a stranger, until the owner has signed in.
+/// Wrong passwords in a row: then a known device counts as a stranger, and strangers together have
+/// [`AFTER_MANY`] in an hour until the owner has signed in. NIST SP 800-63B-4 3.2.2 wants none at all then; but that
+/// would let anybody shut an owner out for good who has no other device.
 const IN_A_ROW: u32 = 100;
+const AFTER_MANY: usize = 1;
 
 /// What was in a row is forgotten when nobody has guessed for so long.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -33,14 +44,6 @@ const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Accounts that one address may have tried in vain in an hour, from strange devices: one person mistypes their own
 /// name's password; a list of stolen passwords goes on to the next name (OWASP, "credential stuffing").
 const ACCOUNTS: usize = 5;
-
-/// Names that one address may learn about in an hour, namely that nobody has them (login) or somebody does (register).
-const NAMES: usize = 20;
-
-/// The same for all addresses together; beyond it each address may still learn about a few, or whoever has many
-/// addresses could keep everybody from registering.
-const ALL_NAMES: usize = 600;
-const SPARE_NAMES: usize = 3;
 
 /// Devices of one account whose mistakes are remembered at a time.
 const DEVICES: usize = 8;
@@ -59,47 +62,48 @@ struct Rate {
 pub(crate) enum Wait {
     /// Again after this time.
     For(Duration),
-    /// Too many in a row: not before the owner has signed in.
-    ForTheOwner,
+    /// The same; there were too many in a row, so it is long until the owner has signed in.
+    ForTheOwner(Duration),
 }
 
 /// What was guessed lately.
 #[derive(Default)]
 pub(crate) struct Guesses {
     accounts: HashMap<Lock, Account>,
-    addresses: HashMap<IpAddr, Asked>,
-    /// When anybody was told anything about a name, oldest first.
-    told: VecDeque<Instant>,
+    /// Accounts that were tried in vain.
+    addresses: HashMap<Scope, Vec<(Lock, Instant)>>,
+    names: Names,
     turns: u32,
 }
 
 #[derive(Default)]
 struct Account {
-    strangers: Bucket,
+    strangers: Strangers,
     /// The one used last is the last.
-    devices: Vec<(u128, Bucket)>,
+    devices: Vec<(u128, Device)>,
+}
+
+/// Wrong passwords from devices that are not known.
+#[derive(Default)]
+struct Strangers {
+    networks: HashMap<Option<IpAddr>, Bucket>,
+    /// In the last hour, oldest first.
+    lately: VecDeque<Instant>,
+    in_a_row: u32,
+    last: Option<Instant>,
+}
+
+/// Wrong passwords from a known device.
+#[derive(Default)]
+struct Device {
+    bucket: Bucket,
+    in_a_row: u32,
 }
 
 /// Wrong passwords, as a bucket that empties with time (GCRA): it holds the moment when it will be empty.
 #[derive(Default)]
 struct Bucket {
     empty_at: Option<Instant>,
-    in_a_row: u32,
-}
-
-#[derive(Default)]
-struct Asked {
-    names: Vec<(String, Instant)>,
-    accounts: Vec<(Lock, Instant)>,
-}
-
-/// Leave to learn about a name; given back by [`Guesses::not_told`] when nothing was learned.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Question {
-    address: Option<IpAddr>,
-    name: String,
-    is_new: bool,
 }
 
 /// Leave to try a password.
@@ -109,58 +113,94 @@ pub(crate) struct Try {
     lock: Lock,
     device: Option<u128>,
     address: Option<IpAddr>,
+    at: Instant,
 }
 
 impl Bucket {
     fn add(&mut self, now: Instant, rate: &Rate) -> Result<(), Wait> {
-        if self.in_a_row >= IN_A_ROW {
-            return Err(Wait::ForTheOwner);
-        }
         let empty_at = self.empty_at.unwrap_or(now).max(now);
         let over = (empty_at + rate.every).saturating_duration_since(now + rate.every * rate.burst);
         if !over.is_zero() {
             return Err(Wait::For(over));
         }
         self.empty_at = Some(empty_at + rate.every);
-        self.in_a_row += 1;
         Ok(())
     }
 
     /// The last one counts for nothing.
     fn take_back(&mut self, rate: &Rate) {
         self.empty_at = self.empty_at.and_then(|at| at.checked_sub(rate.every));
+    }
+
+    fn is_empty(&self, now: Instant) -> bool {
+        self.empty_at.is_none_or(|at| at <= now)
+    }
+}
+
+impl Strangers {
+    fn add(&mut self, now: Instant, network: Option<IpAddr>) -> Result<(), Wait> {
+        while self.lately.front().is_some_and(|at| *at + HOUR <= now) {
+            self.lately.pop_front();
+        }
+        self.networks.retain(|_, bucket| !bucket.is_empty(now));
+        let many = self.in_a_row >= IN_A_ROW;
+        let most = if many { AFTER_MANY } else { STRANGERS };
+        if let Some(first) = self.lately.len().checked_sub(most).map(|at| self.lately[at]) {
+            let wait = (first + HOUR).saturating_duration_since(now);
+            return Err(if many { Wait::ForTheOwner(wait) } else { Wait::For(wait) });
+        }
+        self.networks.entry(network).or_default().add(now, &NETWORK)?;
+        self.lately.push_back(now);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.last = Some(now);
+        Ok(())
+    }
+
+    fn take_back(&mut self, at: Instant, network: Option<IpAddr>) {
+        if let Some(bucket) = self.networks.get_mut(&network) {
+            bucket.take_back(&NETWORK);
+        }
+        if let Some(place) = self.lately.iter().rposition(|then| *then == at) {
+            self.lately.remove(place);
+        }
         self.in_a_row = self.in_a_row.saturating_sub(1);
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
+        let kept = if self.in_a_row == 0 { HOUR } else { FORGOTTEN };
+        self.last.is_none_or(|at| at + kept <= now)
+    }
+}
+
+impl Device {
+    fn add(&mut self, now: Instant) -> Result<(), Wait> {
+        self.bucket.add(now, &KNOWN)?;
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        Ok(())
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
         let kept = if self.in_a_row == 0 { Duration::ZERO } else { FORGOTTEN };
-        self.empty_at.is_none_or(|at| at + kept <= now)
+        self.bucket.empty_at.is_none_or(|at| at + kept <= now)
     }
 }
 
 impl Account {
-    fn device(&mut self, number: u128) -> &mut Bucket {
-        let bucket = match self.devices.iter().position(|(known, _)| *known == number) {
+    fn device(&mut self, number: u128) -> &mut Device {
+        let device = match self.devices.iter().position(|(known, _)| *known == number) {
             Some(at) => self.devices.remove(at).1,
-            None => Bucket::default(),
+            None => Device::default(),
         };
         if self.devices.len() == DEVICES {
             self.devices.remove(0); // only the owner can have so many
         }
-        self.devices.push((number, bucket));
+        self.devices.push((number, device));
         &mut self.devices.last_mut().expect("just pushed").1
-    }
-
-    fn bucket(&mut self, device: Option<u128>) -> (&mut Bucket, &'static Rate) {
-        match device {
-            Some(number) => (self.device(number), &KNOWN),
-            None => (&mut self.strangers, &STRANGERS),
-        }
     }
 }
 
 impl Guesses {
-    /// Leave for this address to learn whether a name is there. To be asked before anybody looks.
+    /// Leave for this address to learn at a door whether a name is there. To be asked before anybody looks.
     pub(crate) fn ask(
         &mut self,
         now: Instant,
@@ -168,37 +208,25 @@ impl Guesses {
         name: &str,
     ) -> Result<Question, Wait> {
         self.tidy(now);
-        let mut question = Question { address, name: name.to_owned(), is_new: false };
-        let Some(address) = address else { return Ok(question) };
-        let asked = self.addresses.entry(address).or_default();
-        asked.names.retain(|(_, at)| now < *at + HOUR);
-        if asked.names.iter().any(|(known, _)| known == name) {
-            return Ok(question); // it learned that before
-        }
-        while self.told.front().is_some_and(|at| *at + HOUR <= now) {
-            self.told.pop_front();
-        }
-        let own = asked.names.first().filter(|_| asked.names.len() >= NAMES).map(|(_, at)| *at);
-        let spent = self.told.len() >= ALL_NAMES && asked.names.len() >= SPARE_NAMES;
-        let all = self.told.front().filter(|_| spent).copied();
-        if let Some(first) = own.max(all) {
-            return Err(Wait::For((first + HOUR).saturating_duration_since(now)));
-        }
-        asked.names.push((name.to_owned(), now));
-        self.told.push_back(now);
-        question.is_new = true;
-        Ok(question)
+        self.names.at_door(now, address, name)
+    }
+
+    /// Leave for this user, at this address, to learn by a search that nobody has a name. To be asked before anybody
+    /// looks.
+    pub(crate) fn search(
+        &mut self,
+        now: Instant,
+        user: UserId,
+        address: Option<IpAddr>,
+        name: &str,
+    ) -> Result<Question, Wait> {
+        self.tidy(now);
+        self.names.by_search(now, user, address, name)
     }
 
     /// The answer to a question was not about the name alone.
-    pub(crate) fn not_told(&mut self, question: Question) {
-        if !question.is_new {
-            return;
-        }
-        if let Some(asked) = question.address.and_then(|address| self.addresses.get_mut(&address)) {
-            asked.names.retain(|(name, _)| *name != question.name);
-        }
-        self.told.pop_back();
+    pub(crate) fn not_told(&mut self, question: &Question) {
+        self.names.not_told(question);
     }
 
     /// Leave to try a password for an account, on a device that is known for it or on a strange one. Counts as wrong
@@ -212,23 +240,29 @@ impl Guesses {
     ) -> Result<Try, Wait> {
         self.tidy(now);
         let account = self.accounts.entry(lock).or_default();
-        let device = device.filter(|number| account.device(*number).in_a_row < IN_A_ROW);
-        let strange = address.filter(|_| device.is_none());
-        let asked = strange.map(|address| self.addresses.entry(address).or_default());
-        if let Some(asked) = &asked {
-            let fresh = asked.accounts.iter().filter(|(_, at)| now < *at + HOUR);
-            let others: Vec<Instant> = fresh.filter(|(tried, _)| *tried != lock).map(|(_, at)| *at).collect();
-            if let Some(first) = others.first().filter(|_| others.len() >= ACCOUNTS) {
-                return Err(Wait::For((*first + HOUR).saturating_duration_since(now)));
+        if let Some(number) = device
+            && account.device(number).in_a_row < IN_A_ROW
+        {
+            account.device(number).add(now)?;
+            return Ok(Try { lock, device, address: None, at: now });
+        }
+        let scopes = address.map(scopes).unwrap_or_default();
+        for (scope, times) in &scopes {
+            let tried = self.addresses.entry(*scope).or_default();
+            tried.retain(|(_, at)| now < *at + HOUR);
+            let mut others = tried.iter().filter(|(tried, _)| *tried != lock).map(|(_, at)| *at);
+            let first = others.next();
+            if let Some(first) = first.filter(|_| 1 + others.count() >= ACCOUNTS * times) {
+                return Err(Wait::For((first + HOUR).saturating_duration_since(now)));
             }
         }
-        let (bucket, rate) = account.bucket(device);
-        bucket.add(now, rate)?;
-        if let Some(asked) = asked {
-            asked.accounts.retain(|(tried, at)| *tried != lock && now < *at + HOUR);
-            asked.accounts.push((lock, now));
+        account.strangers.add(now, address.map(network))?;
+        for (scope, _) in scopes {
+            let tried = self.addresses.entry(scope).or_default();
+            tried.retain(|(tried, _)| *tried != lock);
+            tried.push((lock, now));
         }
-        Ok(Try { lock, device, address: strange })
+        Ok(Try { lock, device: None, address, at: now })
     }
 
     /// The password was right.
@@ -237,19 +271,27 @@ impl Guesses {
         self.not_tried(attempt);
         if let Some(account) = self.accounts.get_mut(&lock) {
             account.strangers.in_a_row = 0;
-            account.devices.iter_mut().for_each(|(_, bucket)| bucket.in_a_row = 0);
+            account.devices.iter_mut().for_each(|(_, device)| device.in_a_row = 0);
         }
     }
 
     /// The password was not looked at.
     pub(crate) fn not_tried(&mut self, attempt: Try) {
-        let Try { lock, device, address } = attempt;
+        let Try { lock, device, address, at } = attempt;
         if let Some(account) = self.accounts.get_mut(&lock) {
-            let (bucket, rate) = account.bucket(device);
-            bucket.take_back(rate);
+            match device {
+                Some(number) => {
+                    let device = account.device(number);
+                    device.bucket.take_back(&KNOWN);
+                    device.in_a_row = device.in_a_row.saturating_sub(1);
+                }
+                None => account.strangers.take_back(at, address.map(network)),
+            }
         }
-        if let Some(asked) = address.and_then(|address| self.addresses.get_mut(&address)) {
-            asked.accounts.retain(|(tried, _)| *tried != lock);
+        for (scope, _) in address.map(scopes).unwrap_or_default() {
+            if let Some(tried) = self.addresses.get_mut(&scope) {
+                tried.retain(|(tried, _)| *tried != lock);
+            }
         }
     }
 
@@ -259,13 +301,13 @@ impl Guesses {
             return;
         }
         self.accounts.retain(|_, account| {
-            account.devices.retain(|(_, bucket)| !bucket.is_forgotten(now));
+            account.devices.retain(|(_, device)| !device.is_forgotten(now));
             !account.devices.is_empty() || !account.strangers.is_forgotten(now)
         });
-        self.addresses.retain(|_, asked| {
-            asked.names.retain(|(_, at)| now < *at + HOUR);
-            asked.accounts.retain(|(_, at)| now < *at + HOUR);
-            !asked.names.is_empty() || !asked.accounts.is_empty()
+        self.addresses.retain(|_, tried| {
+            tried.retain(|(_, at)| now < *at + HOUR);
+            !tried.is_empty()
         });
+        self.names.tidy(now);
     }
 }

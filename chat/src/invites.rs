@@ -1,7 +1,11 @@
 //! Finding a person by name, and what becomes of the invitation.
 
-use protocol::{Answer, Asked, InviteId, Outcome, Presence, SearchNotice};
+use std::net::IpAddr;
+use std::time::Instant;
 
+use protocol::{Answer, Asked, Code, Fault, InviteId, Outcome, Presence, SearchNotice};
+
+use crate::accounts::too_many;
 use crate::name::Sought;
 use crate::store::{AskResult, NewInvite};
 use crate::{Chat, Connection, Result};
@@ -12,47 +16,66 @@ impl Chat {
     /// of both sides.
     ///
     /// # Errors
-    /// [`protocol::Code::Yourself`]; [`protocol::Code::NotFound`] when the session is not the asker's;
-    /// [`protocol::Code::TooMany`] when they have invited too many, or the same person too often; the database
-    /// failed.
-    pub async fn ask(&self, conn: &Connection, asked: Asked) -> Result<Option<SearchNotice>> {
-        let actor = conn.actor();
-        self.0.live.pace(actor.user_id()).await;
-        let answer = |status, name: &str, session_id| {
-            let (username, reason) = (name.to_owned(), sentence(status, name));
-            Some(SearchNotice::Outcome { username, status, reason, invite_id: None, session_id })
-        };
-        let found = match Sought::of(&asked.username) {
-            Some(name) => self.0.store.user_named(&name).await?,
+    /// [`Code::Yourself`]; [`Code::NotFound`] when the session is not the asker's;
+    /// [`Code::TooMany`] when they have searched for or invited too many, or the same person too often, or that person
+    /// has enough invitations; the database failed.
+    pub async fn ask(
+        &self,
+        conn: &Connection,
+        address: Option<IpAddr>,
+        asked: Asked,
+    ) -> Result<Option<SearchNotice>> {
+        let user = conn.actor().user_id();
+        self.0.live.pace(user).await;
+        let name = Sought::of(&asked.username);
+        let key = name.as_ref().map_or("", |name| name.key.as_str());
+        let question = self.guesses(|guesses| guesses.search(Instant::now(), user, address, key)).transpose();
+        let found = match &name {
+            Some(name) => self.0.store.user_named(name).await?,
             None => None,
         };
-        let Some(found) = found else {
-            return Ok(answer(Outcome::NoUser, asked.username.trim(), None));
-        };
-        let is_here = self.0.live.presence(found.user_id) == Presence::Online;
+        let to = found.as_ref().map(|found| found.user_id);
+        let is_here = to.is_some_and(|to| self.0.live.presence(to) == Presence::Online);
+        let to_name = found.map_or_else(|| asked.username.trim().to_owned(), |found| found.username);
         let new = NewInvite {
-            from: actor.user_id(),
-            from_name: actor.username().to_owned(),
+            from: user,
+            from_name: conn.actor().username().to_owned(),
             conn: conn.id(),
-            to: found.user_id,
-            to_name: found.username.clone(),
+            to,
+            to_name: to_name.clone(),
             session: asked.session_id,
             may_wait: is_here || asked.leave,
             held_back: self.0.options.hold_back_invitations,
+            refused: question.as_ref().err().map(|wait| too_many(*wait).into_fault()),
         };
-        Ok(match self.0.store.ask(new).await? {
-            AskResult::Pending | AskResult::Accepted(_) | AskResult::AlreadyConnected(_) => None,
+        let result = self.0.store.ask(new).await;
+        if !matches!(result, Ok(AskResult::NoUser)) {
+            self.not_told(question.unwrap_or_default());
+        }
+        let answer = |status, session_id| {
+            let reason = sentence(status, &to_name);
+            let username = to_name.clone();
+            Ok(Some(SearchNotice::Outcome { username, status, reason, invite_id: None, session_id }))
+        };
+        match result? {
+            AskResult::Pending | AskResult::Accepted(_) | AskResult::AlreadyConnected(_) => Ok(None),
             // Theirs to take back, so without its name.
-            AskResult::AskedByOther => answer(Outcome::Pending, &found.username, asked.session_id),
-            AskResult::Offline => answer(Outcome::Offline, &found.username, None),
-        })
+            AskResult::AskedByOther => answer(Outcome::Pending, asked.session_id),
+            AskResult::Offline => answer(Outcome::Offline, None),
+            AskResult::NoUser => answer(Outcome::NoUser, None),
+            // Why is not the asker's to know.
+            AskResult::Full => {
+                let reason = format!("{to_name} cannot be invited just now. Please try again another day.");
+                Err(Fault::new(Code::TooMany, reason).into())
+            }
+        }
     }
 
     /// Accepts, rejects or takes back an invitation. Both sides are told. The same answer once more changes nothing,
     /// and the socket that gave it is told again.
     ///
     /// # Errors
-    /// [`protocol::Code::NotFound`] when it is not theirs to answer; [`protocol::Code::Gone`] when it was answered
+    /// [`Code::NotFound`] when it is not theirs to answer; [`Code::Gone`] when it was answered
     /// otherwise; the database failed.
     pub async fn answer(&self, conn: &Connection, invite: InviteId, answer: Answer) -> Result<()> {
         let user = conn.actor().user_id();

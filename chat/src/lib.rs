@@ -19,11 +19,13 @@ mod live;
 mod logins;
 mod messages;
 mod name;
+mod network;
 mod password;
 #[cfg(feature = "planted")]
 mod planted;
 mod presence;
 mod rank;
+mod registrations;
 mod sessions;
 #[cfg(test)]
 mod simulation;
@@ -44,6 +46,7 @@ pub use hub::{ConnId, Outgoing};
 pub use live::{Connection, Ticket};
 pub use logins::{Lock, Login, LoginId};
 pub use name::Username;
+pub use network::network;
 pub use rank::stand_back;
 pub use sessions::Greeting;
 pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
@@ -51,6 +54,7 @@ pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
 use guesses::Guesses;
 use live::Live;
 use password::Passwords;
+use registrations::Registrations;
 use store::Store;
 
 /// Everything Natter knows and does. Clones are handles to the same chat.
@@ -63,6 +67,8 @@ struct Inner {
     passwords: Passwords,
     /// `None` when nothing is held back. A std mutex: nothing awaits under it.
     guesses: Option<Mutex<Guesses>>,
+    /// The same.
+    registrations: Option<Mutex<Registrations>>,
     options: Options,
 }
 
@@ -71,6 +77,8 @@ struct Inner {
 pub struct Options {
     /// Whether new users may register themselves.
     pub open_registration: bool,
+    /// Most accounts that are made in a day from one network; `None` for no limit.
+    pub registrations_per_day: Option<u32>,
     /// Whether guessing passwords and names is held back.
     pub hold_back_guesses: bool,
     /// Whether inviting too many people, or one too often, is refused.
@@ -89,6 +97,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             open_registration: true,
+            registrations_per_day: Some(50),
             hold_back_guesses: true,
             hold_back_invitations: true,
             messages_per_second: Some(30),
@@ -102,7 +111,9 @@ impl Default for Options {
 impl Chat {
     fn of(store: Store, live: Live, options: Options) -> Self {
         let guesses = options.hold_back_guesses.then(Mutex::default);
-        Self(Arc::new(Inner { store, live, passwords: Passwords::new(), guesses, options }))
+        let registrations = options.registrations_per_day.map(|most| Mutex::new(Registrations::new(most)));
+        let passwords = Passwords::new();
+        Self(Arc::new(Inner { store, live, passwords, guesses, registrations, options }))
     }
 
     /// Opens the chat kept in the folder `data`, which is made when missing.

@@ -1,25 +1,24 @@
 //! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, behind everything else.
 
 mod guessable;
+mod line;
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use guessable::{Guessable, guessable};
 use protocol::{Code, Fault};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{Error, Result, stand_back};
+use line::{Job, Line};
+pub(crate) use line::{Turn, Whose};
 
 /// In characters as NIST counts them (SP 800-63B-4 3.1.1.2): code points, whatever they take.
 const LEAST: usize = 8;
 const MOST_BYTES: usize = 512;
-
-/// Most requests that wait for a thread; more get no turn and are told to come back.
-const QUEUE: usize = 64;
 
 /// How long a request waits for its answer; then it is told to come back. Tests of the rest wait longer, on whatever
 /// machine they run.
@@ -36,15 +35,18 @@ const TOO_MANY: Error = Error::Unavailable("too many people sign in at once");
 /// for blocking work could not take back. The threads end with the last handle.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    queue: Sender<Job>,
-    turns: Arc<Semaphore>,
+    line: Arc<Line>,
+    _open: Arc<Open>,
 }
 
-/// The right to have one password hashed.
-#[derive(Debug)]
-pub(crate) struct Turn(
-    #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
-);
+/// Ends the threads.
+struct Open(Arc<Line>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 /// What came of checking a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +60,15 @@ pub(crate) enum Verified {
     },
 }
 
-/// Something to hash, which is skipped when nobody waits for it any more.
-type Job = Box<dyn FnOnce() + Send>;
-
 impl Passwords {
     pub(crate) fn new() -> Self {
-        let (queue, jobs) = channel();
-        let jobs = Arc::new(Mutex::new(jobs));
+        let line = Arc::<Line>::default();
         for _ in 0..threads() {
-            let jobs = jobs.clone();
+            let line = line.clone();
             let thread = std::thread::Builder::new().name("passwords".into());
-            thread.spawn(move || work(&jobs)).expect("the system has room for a thread");
+            thread.spawn(move || work(&line)).expect("the system has room for a thread");
         }
-        Self { queue, turns: Arc::new(Semaphore::new(threads() + QUEUE)) }
+        Self { line: line.clone(), _open: Arc::new(Open(line)) }
     }
 
     /// Passes a password that may be set for the account with this name.
@@ -142,8 +140,8 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when too many have one.
-    pub(crate) fn turn(&self) -> Result<Turn> {
-        self.turns.clone().try_acquire_owned().map(Turn).map_err(|_| TOO_MANY)
+    pub(crate) fn turn(&self, whose: Whose) -> Result<Turn> {
+        self.line.enter(whose).ok_or(TOO_MANY)
     }
 
     async fn run<T: Send + 'static>(
@@ -152,13 +150,12 @@ impl Passwords {
         hash: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = move || {
-            if !answer.is_closed() {
-                let _ = answer.send(hash());
-            }
-            drop(turn);
-        };
-        self.queue.send(Box::new(job)).map_err(|_| TOO_MANY)?;
+        let job: Job = Box::new(move |turn_has_come| match turn_has_come {
+            true if answer.is_closed() => {} // nobody waits for it any more
+            true => drop(answer.send(hash())),
+            false => drop(answer.send(Err(TOO_MANY))),
+        });
+        turn.take(job).map_err(|_| TOO_MANY)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(hashed)) => hashed,
             Ok(Err(_)) => Err(Error::Password("the thread that hashes panicked".into())),
@@ -181,13 +178,11 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1)
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(line: &Line) {
     stand_back(BEHIND);
-    loop {
-        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+    while let Some(job) = line.next() {
         // A panic costs one answer, not a thread.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(true)));
     }
 }
 
@@ -196,12 +191,15 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
 
+    use super::line::STRANGERS as QUEUE;
     use super::*;
+
+    const ANYBODY: Whose = Whose::Stranger(None);
 
     #[tokio::test]
     async fn a_password_is_its_own_and_no_two_hashes_are_the_same() {
         let passwords = Passwords::new();
-        let turn = || passwords.turn().unwrap();
+        let turn = || passwords.turn(ANYBODY).unwrap();
         let hash = || passwords.hash(turn(), "correct horse".into());
         let (one, two) = (hash().await.unwrap(), hash().await.unwrap());
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
@@ -221,7 +219,7 @@ mod tests {
         let cheap = Argon2::from(Params::new(64, 1, 1, None).unwrap());
         let phc = cheap.hash_password(b"correct horse").unwrap().to_string();
         let verify = |password: &str, phc: &str| {
-            passwords.verify(passwords.turn().unwrap(), password.to_owned(), phc.to_owned())
+            passwords.verify(passwords.turn(ANYBODY).unwrap(), password.to_owned(), phc.to_owned())
         };
         assert_eq!(verify("battery staple", &phc).await.unwrap(), Verified::Wrong);
         let Verified::Right { renewed: Some(renewed) } = verify("correct horse", &phc).await.unwrap() else {
@@ -260,7 +258,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flood_half_of_which_goes_away_never_runs_more_than_its_threads() {
         let passwords = Passwords::new();
-        let phc = passwords.hash(passwords.turn().unwrap(), "correct horse".into()).await.unwrap();
+        let phc = passwords.hash(passwords.turn(ANYBODY).unwrap(), "correct horse".into()).await.unwrap();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let counted = || {
             let (now, most, passwords) = (now.clone(), most.clone(), passwords.clone());
@@ -270,7 +268,7 @@ mod tests {
                 now.fetch_sub(1, Ordering::SeqCst);
                 hashed.map(drop).map_err(|error| Error::Password(error.to_string()))
             };
-            async move { passwords.run(passwords.turn()?, hash).await }
+            async move { passwords.run(passwords.turn(ANYBODY)?, hash).await }
         };
         let (mut waiting, mut leaving, mut turned_away) = (Vec::new(), Vec::new(), 0);
         for nth in 0..4 * (threads() + QUEUE) {
@@ -290,7 +288,7 @@ mod tests {
             login.await.expect("who came first and stays is answered");
         }
         assert!((1..=threads()).contains(&most.load(Ordering::SeqCst)));
-        let turn = passwords.turn().unwrap();
+        let turn = passwords.turn(ANYBODY).unwrap();
         let verified = passwords.verify(turn, "correct horse".into(), phc).await.unwrap();
         assert_ne!(verified, Verified::Wrong, "and then all is well again");
     }
@@ -310,14 +308,14 @@ mod tests {
                     let _ = opened.recv();
                     Ok(())
                 };
-                (tokio::spawn(async move { passwords.run(passwords.turn()?, wait).await }), gate)
+                (tokio::spawn(async move { passwords.run(passwords.turn(ANYBODY)?, wait).await }), gate)
             })
             .unzip();
         for _ in 0..threads() {
             begins.recv().await.unwrap();
         }
         let counted = hashed.clone();
-        let gone = passwords.run(passwords.turn().unwrap(), move || {
+        let gone = passwords.run(passwords.turn(ANYBODY).unwrap(), move || {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok(())
         });
@@ -326,7 +324,7 @@ mod tests {
         for blocked in blocked {
             blocked.await.unwrap().unwrap();
         }
-        passwords.hash(passwords.turn().unwrap(), "correct horse".into()).await.unwrap();
+        passwords.hash(passwords.turn(ANYBODY).unwrap(), "correct horse".into()).await.unwrap();
         assert_eq!(hashed.load(Ordering::Relaxed), 0);
     }
 }

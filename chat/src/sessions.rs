@@ -176,7 +176,7 @@ mod tests {
         let mut actors = Vec::new();
         for name in ["Ada", "Bob"] {
             let user =
-                chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into()).await.unwrap();
+                chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
             let login = Login {
                 user_id: user.unwrap(),
                 user_agent: String::new(),
@@ -200,11 +200,12 @@ mod tests {
                 from,
                 from_name,
                 conn: conn.id(),
-                to,
+                to: Some(to),
                 to_name,
                 session: None,
                 may_wait: true,
                 held_back: false,
+                refused: None,
             })
             .await
             .unwrap();

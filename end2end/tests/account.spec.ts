@@ -57,6 +57,24 @@ test('what is typed before the WASM arrives is kept', async ({ visitor }) => {
   await finishSigningIn(page, 'Ada');
 });
 
+test('whoever did not get the answer creates the account once more and gets on', async ({ visitor, provokes }) => {
+  provokes(/Failed to load resource|ERR_FAILED/);
+  const page = await visitor();
+  await page.goto('/register');
+  await hydrated(page);
+  await fill(page, 'Ada', PASSWORD);
+  await page.route('**/api/register', async (route) => {
+    await route.fetch(); // made, and the answer is lost
+    await route.abort();
+  }, { times: 1 });
+  const create = page.getByRole('button', { name: 'Create account' });
+  await create.click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await fill(page, 'Ada', PASSWORD);
+  await create.click();
+  await finishSigningIn(page, 'Ada');
+});
+
 test('a message begun before the WASM arrives is kept, and can be read beside', async ({ person, visitor }) => {
   const ada = await person('Ada');
   const ben = await person('Ben');
@@ -88,10 +106,18 @@ test.describe('without JavaScript', () => {
     await expect(page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
   });
 
+  test('a double click creates one account and leads on', async ({ visitor }) => {
+    const page = await visitor(noScript);
+    await page.goto('/register');
+    await fill(page, 'Ada', PASSWORD);
+    await page.getByRole('button', { name: 'Create account' }).dblclick();
+    await finishSigningIn(page, 'Ada');
+  });
+
   test('a refusal says why and keeps the name', async ({ natter, visitor }) => {
     await register(natter.url, 'Ada');
     const page = await visitor(noScript);
-    await createAccount(page, 'Ada');
+    await createAccount(page, 'Ada', 'another horse');
     await expect(page.getByRole('alert')).toContainText(/name .*is taken/);
     await expect(page.getByLabel('Name')).toHaveValue('Ada');
     await expect(page.getByLabel('Password')).toHaveValue('');
@@ -126,7 +152,7 @@ test('a refusal shows in place, says why and keeps the name', async ({ natter, v
   await page.goto('/register');
   await hydrated(page);
   await page.evaluate(() => (document.title = 'the same document'));
-  await fill(page, 'Ada', PASSWORD);
+  await fill(page, 'Ada', 'another horse');
   await page.getByRole('button', { name: 'Create account' }).click();
   await expect(alert).toContainText(/name .*is taken/);
   await expect(page.getByLabel('Name')).toHaveValue('Ada');

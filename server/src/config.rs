@@ -79,6 +79,8 @@ pub struct Limits {
     pub logins_per_minute: u32,
     /// From one address.
     pub registrations_per_minute: u32,
+    /// Accounts made from one network: a /24 of IPv4, a /48 of IPv6.
+    pub registrations_per_day: u32,
     /// From one address at a time. Behind a trusted proxy: requests under way and sockets.
     pub connections_per_address: u32,
     /// Of one user at a time.
@@ -94,6 +96,7 @@ impl Default for Limits {
         Self {
             logins_per_minute: 60,
             registrations_per_minute: 20,
+            registrations_per_day: 50,
             connections_per_address: 64,
             sockets_per_user: 20,
             messages_per_second: 30,

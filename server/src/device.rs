@@ -5,7 +5,7 @@ use app::login::{ClientAddress, Slip};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use chat::{Caller, Device, household};
+use chat::{Caller, Device};
 use http::{HeaderMap, HeaderValue, Method, header};
 use tower_sessions::cookie::{Cookie, SameSite};
 
@@ -27,7 +27,7 @@ pub(crate) async fn slip(State(state): State<AppState>, mut request: Request, ne
         return next.run(request).await;
     }
     let is_secure = state.config.public_origin.as_ref().is_some_and(PublicOrigin::is_secure);
-    let address = request.extensions().get::<ClientAddress>().map(|address| household(address.0));
+    let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
     let slip = Slip::of(Caller { address, device: kept(request.headers(), is_secure) });
     request.extensions_mut().insert(slip.clone());
     let mut response = next.run(request).await;

@@ -10,11 +10,12 @@ mod dispatch;
 pub(crate) mod echo;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use app::login::Visitor;
+use app::login::{ClientAddress, Visitor};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +59,7 @@ pub(crate) async fn upgrade(
     State(state): State<AppState>,
     visitor: Visitor,
     share: Option<Extension<Share>>,
+    address: Option<Extension<ClientAddress>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
     let actor = match visitor.actor(&state.chat).await {
@@ -81,7 +83,7 @@ pub(crate) async fn upgrade(
     upgrade.on_upgrade(async move |socket| {
         let held = (running, place, share, Counted::of(metrics::gauge!("natter_sockets")));
         threads.spawn(async move {
-            run(socket, state, actor).await;
+            run(socket, state, actor, address.map(|Extension(ClientAddress(address))| address)).await;
             drop(held);
         });
     })
@@ -97,11 +99,11 @@ fn shaped(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_frame_size(MAX_FRAME_BYTES)
 }
 
-async fn run(socket: WebSocket, state: AppState, actor: Actor) {
+async fn run(socket: WebSocket, state: AppState, actor: Actor, address: Option<IpAddr>) {
     let conn = Arc::new(state.chat.connect(actor));
     let (mut sink, mut stream) = socket.split();
     let conversing = async {
-        let end = converse(&mut sink, &mut stream, &state, &conn).await;
+        let end = converse(&mut sink, &mut stream, &state, &conn, address).await;
         if ![End::GONE, End::LEFT, End::SLOW].contains(&end) {
             let left = conn.left(); // the refusals that explain the close
             let _ = write(&mut sink, left, state.config.stall).await;
@@ -133,6 +135,7 @@ async fn converse(
     stream: &mut SplitStream<WebSocket>,
     state: &AppState,
     conn: &Arc<Connection>,
+    address: Option<IpAddr>,
 ) -> End {
     const LATE: End = End { code: close::POLICY, reason: "Hello must come first, and in time." };
     let mut hello = match timeout(state.config.patience, first_frame(stream)).await {
@@ -140,7 +143,7 @@ async fn converse(
         Ok(Err(end)) => return end,
         Ok(Ok(None)) | Err(_) => return LATE,
     };
-    let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone());
+    let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone(), address);
     loop {
         // Boxed: it is over soon, and its room would stay.
         if let Err(end) = Box::pin(greet(sink, state, conn, hello)).await {

@@ -137,7 +137,8 @@ impl Server {
         let (user, login) = (UserId::new(), MessageId::new());
         let login = LoginId::of_token(login.0.as_bytes());
         sqlx::query(
-            "insert into users values ($1, $2, $2, '', 'Offline', 0, 0);
+            "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
+             values ($1, $2, $2, '', 'Offline', 0, 0);
              insert into logins values ($3, $1, '', '', 0, 0, 9223372036854775807, '')",
         )
         .bind(user)
@@ -157,11 +158,12 @@ impl Server {
             from: from.user_id(),
             from_name: name(from),
             conn: ConnId(0),
-            to: to.user_id(),
+            to: Some(to.user_id()),
             to_name: name(to),
             session,
             may_wait: true,
             held_back: false,
+            refused: None,
         };
         let store = self.store.clone();
         self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use protocol::{
-    Answer, Code, InviteId, LiveMessage, MessageId, Outcome, Presence, Rev, SearchNotice, SendMessage, Seq,
-    ServerFrame, SessionId, TimeStamp, UserId,
+    Answer, Code, Fault, InviteId, LiveMessage, MessageId, Outcome, Presence, Rev, SearchNotice, SendMessage,
+    Seq, ServerFrame, SessionId, TimeStamp, UserId,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ impl Database {
 
     pub(super) async fn person(&self, name: &'static str) -> Person {
         let username = Username::parse(name).unwrap();
-        let id = self.store.create_user(&username, "hash".into()).await.unwrap().expect("a free name");
+        let id = self.store.create_user(&username, "hash".into(), None).await.unwrap().expect("a free name");
         Person { id, name }
     }
 
@@ -115,11 +115,12 @@ fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) 
         from: from.id,
         from_name,
         conn: ConnId(7),
-        to: to.id,
+        to: Some(to.id),
         to_name,
         session,
         may_wait,
         held_back: true,
+        refused: None,
     }
 }
 
@@ -185,7 +186,7 @@ fn code<T>(result: crate::Result<T>) -> Code {
 async fn a_name_is_given_once_and_found_by_its_key() {
     let db = Database::new().await;
     let ada = db.person("Ada").await;
-    let again = db.store.create_user(&Username::parse("ADA").unwrap(), "other".into()).await.unwrap();
+    let again = db.store.create_user(&Username::parse("ADA").unwrap(), "other".into(), None).await.unwrap();
     assert_eq!(again, Err(Taken::Same));
     let found = db.found("aDa").await.expect("Ada");
     assert_eq!(
@@ -201,7 +202,7 @@ async fn a_name_that_looks_like_one_that_is_there_is_not_given() {
     db.person("modern").await;
     let alike = Username::parse("rnodern").unwrap();
     assert_eq!(db.store.taken(&alike).await.unwrap(), Some(Taken::LooksSame));
-    assert_eq!(db.store.create_user(&alike, "hash".into()).await.unwrap(), Err(Taken::LooksSame));
+    assert_eq!(db.store.create_user(&alike, "hash".into(), None).await.unwrap(), Err(Taken::LooksSame));
     assert!(db.found("rnodern").await.is_none());
     let db = db.reopened().await;
     assert_eq!(db.store.taken(&alike).await.unwrap(), Some(Taken::LooksSame), "after a start too");
@@ -330,7 +331,7 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
         db.announced().await;
     }
     assert_eq!(code(db.store.ask(invite(ada, bob, None, true)).await), Code::TooMany);
-    assert_eq!(db.ask(ada, bob, false).await, AskResult::Offline, "there is nothing to refuse");
+    assert_eq!(code(db.store.ask(invite(ada, bob, None, false)).await), Code::TooMany, "here or away");
     assert_eq!(db.ask(ada, cleo, true).await, AskResult::Pending, "somebody else may be asked");
     db.announced().await;
     // Those that wait count as well, and those into sessions.
@@ -390,6 +391,124 @@ async fn who_asks_everybody_is_held_back_and_whoever_is_welcome_is_not() {
     assert_eq!(code(db.store.ask(one_more()).await), Code::TooMany);
     db.invited_earlier().await;
     assert_eq!(db.store.ask(one_more()).await.unwrap(), AskResult::Pending, "the next day");
+}
+
+/// Security's finding 5: who is away could be looked at without end, and then who is here.
+#[tokio::test]
+async fn that_somebody_is_away_counts_and_beyond_the_limits_all_are_alike() {
+    let mut db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let mut away = Vec::new();
+    for n in 0..51 {
+        away.push(db.person(format!("Guest{n}").leak()).await);
+        while db.events.try_recv().is_ok() {} // the channel is short
+    }
+    for (n, guest) in away[..50].iter().enumerate() {
+        for _ in 0..if n < 49 { 3 } else { 1 } {
+            assert_eq!(db.ask(ada, *guest, false).await, AskResult::Offline, "once in a while is enough");
+        }
+        while db.events.try_recv().is_ok() {}
+    }
+    let nobody = || NewInvite { to: None, ..invite(ada, away[50], None, false) };
+    let alike = async |db: &Database| {
+        let mut said = HashSet::new();
+        for asked in [
+            nobody(),
+            invite(ada, away[50], None, false),
+            invite(ada, away[50], None, true),
+            invite(ada, away[0], None, false),
+        ] {
+            let refused = db.store.ask(asked).await.err().expect("refused");
+            let Error::Refused(fault) = refused else { panic!("{refused}") };
+            assert_eq!(fault.error, Code::TooMany);
+            said.insert(fault.reason);
+        }
+        assert_eq!(said.len(), 1, "{said:?}");
+    };
+    alike(&db).await;
+    // Of one person it counts again after ten minutes; it is forgotten after a day.
+    db.invited_earlier().await;
+    assert_eq!(db.store.ask(nobody()).await.unwrap(), AskResult::NoUser);
+    assert_eq!(db.ask(ada, away[0], false).await, AskResult::Offline);
+    let looks = async |db: &Database| -> i64 {
+        let looks = sqlx::query_scalar("select count(*) from invites where status = 'Offline'");
+        looks.fetch_one(&db.store.read).await.unwrap()
+    };
+    assert_eq!(looks(&db).await, 1);
+    let earlier = sqlx::query("update invites set created_at = created_at - 600001");
+    let done = db
+        .store
+        .writer
+        .run(move |tx| Box::pin(async move { Ok(earlier.execute(&mut *tx.db).await.map(drop)?) }));
+    done.await.unwrap();
+    assert_eq!(db.ask(ada, away[0], false).await, AskResult::Offline);
+    assert_eq!(looks(&db).await, 2);
+    // It is no invitation: five may still be sent to the same person.
+    for _ in 0..5 {
+        assert_eq!(db.ask(ada, away[0], true).await, AskResult::Pending);
+        let id = invited(&db.announced().await);
+        db.store.answer(ada.id, ConnId(7), id, Answer::Cancelled).await.unwrap();
+        db.announced().await;
+    }
+    // Whoever may not be told about names is refused before anything else, but not for whom they know.
+    let refused =
+        |to: Person| NewInvite { refused: Some(Fault::of(Code::TooMany)), ..invite(ada, to, None, true) };
+    assert_eq!(code(db.store.ask(refused(away[1])).await), Code::TooMany);
+    let session = db.pair(ada, away[2]).await;
+    assert_eq!(db.store.ask(refused(away[2])).await.unwrap(), AskResult::AlreadyConnected(session));
+}
+
+/// Security's finding 11.
+#[tokio::test]
+async fn a_hundred_invitations_wait_for_one_person_and_no_more() {
+    let mut db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let mut first = None;
+    for n in 0..100 {
+        let guest = db.person(format!("Guest{n}").leak()).await;
+        assert_eq!(db.ask(guest, ada, true).await, AskResult::Pending);
+        first = first.or(Some(invited(&db.announced().await)));
+        while db.events.try_recv().is_ok() {} // the channel is short
+    }
+    let bob = db.person("Bob").await;
+    for here in [true, false] {
+        assert_eq!(db.ask(bob, ada, here).await, AskResult::Full, "whether they are here or not");
+    }
+    assert_eq!(db.store.invitations(ada.id).await.unwrap().0.len(), 100);
+    db.store.answer(ada.id, ConnId(7), first.unwrap(), Answer::Rejected).await.unwrap();
+    db.announced().await;
+    assert_eq!(db.ask(bob, ada, true).await, AskResult::Pending);
+}
+
+#[tokio::test]
+async fn where_somebody_registered_is_known_until_their_first_login() {
+    let db = Database::new().await;
+    let made = async |name: &str| {
+        let name = Username::parse(name).unwrap();
+        let made = db.store.create_user(&name, "hash".into(), Some("203.0.113.0".into())).await;
+        made.unwrap().expect("a free name")
+    };
+    let (ada, bob) = (made("Ada").await, made("Bob").await);
+    for user in [ada, bob] {
+        let (from, at) = db.store.never_signed_in(user).await.unwrap().expect("where");
+        assert_eq!((from.as_str(), at <= crate::clock::now()), ("203.0.113.0", true));
+    }
+    let login = Login {
+        user_id: ada,
+        user_agent: String::new(),
+        ip: String::new(),
+        expires_at: TimeStamp(i64::MAX),
+        data: "{}".into(),
+    };
+    db.store.create_login(LoginId::of_token(b"1"), login, Lock::of(ada, "hash")).await.unwrap();
+    assert_eq!(db.store.never_signed_in(ada).await.unwrap(), None);
+    assert!(db.store.never_signed_in(bob).await.unwrap().is_some(), "that was somebody else");
+    let db = db.reopened().await;
+    assert_eq!(db.store.never_signed_in(ada).await.unwrap(), None, "after a restart too");
+    assert!(db.store.never_signed_in(bob).await.unwrap().is_some());
+    db.store.made_earlier(3_600_001).await;
+    db.person("Cleo").await;
+    assert_eq!(db.store.never_signed_in(bob).await.unwrap(), None, "nor is it kept of who never comes");
 }
 
 #[tokio::test]

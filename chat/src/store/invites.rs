@@ -18,14 +18,17 @@ pub(crate) struct NewInvite {
     pub(crate) from_name: String,
     /// The socket that asks.
     pub(crate) conn: ConnId,
-    pub(crate) to: UserId,
+    /// `None` when nobody has this name.
+    pub(crate) to: Option<UserId>,
     pub(crate) to_name: String,
     /// Into this session, or one of their own.
     pub(crate) session: Option<SessionId>,
     /// Whether it may wait: the person is here, or it is to be left for their return.
     pub(crate) may_wait: bool,
-    /// Whether its sender is refused when they have made too many.
+    /// Whether its sender is refused when they have made too many, or the person has enough.
     pub(crate) held_back: bool,
+    /// Why its sender may not be told about people they do not know, if so.
+    pub(crate) refused: Option<Fault>,
 }
 
 /// Most invitations of one user that wait for an answer.
@@ -36,16 +39,34 @@ const OPEN: i64 = 20;
 const OF_A_DAY: i64 = 50;
 const TO_THE_SAME: i64 = 5;
 
-/// In milliseconds.
+/// Most invitations that wait for one person.
+const WAITING: i64 = 100;
+
+/// In milliseconds. That somebody is away counts as an invitation of the day, of one person once in a while.
 const DAY: i64 = 24 * 60 * 60 * 1000;
+const LOOK_AGAIN: i64 = 10 * 60 * 1000;
+
+/// Stands in for whoever a name that nobody has would be, so that as much is looked up for it.
+const NOBODY: UserId = UserId(uuid::Uuid::nil());
 
 /// How many invitations of a user wait for an answer.
 pub(super) const OPEN_OF: &str = "select count(*) from invites where from_user = $1 and status = 'Pending'";
 
-/// How many a user has made lately and were not accepted; of these, to one person. What a clock that was wrong dated into
-/// the future does not count.
-pub(super) const LATELY: &str = "select count(*), count(case when to_user = $2 then 1 end) from invites
+/// How many a user has made lately and were not accepted, and how often they were told that somebody is away; of the
+/// former, to one person. What a clock that was wrong dated into the future does not count.
+pub(super) const LATELY: &str =
+    "select count(*), count(case when to_user = $2 and status <> 'Offline' then 1 end) from invites
      where from_user = $1 and created_at > $3 and created_at <= $4 and status <> 'Accepted'";
+
+/// How many invitations wait for a user.
+pub(super) const WAITING_FOR: &str = "select count(*) from invites where to_user = $1 and status = 'Pending'";
+
+/// Forgets whom a user was told to be away, once that counts no more; and keeps that they were told so.
+pub(super) const FORGET_LOOKS: &str = "delete from invites
+     where from_user = $1 and created_at <= $2 and status <> 'Accepted' and status = 'Offline'";
+pub(super) const LOOKED: &str = "select count(*) from invites
+     where from_user = $1 and created_at > $3 and created_at <= $4 and status <> 'Accepted' and status = 'Offline'
+     and to_user = $2";
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +81,10 @@ pub(crate) enum AskResult {
     AlreadyConnected(SessionId),
     /// They are offline, and nothing was left.
     Offline,
+    /// So many invitations wait for them that there is no room for one more.
+    Full,
+    /// Nobody has this name.
+    NoUser,
 }
 
 #[derive(sqlx::FromRow)]
@@ -152,7 +177,7 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
             let status = Outcome::AlreadyConnected;
             Some((status, invites::sentence(status, &username), session))
         }
-        AskResult::Pending | AskResult::AskedByOther | AskResult::Offline => None,
+        _ => None,
     };
     if let Some((status, reason, session)) = told {
         let session_id = Some(session);
@@ -163,7 +188,8 @@ async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
 }
 
 async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
-    if new.from == new.to {
+    let to = new.to.unwrap_or(NOBODY);
+    if new.from == to {
         return Err(Error::refused(Code::Yourself));
     }
     match new.session {
@@ -171,43 +197,76 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
             if !sessions::has_user(tx.db, session, new.from).await? {
                 return Err(Error::refused(Code::NotFound));
             }
-            if sessions::has_user(tx.db, session, new.to).await? {
+            if sessions::has_user(tx.db, session, to).await? {
                 return Ok(AskResult::AlreadyConnected(session));
             }
         }
         None => {
-            if let Some(session) = sessions::of_pair(tx.db, new.from, new.to).await? {
+            if let Some(session) = sessions::of_pair(tx.db, new.from, to).await? {
                 return Ok(AskResult::AlreadyConnected(session));
             }
             // Two people who invite one another at once want the same thing.
-            if let Some(theirs) = open_between(tx.db, new.to, new.from).await? {
+            if let Some(theirs) = open_between(tx.db, to, new.from).await? {
                 let session = settle(tx, theirs, Answer::Accepted).await?;
                 return Ok(AskResult::Accepted(session.expect("accepting leads to a session")));
             }
         }
     }
     let waiting = match new.session {
-        Some(session) => open_into(tx.db, session, new.to).await?,
-        None => open_between(tx.db, new.from, new.to).await?,
+        Some(session) => open_into(tx.db, session, to).await?,
+        None => open_between(tx.db, new.from, to).await?,
     };
     let row = match waiting {
         Some(row) if row.from_user != new.from => return Ok(AskResult::AskedByOther),
         Some(row) => row,
-        None if !new.may_wait => return Ok(AskResult::Offline),
-        None => {
-            if new.held_back {
-                hold_back(tx.db, &new).await?;
-            }
-            insert(tx, new.clone()).await?
-        }
+        None => match permit(tx.db, &new, to).await? {
+            Some(not) => return Ok(not),
+            None => insert(tx, &new, to).await?,
+        },
     };
     let frame = ServerFrame::Search(row.outcome(Outcome::Pending, new.session));
     tx.announce(Event::ToUser { user_id: new.from, frame, except: None });
     Ok(AskResult::Pending)
 }
 
+/// Whether one more invitation may be made; else what its sender is told instead. Limits come first, so that beyond
+/// them nothing is learned of anybody: neither who is there, nor who is here.
+async fn permit(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Result<Option<AskResult>> {
+    if let Some(fault) = &new.refused {
+        return Err(fault.clone().into());
+    }
+    if new.held_back {
+        hold_back(db, new, to).await?;
+    }
+    if new.to.is_none() {
+        return Ok(Some(AskResult::NoUser));
+    }
+    let waiting: i64 = sqlx::query_scalar(WAITING_FOR).bind(to).fetch_one(&mut *db).await?;
+    let not = match (new.held_back && waiting >= WAITING, new.may_wait) {
+        (true, _) => AskResult::Full,
+        (false, false) => AskResult::Offline,
+        (false, true) => return Ok(None),
+    };
+    if new.held_back {
+        look(db, new.from, to).await?;
+    }
+    Ok(Some(not))
+}
+
+/// Counts that something was learned of somebody who is not troubled by it.
+async fn look(db: &mut SqliteConnection, from: UserId, to: UserId) -> Result<()> {
+    let now = clock::now();
+    sqlx::query(FORGET_LOOKS).bind(from).bind(now.0 - DAY).execute(&mut *db).await?;
+    let lately = sqlx::query_scalar(LOOKED).bind(from).bind(to).bind(now.0 - LOOK_AGAIN).bind(now);
+    let looked: i64 = lately.fetch_one(&mut *db).await?;
+    if looked == 0 {
+        insert_row(db, InviteId::new(), from, to, None, "Offline").await?;
+    }
+    Ok(())
+}
+
 /// Refuses one more invitation of somebody who has made too many.
-async fn hold_back(db: &mut SqliteConnection, new: &NewInvite) -> Result<()> {
+async fn hold_back(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Result<()> {
     let refused = |reason: String| Err(Fault::new(Code::TooMany, reason).into());
     let open: i64 = sqlx::query_scalar(OPEN_OF).bind(new.from).fetch_one(&mut *db).await?;
     if open >= OPEN {
@@ -216,45 +275,57 @@ async fn hold_back(db: &mut SqliteConnection, new: &NewInvite) -> Result<()> {
         ));
     }
     let now = clock::now();
-    let lately = sqlx::query_as(LATELY).bind(new.from).bind(new.to).bind(now.0 - DAY).bind(now);
+    let lately = sqlx::query_as(LATELY).bind(new.from).bind(to).bind(now.0 - DAY).bind(now);
     let (all, same): (i64, i64) = lately.fetch_one(db).await?;
+    if all >= OF_A_DAY {
+        return refused("You have searched for and invited many people today. Please wait a day.".into());
+    }
     if same >= TO_THE_SAME {
         return refused(format!(
             "You have asked {} often enough for today. Please wait a day, or for an answer.",
             new.to_name
         ));
     }
-    if all >= OF_A_DAY {
-        return refused("You have sent many invitations today. Please wait a day.".into());
-    }
     Ok(())
 }
 
-async fn insert(tx: &mut Tx<'_>, new: NewInvite) -> Result<InviteRow> {
+async fn insert(tx: &mut Tx<'_>, new: &NewInvite, to: UserId) -> Result<InviteRow> {
     let row = InviteRow {
         invite_id: InviteId::new(),
         from_user: new.from,
-        from_name: new.from_name,
-        to_user: new.to,
-        to_name: new.to_name,
+        from_name: new.from_name.clone(),
+        to_user: to,
+        to_name: new.to_name.clone(),
         session_id: new.session,
         status: "Pending".into(),
     };
+    insert_row(tx.db, row.invite_id, row.from_user, to, row.session_id, "Pending").await?;
+    let notice = SearchNotice::Invited { invite_id: row.invite_id, username: row.from_name.clone() };
+    tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(notice), except: None });
+    Ok(row)
+}
+
+async fn insert_row(
+    db: &mut SqliteConnection,
+    id: InviteId,
+    from: UserId,
+    to: UserId,
+    session: Option<SessionId>,
+    status: &str,
+) -> Result<()> {
     sqlx::query(
         "insert into invites (invite_id, from_user, to_user, session_id, status, created_at, answered_at)
          values ($1, $2, $3, $4, $5, $6, null)",
     )
-    .bind(row.invite_id)
-    .bind(row.from_user)
-    .bind(row.to_user)
-    .bind(row.session_id)
-    .bind(&row.status)
+    .bind(id)
+    .bind(from)
+    .bind(to)
+    .bind(session)
+    .bind(status)
     .bind(clock::now())
-    .execute(&mut *tx.db)
+    .execute(db)
     .await?;
-    let notice = SearchNotice::Invited { invite_id: row.invite_id, username: row.from_name.clone() };
-    tx.announce(Event::ToUser { user_id: row.to_user, frame: ServerFrame::Search(notice), except: None });
-    Ok(row)
+    Ok(())
 }
 
 /// Ends an open invitation and tells both sides. The session comes first, so that it is there when they hear what it

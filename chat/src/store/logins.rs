@@ -12,6 +12,10 @@ pub(super) const LOGIN_USER: &str =
     "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
      where l.token_hash = $1 and l.expires_at > $2";
 
+/// From the first login on, nothing is known of where the account was made.
+const SIGNED_IN: &str =
+    "update users set registered_from = null where user_id = $1 and registered_from is not null";
+
 impl Store {
     /// Keeps a login, unless the password is another one since. False when there is one of this name.
     pub(crate) async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
@@ -41,6 +45,7 @@ impl Store {
                     .bind(data)
                     .execute(&mut *tx.db)
                     .await?;
+                    sqlx::query(SIGNED_IN).bind(user_id).execute(&mut *tx.db).await?;
                     // A sign-in is rare enough to carry the sweeping.
                     sqlx::query("delete from logins where expires_at <= $1").bind(now).execute(tx.db).await?;
                     Ok(made.rows_affected() == 1)

@@ -4,12 +4,13 @@ use protocol::{MessageId, SessionId};
 use rusqlite::{StatementStatus, ToSql};
 
 use super::contract::Database;
-use super::invites::{LATELY, OPEN_OF};
+use super::invites::{FORGET_LOOKS, LATELY, LOOKED, OPEN_OF, WAITING_FOR};
 use super::logins::LOGIN_USER;
 use super::messages::{CHANGES, HISTORY, TAIL};
 use super::posting::STATEMENTS;
 use super::reading::MARK;
 use super::sessions::{NEWEST, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_AROUND};
+use super::users::FORGET_NETWORKS;
 
 /// What SQLite means to do, a line a step.
 async fn plan(db: &Database, sql: &str) -> Vec<String> {
@@ -34,6 +35,10 @@ async fn no_query_reads_a_whole_table() {
         USERS_AROUND,
         OPEN_OF,
         LATELY,
+        WAITING_FOR,
+        FORGET_LOOKS,
+        LOOKED,
+        FORGET_NETWORKS,
     ];
     for sql in queries.into_iter().chain(STATEMENTS) {
         for step in plan(&db, sql).await {

@@ -1,6 +1,6 @@
 //! Rows and SQL for users.
 
-use protocol::{Presence, UserId};
+use protocol::{Presence, TimeStamp, UserId};
 
 use super::Store;
 use super::names::{self, Taken};
@@ -8,6 +8,13 @@ use crate::{Result, Username, clock};
 
 /// SQLite keeps this number for the program that owns the file (sqlite.org/pragma.html#pragma_user_version).
 const COUNT: &str = "pragma user_version";
+
+/// Where people registered from who have not signed in since, but long ago.
+pub(super) const FORGET_NETWORKS: &str =
+    "update users set registered_from = null where registered_from is not null and created_at < $1";
+
+/// In milliseconds.
+const HOUR: i64 = 60 * 60 * 1000;
 
 /// A user as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -18,11 +25,13 @@ pub(crate) struct UserRow {
 }
 
 impl Store {
-    /// Makes a user, Offline, unless the name is taken.
+    /// Makes a user, Offline, unless the name is taken. The network that they registered from is kept until their first
+    /// login, or another registration after an hour.
     pub(crate) async fn create_user(
         &self,
         name: &Username,
         password_hash: String,
+        from: Option<String>,
     ) -> Result<std::result::Result<UserId, Taken>> {
         let (user_id, now) = (UserId::new(), clock::now());
         let name = name.clone();
@@ -33,17 +42,19 @@ impl Store {
                         return Ok(Err(taken));
                     }
                     sqlx::query(
-                        "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
-                         values ($1, $2, $3, $4, 'Offline', $5, $5)",
+                        "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at, registered_from)
+                         values ($1, $2, $3, $4, 'Offline', $5, $5, $6)",
                     )
                     .bind(user_id)
                     .bind(name.as_str())
                     .bind(name.key())
                     .bind(password_hash)
                     .bind(now)
+                    .bind(from)
                     .execute(&mut *tx.db)
                     .await?;
                     names::keep_skeleton(tx.db, name.skeleton(), user_id).await?;
+                    sqlx::query(FORGET_NETWORKS).bind(now.0 - HOUR).execute(tx.db).await?;
                     Ok(Ok(user_id))
                 })
             })
@@ -67,16 +78,35 @@ impl Store {
             .await
     }
 
+    /// From which network and when somebody registered who has not signed in since.
+    pub(crate) async fn never_signed_in(&self, user: UserId) -> Result<Option<(String, TimeStamp)>> {
+        let row = sqlx::query_as(
+            "select registered_from, created_at from users where user_id = $1 and registered_from is not null",
+        );
+        Ok(row.bind(user).fetch_optional(&self.read).await?)
+    }
+
+    /// Makes every account older, by so many milliseconds.
+    #[cfg(test)]
+    pub(crate) async fn made_earlier(&self, by: i64) {
+        let earlier = sqlx::query("update users set created_at = created_at - $1").bind(by);
+        let done =
+            self.writer.run(move |tx| Box::pin(async move { Ok(earlier.execute(tx.db).await.map(drop)?) }));
+        done.await.expect("the database is whole");
+    }
+
     /// Sets a password and ends every login of the user.
     pub(crate) async fn set_password(&self, user: UserId, password_hash: String) -> Result<()> {
         self.writer
             .run(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("update users set password_hash = $2 where user_id = $1")
-                        .bind(user)
-                        .bind(password_hash)
-                        .execute(&mut *tx.db)
-                        .await?;
+                    sqlx::query(
+                        "update users set password_hash = $2, registered_from = null where user_id = $1",
+                    )
+                    .bind(user)
+                    .bind(password_hash)
+                    .execute(&mut *tx.db)
+                    .await?;
                     sqlx::query("delete from logins where user_id = $1")
                         .bind(user)
                         .execute(&mut *tx.db)

@@ -129,7 +129,7 @@ fn a_tail_is_bounded_and_lets_its_oldest_go() {
 async fn session_of(store: &Store, messages: i64) -> SessionId {
     let mut people = Vec::new();
     for name in ["Ada", "Bob"] {
-        let made = store.create_user(&Username::parse(name).unwrap(), "hash".into()).await.unwrap();
+        let made = store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
         people.push(made.unwrap());
     }
     let (from, to) = (people[0], people[1]);
@@ -139,11 +139,12 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
             from,
             from_name,
             conn: ConnId(1),
-            to,
+            to: Some(to),
             to_name,
             session: None,
             may_wait: true,
             held_back: false,
+            refused: None,
         })
         .await
         .unwrap();

@@ -1,6 +1,7 @@
 //! One frame from a client, one method of the chat.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::ws::Message;
@@ -68,14 +69,16 @@ struct Subject {
 pub(super) struct Dispatch {
     chat: Chat,
     conn: Arc<Connection>,
+    /// Where it comes from.
+    address: Option<IpAddr>,
     /// Sends that are not acknowledged yet. Beyond the limit nothing more is read.
     unacked: Arc<Semaphore>,
     malformed: u8,
 }
 
 impl Dispatch {
-    pub(super) fn new(chat: Chat, conn: Arc<Connection>) -> Self {
-        Self { chat, conn, unacked: Arc::new(Semaphore::new(MAX_UNACKED)), malformed: 0 }
+    pub(super) fn new(chat: Chat, conn: Arc<Connection>, address: Option<IpAddr>) -> Self {
+        Self { chat, conn, address, unacked: Arc::new(Semaphore::new(MAX_UNACKED)), malformed: 0 }
     }
 
     /// Whose frames they are.
@@ -138,7 +141,7 @@ impl Dispatch {
         match frame {
             ClientFrame::Search(Search::Ask(asked)) => {
                 (subject.session_id, subject.username) = (asked.session_id, Some(asked.username.clone()));
-                let told = chat.ask(conn, asked).await;
+                let told = chat.ask(conn, self.address, asked).await;
                 told.map(|told| told.into_iter().for_each(|notice| conn.send(&ServerFrame::Search(notice))))
             }
             ClientFrame::Search(Search::Answer { invite_id, answer }) => {

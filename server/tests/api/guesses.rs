@@ -62,8 +62,10 @@ async fn a_stranger_has_five_guesses_and_the_owner_is_not_locked_out_of_a_known_
         let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=300).contains(&wait) && reason.contains("5 minutes"), "{wait}: {reason}");
     }
-    let form = [("Username", "Ada"), ("Password", "wrong horse")];
-    let back = stranger.post_form("/login", &form).await.unwrap();
+    let headers =
+        [("Content-Type", "application/x-www-form-urlencoded"), ("X-Forwarded-For", "198.51.100.8")];
+    let form = "Username=Ada&Password=wrong+horse".into();
+    let back = stranger.request(Method::POST, "/login", &headers, form).await.unwrap();
     assert!(back.header("location").unwrap().contains("Error=TooMany"), "the form is the same door");
     assert!(back.header("retry-after").is_some());
 
@@ -71,6 +73,10 @@ async fn a_stranger_has_five_guesses_and_the_owner_is_not_locked_out_of_a_known_
     owner.set_cookie(Some(known.clone()));
     is_refusal(&sign_in(&mut owner, "203.0.113.1", "Ada", "corect horse").await, 401, Code::WrongPassword);
     assert_eq!(sign_in(&mut owner, "203.0.113.1", "Ada", PASSWORD).await.status, 200);
+
+    // Nor is a new device, elsewhere than whoever guesses.
+    let mut phone = server.client().http;
+    assert_eq!(sign_in(&mut phone, "192.0.2.7", "Ada", PASSWORD).await.status, 200);
 
     // What somebody made up, or what is another account's, is no known device.
     let mut changed = known.clone().into_bytes();

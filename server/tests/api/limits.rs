@@ -236,3 +236,32 @@ async fn who_does_not_take_no_for_an_answer_is_told_to_wait() {
     bob.expect("Pending", outcome_is(Outcome::Pending)).await.unwrap();
     ada.expect("an invitation", invited).await.unwrap();
 }
+
+/// Security's findings 5 and 6: who is there, here or away was to be had at 30 a second.
+#[tokio::test]
+async fn past_twenty_names_that_nobody_has_a_search_tells_of_all_strangers_alike() {
+    let server = TestServer::with(|config| config.limits = Some(Limits::default())).await;
+    server.client().register("Dan", PASSWORD).await.unwrap();
+    let _here = server.online("Cleo").await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    for n in 0..20 {
+        for _ in 0..2 {
+            ada.search(&format!("nobody{n}")).await.unwrap();
+            ada.expect("NoUser", outcome_is(Outcome::NoUser)).await.unwrap(); // the same again tells nothing new
+        }
+    }
+    let mut told = Vec::new();
+    for name in ["nobody", "Cleo", "Dan"] {
+        ada.search(name).await.unwrap();
+        let refused = ada.expect("a refusal", refused).await.unwrap();
+        assert_eq!((refused.code, refused.username.as_deref()), (Code::TooMany, Some(name)));
+        told.push(refused.reason);
+    }
+    assert!(told[0].contains("60 minutes") && told.iter().all(|reason| *reason == told[0]), "{told:?}");
+    ada.search("Bob").await.unwrap();
+    let known = ada.expect("AlreadyConnected", outcome_is(Outcome::AlreadyConnected)).await.unwrap();
+    assert_eq!(known.session_id, Some(session), "whom one knows is no stranger");
+    bob.search("nobody").await.unwrap();
+    bob.expect("NoUser", outcome_is(Outcome::NoUser)).await.unwrap();
+}

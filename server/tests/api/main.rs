@@ -27,3 +27,4 @@ mod process;
 mod reconnect;
 mod stored;
 mod support;
+mod twice;

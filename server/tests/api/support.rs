@@ -108,10 +108,15 @@ impl TestServer {
 
     /// Stops in good order and starts again, at the same address with the same data.
     pub async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same, with some settings changed.
+    pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { base, data, stop, served } = self;
         stop.send(()).unwrap();
         within("the server to stop", served).await.unwrap().unwrap();
-        Self::on(data, base.strip_prefix("http://").unwrap(), |_| {}).await
+        Self::on(data, base.strip_prefix("http://").unwrap(), change).await
     }
 
     /// The folder with everything.

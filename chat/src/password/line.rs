@@ -1,0 +1,282 @@
+//! The line before the threads that hash: who may stand in it, and who is next.
+//!
+//! Strangers stand in it by network, known devices by account and in places of their own. A place is somebody's who
+//! comes from where few stand already: when there is none left, the last of those who are most makes room. The next is
+//! one from each in turn, and one of a known device and one of a stranger in turn, so that no flood is in anybody's way
+//! but its own.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use protocol::UserId;
+
+/// Most who wait in each part of the line; more get no place and are told to come back.
+pub(super) const STRANGERS: usize = 64;
+pub(super) const KNOWN: usize = 16;
+
+/// Something to hash; with false, whoever waits for it is told that it was not.
+pub(super) type Job = Box<dyn FnOnce(bool) + Send>;
+
+/// For whom a password is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A device where this user has signed in before.
+    Known(UserId),
+    /// Anybody from this network; all of them together, where it is not known.
+    Stranger(Option<IpAddr>),
+}
+
+/// The line. Locked for moments only.
+#[derive(Default)]
+pub(super) struct Line {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    places: Vec<Place>,
+    last_id: u64,
+    /// The turn that each part has come to: first known devices, then strangers.
+    rounds: [u64; 2],
+    known_was_last: bool,
+    closed: bool,
+}
+
+struct Place {
+    id: u64,
+    whose: Whose,
+    /// One place of each in every round.
+    round: u64,
+    /// Once it is known what is to be hashed.
+    job: Option<Job>,
+}
+
+/// A place in the line, given back when it is dropped or its turn has come.
+pub(crate) struct Turn {
+    line: Arc<Line>,
+    id: u64,
+}
+
+impl Whose {
+    fn part(self) -> usize {
+        match self {
+            Whose::Known(_) => 0,
+            Whose::Stranger(_) => 1,
+        }
+    }
+
+    fn room(self) -> usize {
+        [KNOWN, STRANGERS][self.part()]
+    }
+}
+
+impl State {
+    fn of(&self, whose: Whose) -> usize {
+        self.places.iter().filter(|place| place.whose == whose).count()
+    }
+
+    /// The place that one more of these makes empty, in a full line.
+    fn least_due(&self, whose: Whose) -> Option<usize> {
+        let part = self.places.iter().filter(|place| place.whose.part() == whose.part());
+        let most = part.max_by_key(|place| (self.of(place.whose), place.id))?.whose;
+        let is_more = most != whose && self.of(most) > self.of(whose) + 1;
+        is_more.then(|| self.places.iter().rposition(|place| place.whose == most))?
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let first = |part: usize| {
+            let ready = self.places.iter().enumerate();
+            let ready = ready.filter(|(_, place)| place.job.is_some() && place.whose.part() == part);
+            ready.min_by_key(|(_, place)| (place.round, place.id)).map(|(at, _)| at)
+        };
+        let (known, stranger) = (first(0), first(1));
+        let at = if self.known_was_last { stranger.or(known) } else { known.or(stranger) }?;
+        let place = self.places.remove(at);
+        self.known_was_last = place.whose.part() == 0;
+        self.rounds[place.whose.part()] = place.round;
+        place.job
+    }
+}
+
+impl Line {
+    /// A place, if there is one or somebody has to make room.
+    pub(super) fn enter(self: &Arc<Self>, whose: Whose) -> Option<Turn> {
+        let (turn, displaced) = {
+            let mut state = self.lock();
+            let part = state.places.iter().filter(|place| place.whose.part() == whose.part()).count();
+            let displaced = match part < whose.room() {
+                true => None,
+                false => Some(state.least_due(whose)?),
+            };
+            let displaced = displaced.map(|at| state.places.remove(at));
+            let own = state.places.iter().filter(|place| place.whose == whose).map(|place| place.round + 1);
+            let round = own.max().unwrap_or_default().max(state.rounds[whose.part()]);
+            state.last_id += 1;
+            let id = state.last_id;
+            state.places.push(Place { id, whose, round, job: None });
+            (Turn { line: self.clone(), id }, displaced)
+        };
+        if let Some(job) = displaced.and_then(|place| place.job) {
+            job(false);
+        }
+        Some(turn)
+    }
+
+    /// What is to be hashed next; waits for it. `None` once the line is closed.
+    pub(super) fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.next() {
+                return Some(job);
+            }
+            state = self.more.wait(state).expect("nothing panics under the line's lock");
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.more.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics under the line's lock")
+    }
+}
+
+impl Turn {
+    /// Has this done when its turn comes; gives it back when somebody else has the place meanwhile.
+    pub(super) fn take(&self, job: Job) -> Result<(), Job> {
+        let mut state = self.line.lock();
+        match state.places.iter_mut().find(|place| place.id == self.id) {
+            Some(place) => place.job = Some(job),
+            None => return Err(job),
+        }
+        drop(state);
+        self.line.more.notify_one();
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Turn({})", self.id)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let left = {
+            let mut state = self.line.lock();
+            let at = state.places.iter().position(|place| place.id == self.id);
+            at.map(|at| state.places.remove(at))
+        };
+        drop(left); // not under the lock: what it holds may be large
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn network(n: u32) -> Whose {
+        Whose::Stranger(Some(Ipv4Addr::from_bits(n << 8).into()))
+    }
+
+    /// Who was served, or told that they were not, in this order.
+    struct Served {
+        line: Arc<Line>,
+        turns: Vec<Turn>,
+        told: (mpsc::Sender<(&'static str, bool)>, mpsc::Receiver<(&'static str, bool)>),
+    }
+
+    impl Served {
+        fn new() -> Self {
+            Self { line: Arc::default(), turns: Vec::new(), told: mpsc::channel() }
+        }
+
+        fn enters(&mut self, whose: Whose, name: &'static str) -> bool {
+            let Some(turn) = self.line.enter(whose) else { return false };
+            let told = self.told.0.clone();
+            let job: Job = Box::new(move |done| told.send((name, done)).unwrap());
+            assert!(turn.take(job).is_ok());
+            self.turns.push(turn);
+            true
+        }
+
+        fn serve(&mut self, times: usize) -> Vec<&'static str> {
+            let told: Vec<_> = self.told.1.try_iter().collect();
+            assert!(told.iter().all(|(_, done)| !done), "nobody was served before");
+            (0..times).for_each(|_| (self.line.next().unwrap())(true));
+            self.told.1.try_iter().map(|(name, _)| name).collect()
+        }
+    }
+
+    #[test]
+    fn one_network_has_all_places_until_another_comes() {
+        let mut line = Served::new();
+        let flood = (0..500).filter(|_| line.enters(network(1), "flood")).count();
+        assert_eq!(flood, STRANGERS, "nobody else is there");
+        for _ in 0..3 {
+            assert!(line.enters(network(2), "visitor"));
+        }
+        let told: Vec<_> = line.told.1.try_iter().collect();
+        assert_eq!(told, [("flood", false); 3], "the last of the flood made room");
+        assert_eq!(line.serve(6), ["flood", "visitor", "flood", "visitor", "flood", "visitor"]);
+        assert!(line.enters(network(1), "flood"), "there is room again");
+    }
+
+    #[test]
+    fn each_network_has_its_fair_share_of_a_full_line() {
+        let mut line = Served::new();
+        for n in 0..8 {
+            for _ in 0..100 {
+                line.enters(network(n), "flood");
+            }
+        }
+        let state = line.line.lock();
+        let shares: Vec<usize> = (0..8).map(|n| state.of(network(n))).collect();
+        assert!(shares.iter().all(|share| (7..=9).contains(share)), "{shares:?}");
+        assert_eq!(state.places.len(), STRANGERS);
+    }
+
+    /// Security's finding 15: with 120 addresses in the queue the owner got in once in fifteen times.
+    #[test]
+    fn a_known_device_has_places_of_its_own_and_is_served_soon() {
+        let mut line = Served::new();
+        for n in 0..120 {
+            line.enters(network(n), "flood");
+        }
+        assert!(!line.enters(network(200), "one more"), "everybody has one place already");
+        let (owner, hog) = (UserId::new(), UserId::new());
+        for _ in 0..50 {
+            line.enters(Whose::Known(hog), "hog");
+        }
+        assert!(line.enters(Whose::Known(owner), "owner"), "another account's devices do not keep them out");
+        let _ = line.told.1.try_iter().count();
+        assert_eq!(line.serve(4), ["hog", "flood", "owner", "flood"], "nor are strangers kept out by them");
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_owner_has_gone_and_a_lost_one_takes_nothing() {
+        let mut line = Served::new();
+        for _ in 0..STRANGERS {
+            line.enters(network(1), "flood");
+        }
+        assert!(!line.enters(network(1), "one more"));
+        line.turns.pop();
+        assert!(line.enters(network(1), "one more"));
+
+        let empty = Arc::<Line>::default();
+        let turns: Vec<Turn> = (0..STRANGERS).map(|_| empty.enter(network(1)).unwrap()).collect();
+        let _visitor = empty.enter(network(2)).unwrap();
+        let lost = turns.iter().filter(|turn| turn.take(Box::new(|_| ())).is_err()).count();
+        assert_eq!(lost, 1, "it was displaced before it had anything to hash");
+    }
+}
