@@ -77,7 +77,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
                         name="Username"
                         type="text"
                         required
-                        maxlength="64"
+                        maxlength="512"
                         autocomplete="username"
                         autocapitalize="none"
                         spellcheck="false"

@@ -40,7 +40,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
                     id="search"
                     type="text"
                     aria-label="Search"
-                    maxlength="64"
+                    maxlength="512"
                     autocomplete="off"
                     autocapitalize="none"
                     spellcheck="false"

@@ -127,6 +127,7 @@ fn a_name_has_2_to_32_characters_as_people_count_them() {
     }
     assert!(refusal(&format!("a{}", "ः".repeat(128))).contains("128"), "as few clusters as it likes");
     name(&"ﬃ".repeat(32));
+    name(&"क्षि".repeat(32));
     refusal(&"ﷺ".repeat(8));
 }
 

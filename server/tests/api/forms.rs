@@ -60,6 +60,8 @@ async fn a_form_that_comes_back_says_exactly_why_and_a_link_cannot_make_it_say_a
             assert!(!page.contains("Call us") && !page.contains(said), "{forged} {page}");
         }
     }
+    let page = client.http.get("/register").await.unwrap().text();
+    assert!(page.contains("maxlength=\"512\""), "a name of 32 characters may be 128 code points: {page}");
     let page = client.http.get("/login?Error=WrongPassword&Reason=Call+us&Seal=").await.unwrap().text();
     assert!(page.contains("password does not match") && !page.contains("Call us"), "{page}");
 }

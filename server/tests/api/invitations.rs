@@ -54,6 +54,18 @@ async fn searching_somebody_offline_says_so_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn somebody_is_found_however_their_name_is_typed() {
+    let server = TestServer::start().await;
+    let mut ada = server.online("Ada").await;
+    server.user("Zoë").await;
+    for typed in ["zoe\u{308}", " ZOË ", "Zo\u{200b}ë\u{feff}", "ｚｏë"] {
+        ada.search(typed).await.unwrap();
+        let told = ada.expect("an outcome", outcome).await.unwrap();
+        assert_ne!(told.status, Outcome::NoUser, "{typed:?}");
+    }
+}
+
+#[tokio::test]
 async fn searching_nobody_says_that_there_is_no_such_user() {
     let server = TestServer::start().await;
     let mut ada = server.online("Ada").await;

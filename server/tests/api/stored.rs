@@ -53,6 +53,31 @@ async fn passwords_and_tokens_are_stored_as_hashes_only() {
 }
 
 #[tokio::test]
+async fn a_hash_that_cost_less_is_renewed_at_the_next_login_and_nobody_is_signed_out() {
+    /// Of [`PASSWORD`], at a cost of long ago.
+    const CHEAP: &str =
+        "$argon2id$v=19$m=64,t=1,p=1$x8y+Cjlp7i/CABk3QoMfzA$bvXqMU9x/g2iAWZVBVPkWlFj4pxseTTepae74M9FFXo";
+    let server = TestServer::start().await;
+    let mut ada = server.user("Ada").await;
+    let mut db = open(&server.database()).await;
+    sqlx::query("update users set password_hash = $1").bind(CHEAP).execute(&mut db).await.unwrap();
+    let mut phone = server.client();
+    phone.login("Ada", "battery staple").await.unwrap_err();
+    let hash = async |db: &mut SqliteConnection| {
+        let hash = sqlx::query_scalar("select password_hash from users").fetch_one(db);
+        hash.await.map(|hash: String| hash).unwrap()
+    };
+    assert_eq!(hash(&mut db).await, CHEAP, "a wrong password renews nothing");
+    phone.login("Ada", PASSWORD).await.unwrap();
+    let renewed = hash(&mut db).await;
+    assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{renewed}");
+    phone.load().await.unwrap();
+    ada.load().await.expect("this login goes on");
+    ada.login("Ada", PASSWORD).await.unwrap();
+    assert_eq!(hash(&mut db).await, renewed, "once is enough");
+}
+
+#[tokio::test]
 async fn a_session_is_stored_with_its_users_once_the_invitation_is_accepted_and_not_before() {
     let server = TestServer::start().await;
     let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
