@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, Json};
 use protocol::Me;
-use protocol::api::{Credentials, HistoryPart, Loaded, Registered};
+use protocol::api::{Credentials, HistoryPart, Registered};
 
 use crate::error::ApiError;
 
@@ -49,17 +49,6 @@ pub async fn login(
 #[server(endpoint = "logout", input = Json)]
 pub async fn logout() -> Result<(), ApiError> {
     Ok(Visitor::asking()?.sign_out().await?)
-}
-
-/// `GET /api/load`: every session, who is in it, and its newest messages.
-///
-/// # Errors
-/// 401.
-#[server(endpoint = "load", input = GetUrl)]
-pub async fn load() -> Result<Loaded, ApiError> {
-    let chat = expect_context::<chat::Chat>();
-    let actor = Visitor::asking()?.actor(&chat).await?;
-    Ok(chat.load(&actor).await?)
 }
 
 /// `GET /api/history`: at most 50 messages before a place, or the newest.

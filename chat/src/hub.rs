@@ -159,14 +159,28 @@ impl Hub {
         }
     }
 
-    /// Sends the change `rev` of the message at `seq` to everybody who follows the session, except one socket.
+    /// Sends the change `rev` of the message at `seq` to everybody who follows the session. The socket it came from gets
+    /// its answer instead, under the same lock: a `Heads` that counts the change stands behind both.
     /// Who came after that message is told only that something changed; their page of it will be empty.
     pub(crate) fn publish_change(
         &self,
         session: SessionId,
         (seq, rev): (Seq, Rev),
         frame: impl FnOnce() -> Bytes,
-        except: Option<ConnId>,
+        mut answer: Option<(ConnId, Bytes)>,
+    ) {
+        self.publish_change_to_listeners(session, (seq, rev), frame, &mut answer);
+        if let Some((origin, answer)) = answer {
+            self.answer(origin, answer); // it does not follow the session
+        }
+    }
+
+    fn publish_change_to_listeners(
+        &self,
+        session: SessionId,
+        (seq, rev): (Seq, Rev),
+        frame: impl FnOnce() -> Bytes,
+        answer: &mut Option<(ConnId, Bytes)>,
     ) {
         let mut topics = self.0.topics.of(&session);
         let Some(topic) = topics.get_mut(&session) else { return };
@@ -176,8 +190,11 @@ impl Hub {
             let sessions = [(session, topic.head)].into();
             Bytes::from(ServerFrame::Heads { sessions }.encode())
         });
-        for Listener { socket, joined } in topic.listeners.iter().filter(|l| Some(l.socket.id) != except) {
-            socket.publish(if seq > *joined { &frame } else { &heads });
+        for Listener { socket, joined } in &topic.listeners {
+            match answer.take_if(|(origin, _)| *origin == socket.id) {
+                Some((_, answer)) => socket.answer(answer),
+                None => socket.publish(if seq > *joined { &frame } else { &heads }),
+            }
         }
     }
 
@@ -230,9 +247,23 @@ impl Hub {
         }
     }
 
-    /// Where every session that this socket follows stands.
-    pub(crate) fn heads(&self, socket: &Socket) -> BTreeMap<SessionId, Head> {
-        let sessions = socket.follows().sessions.clone();
+    /// Where the sessions that this socket follows stand. Of more than `most` so many: those after `told`, or from the
+    /// beginning when that was the last.
+    pub(crate) fn heads(
+        &self,
+        socket: &Socket,
+        told: Option<SessionId>,
+        most: usize,
+    ) -> BTreeMap<SessionId, Head> {
+        let sessions = {
+            let follows = &socket.follows().sessions;
+            let from = match told {
+                Some(told) if follows.len() > most => follows.partition_point(|session| *session <= told),
+                _ => 0,
+            };
+            let from = if from == follows.len() { 0 } else { from };
+            follows[from..].iter().take(most).copied().collect::<Vec<_>>()
+        };
         let head = |id: SessionId| Some((id, self.0.topics.of(&id).get(&id)?.head));
         sessions.into_iter().filter_map(head).collect()
     }
@@ -331,5 +362,33 @@ impl Socket {
 
     fn follows(&self) -> MutexGuard<'_, Follows> {
         self.follows.lock().expect("nothing panics under this lock")
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use protocol::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn of_very_many_sessions_heads_name_some_each_time_until_all_were_named() {
+        let hub = Hub::default();
+        let socket = hub.connect(UserId::new(), LoginId::of_token(b"login"));
+        let sessions: std::collections::BTreeSet<_> = (0..10).map(|_| SessionId::new()).collect();
+        for session in &sessions {
+            hub.follow(&socket, *session, Head { epoch: Epoch::new(), rev: Rev(0) }, Seq(0));
+        }
+        assert_eq!(hub.heads(&socket, None, 10).len(), 10);
+        let last = sessions.last().copied();
+        assert_eq!(hub.heads(&socket, last, 10).len(), 10, "not so many: all of them each time");
+        let (mut told, mut named) = (None, Vec::new());
+        for _ in 0..6 {
+            let heads = hub.heads(&socket, told, 4);
+            told = heads.last_key_value().map(|(session, _)| *session);
+            named.extend(heads.into_keys());
+        }
+        let twice: Vec<_> = sessions.iter().chain(&sessions).copied().collect();
+        assert_eq!(named, twice);
     }
 }

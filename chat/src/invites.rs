@@ -18,7 +18,7 @@ impl Chat {
     /// # Errors
     /// [`Code::Yourself`]; [`Code::NotFound`] when the session is not the asker's;
     /// [`Code::TooMany`] when they have searched for or invited too many, or the same person too often, or that person
-    /// has enough invitations; the database failed.
+    /// has enough invitations, or one of the two as many conversations as they may; the database failed.
     pub async fn ask(
         &self,
         conn: &Connection,
@@ -47,6 +47,7 @@ impl Chat {
             may_wait: is_here || asked.leave,
             held_back: self.0.options.hold_back_invitations,
             refused: question.as_ref().err().map(|wait| too_many(*wait).into_fault()),
+            conversations: self.0.options.conversations,
         };
         let result = self.0.store.ask(new).await;
         if !matches!(result, Ok(AskResult::NoUser)) {
@@ -76,11 +77,12 @@ impl Chat {
     ///
     /// # Errors
     /// [`Code::NotFound`] when it is not theirs to answer; [`Code::Gone`] when it was answered
-    /// otherwise; the database failed.
+    /// otherwise; [`Code::TooMany`] when one of the two has as many conversations as they may; the database failed.
     pub async fn answer(&self, conn: &Connection, invite: InviteId, answer: Answer) -> Result<()> {
         let user = conn.actor().user_id();
         self.0.live.pace(user).await;
-        self.0.store.answer(user, conn.id(), invite, answer).await
+        let most = self.0.options.conversations;
+        self.0.store.answer_within(user, conn.id(), invite, answer, most).await
     }
 }
 

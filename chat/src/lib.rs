@@ -9,6 +9,7 @@
 
 mod accounts;
 mod actor;
+mod answers;
 mod caller;
 mod clock;
 mod error;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 pub use accounts::SignedIn;
 pub use actor::Actor;
+pub use answers::{Room, UnderWay};
 pub use caller::{Caller, Device, household};
 pub use error::{Error, OpenError, Result};
 pub use hub::{ConnId, Outgoing};
@@ -48,8 +50,9 @@ pub use logins::{Lock, Login, LoginId};
 pub use name::Username;
 pub use network::network;
 pub use rank::stand_back;
-pub use sessions::Greeting;
+pub use sessions::{Greeting, Part};
 pub use store::{BackupError, Contents, MIN_SQLITE, Restored, backup, restore};
+pub use turns::Pace;
 
 use guesses::Guesses;
 use live::Live;
@@ -87,6 +90,12 @@ pub struct Options {
     pub messages_per_second: Option<u32>,
     /// Messages that one user may send at once.
     pub message_burst: u32,
+    /// How much one user may read; `None` for no limit.
+    pub reading_pace: Option<Pace>,
+    /// How many bytes of answers may be on their way at a time; `None` for no limit.
+    pub under_way: Option<UnderWay>,
+    /// Most conversations of one user; `None` for no limit.
+    pub conversations: Option<u32>,
     /// How long a user stays Online after the last connection ended.
     pub offline_after: Duration,
     /// How long a user is Online after signing in without a connection.
@@ -102,6 +111,9 @@ impl Default for Options {
             hold_back_invitations: true,
             messages_per_second: Some(30),
             message_burst: 300,
+            reading_pace: Some(Pace { per_second: 1536 * 1024, burst: 16 * 1024 * 1024 }),
+            under_way: Some(UnderWay { user: 4 * 1024 * 1024, address: 16 * 1024 * 1024 }),
+            conversations: Some(5_000),
             offline_after: Duration::from_secs(5),
             login_lease: Duration::from_secs(30),
         }

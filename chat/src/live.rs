@@ -8,6 +8,7 @@ mod connection;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,11 +19,12 @@ use protocol::{Presence, ServerFrame, SessionId, UserId, close};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
+use crate::answers::{Answers, Room};
 use crate::hub::Hub;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
-use crate::turns::Turns;
+use crate::turns::{Turn, Turns};
 use crate::vital::vital;
 use crate::{LoginId, Options};
 pub use connection::Connection;
@@ -55,6 +57,7 @@ struct Shared {
     hub: Hub,
     tails: Tails,
     turns: Turns,
+    answers: Answers,
     /// From handing a message in to its place on the sockets' queues.
     delivery: metrics::Histogram,
     store: Store,
@@ -101,7 +104,8 @@ impl Live {
         metrics::counter!("natter_lag_total").increment(0); // told before it happens
         let shared = Arc::new(Shared {
             hub: Hub::default(),
-            turns: Turns::default(),
+            turns: Turns::new(options.reading_pace),
+            answers: Answers::new(options.under_way),
             tails: Tails::new(metrics::counter!("natter_page_reads_total")),
             delivery: metrics::histogram!("natter_delivery_seconds"),
             store,
@@ -130,8 +134,13 @@ impl Live {
     }
 
     /// Waits for the user's turn at reading much from the database.
-    pub(crate) async fn turn(&self, user: UserId) -> impl Drop + use<> {
+    pub(crate) async fn turn(&self, user: UserId) -> Turn {
         self.shared.turns.take(user).await
+    }
+
+    /// Waits for room for an answer to a user at an address.
+    pub(crate) async fn room(&self, user: UserId, address: Option<IpAddr>, bytes: usize) -> Room {
+        self.shared.answers.room(user, address, bytes).await
     }
 
     /// Whether a user is here.
@@ -189,10 +198,8 @@ impl Shared {
                 let (session, message) = (live.session_id, &live.message);
                 let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
                 let frame = || encode(&ServerFrame::Message(live));
-                self.hub.publish_change(session, change, frame, origin);
-                if let Some(origin) = origin {
-                    self.hub.answer(origin, encode(&ack));
-                }
+                let answer = origin.map(|origin| (origin, encode(&ack)));
+                self.hub.publish_change(session, change, frame, answer);
                 if let Some(handed_in) = handed_in {
                     self.delivery.record(handed_in.elapsed());
                 }
@@ -294,7 +301,8 @@ impl Shared {
                 throttle.retain_recent();
             }
             self.tails.forget_idle(Instant::now());
-            self.turns.forget_idle();
+            self.turns.forget_idle(Instant::now());
+            self.answers.forget_idle();
             let open = self.hub.logins();
             if open.is_empty() {
                 continue;

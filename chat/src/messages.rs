@@ -15,8 +15,8 @@ use crate::{Actor, Chat, Connection, Error, Result};
 const PAGE_ROWS: i64 = 256;
 const HISTORY_ROWS: i64 = 50;
 
-/// Most bytes in a `Page`, so that it stays below [`protocol::MAX_FRAME_BYTES`].
-const PAGE_BYTES: usize = 60 * 1024;
+/// Most bytes in a `Page`, so that it stays below [`protocol::MAX_FRAME_BYTES`], and in a part of the history.
+pub(crate) const PAGE_BYTES: usize = 60 * 1024;
 
 /// What a message takes in a page at most beside its text: names, identifiers, numbers.
 const ROW_BYTES: usize = 280;
@@ -78,14 +78,17 @@ impl Chat {
         Ok(())
     }
 
-    /// Messages before a place, or the newest: at most 50, oldest first.
+    /// Messages before a place, or the newest: at most 50, and as many as fit into 60 KiB, oldest first.
     ///
     /// # Errors
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
     pub async fn history(&self, actor: &Actor, session: SessionId, before: Option<Seq>) -> Result<History> {
-        let _turn = self.0.live.turn(actor.user_id()).await;
-        let found = self.0.store.history(actor.user_id(), session, before, HISTORY_ROWS).await?;
-        found.ok_or(Error::refused(Code::NotFound))
+        let turn = self.0.live.turn(actor.user_id()).await;
+        let (store, user) = (&self.0.store, actor.user_id());
+        let found = store.history(user, session, before, HISTORY_ROWS, PAGE_BYTES).await?;
+        let found = found.ok_or(Error::refused(Code::NotFound))?;
+        turn.cost(found.messages.iter().map(weight).sum());
+        Ok(found)
     }
 
     /// What changed in a session after `rev`, encoded: a `Page`, or a `Reset` when the client is ahead of it.
@@ -95,15 +98,17 @@ impl Chat {
     /// [`Code::NotFound`] when the session is not the actor's; the database failed.
     pub async fn page(&self, conn: &Connection, session: SessionId, rev: Rev) -> Result<Bytes> {
         let (store, tails) = (&self.0.store, self.0.live.tails());
-        let _turn = self.0.live.turn(conn.actor().user_id()).await; // a tail may have to be read first
+        let turn = self.0.live.turn(conn.actor().user_id()).await; // a tail may have to be read first
         if let Some(joined) = conn.joined(session)
             && let Some(page) = tails.page(store, session, joined, rev).await?
         {
+            turn.cost(page.len());
             return Ok(page);
         }
         tails.read_past();
-        let found = store.changes(conn.actor().user_id(), session, rev, PAGE_ROWS).await?;
+        let found = store.changes(conn.actor().user_id(), session, rev, PAGE_ROWS, PAGE_BYTES).await?;
         let Changes { epoch, rev: head, messages } = found.ok_or(Error::refused(Code::NotFound))?;
+        turn.cost(messages.iter().map(weight).sum());
         Ok(encode(&match rev > head || rev < Rev(0) {
             true => ServerFrame::Reset { session_id: session, epoch, rev: head },
             false => page(session, epoch, rev, head, messages),

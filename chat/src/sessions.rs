@@ -1,23 +1,43 @@
 //! First pictures: what a page renders, what `load` answers, what a socket is welcomed with.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 
 use bytes::Bytes;
-use protocol::api::{Loaded, LoadedSession};
+use futures::{Stream, stream};
+use protocol::api::LoadedSession;
 use protocol::{
-    Me, Message, Position, SearchNotice, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession,
+    Me, Message, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession,
     User, UserId,
 };
 
 use crate::live::{encode, presence_of};
+use crate::messages::{PAGE_BYTES, weight};
 use crate::store::SessionRow;
-use crate::{Actor, Chat, Connection, Result};
+use crate::turns::Turn;
+use crate::{Actor, Chat, Connection, Result, Room};
 
 /// Newest messages of each session in a `load`.
 const LOAD_ROWS: i64 = 30;
 
 /// Newest messages of the session that a page shows.
 const OPEN_ROWS: i64 = 50;
+
+/// Sessions in a first picture: those in which something was said last. The page has the others from its `Welcome`, and
+/// what was said there from the history, when they are scrolled to.
+const DRAWN: i64 = 100;
+
+/// Most bytes of their newest messages. Those that do not fit come as if they had been scrolled to.
+const DRAWN_BYTES: i64 = 32 * 1024;
+
+/// What a session takes in a `Welcome`, about: two people, and more than most names take.
+const HEAD_BYTES: usize = 640;
+
+/// What choosing among a user's sessions costs for each.
+const CHOICE_BYTES: usize = 64;
+
+/// So much of a `load` is gathered before it is written.
+const PART_BYTES: usize = 32 * 1024;
 
 /// The answer to a `Hello`: the `Welcome`, the first `Page` (or a `Reset`) of each session that the client named
 /// and does not stand at the head of, and the open invitations. One frame at a time, so that a client that is
@@ -27,6 +47,8 @@ pub struct Greeting {
     welcome: Option<Bytes>,
     behind: VecDeque<(SessionRow, Position)>,
     invitations: VecDeque<Bytes>,
+    /// For the `Welcome`, until all of it is written.
+    _room: Room,
 }
 
 impl Greeting {
@@ -51,52 +73,67 @@ impl Greeting {
 }
 
 impl Chat {
-    /// Every session of a user, who is in it, and its newest messages: the answer of `GET /api/load`.
+    /// Every session of a user, who is in it, and its newest messages: the answer of `GET /api/load`, as JSON, part after
+    /// part. Each session is read by itself, when the parts before it are written: nothing is open while a client is
+    /// waited for, and no more than one is held.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn load(&self, actor: &Actor) -> Result<Loaded> {
+    /// The database failed; also on the way.
+    pub async fn load(
+        &self,
+        actor: &Actor,
+        address: Option<IpAddr>,
+    ) -> Result<impl Stream<Item = Result<Part>> + Send + use<>> {
         let user = actor.user_id();
-        let _turn = self.0.live.turn(user).await;
-        let mut loaded = Loaded::new();
-        for (session, id, name) in self.0.store.users_around(user).await? {
-            let empty = || LoadedSession { user_ids: BTreeMap::new(), messages: BTreeMap::new() };
-            loaded.entry(session).or_insert_with(empty).user_ids.insert(id, name);
-        }
-        for (session, message) in self.0.store.newest(user, LOAD_ROWS).await? {
-            if let Some(session) = loaded.get_mut(&session) {
-                session.messages.extend([message.into()]);
-            }
-        }
-        Ok(loaded)
+        let mut sessions: Vec<_> = {
+            let turn = self.0.live.turn(user).await;
+            let sessions = self.0.store.sessions_of(user).await?;
+            turn.cost(sessions.len() * CHOICE_BYTES);
+            sessions.into_iter().map(|(session, ..)| session).collect()
+        };
+        sessions.sort_unstable_by(|one, other| other.cmp(one));
+        let load = Load { chat: self.clone(), user, address, sessions, began: false, ended: false };
+        Ok(stream::try_unfold(load, |mut load| async move {
+            let part = load.next().await?;
+            Ok(part.map(|part| (part, load)))
+        }))
     }
 
-    /// What a page renders first: every session with its newest message, the one it opens with some more.
+    /// What a page renders first: the sessions in which something was said last, with their newest message each, and
+    /// the one it opens with some more.
     ///
     /// # Errors
     /// The database failed.
     pub async fn snapshot(&self, actor: &Actor, open: Option<SessionId>) -> Result<Snapshot> {
-        let user = actor.user_id();
-        let _turn = self.0.live.turn(user).await;
-        let heads = self.heads(user).await?;
+        let (user, store) = (actor.user_id(), &self.0.store);
+        let turn = self.0.live.turn(user).await;
+        let rows = store.chosen_with_users(user, DRAWN, open).await?;
+        let heads = self.heads(rows);
         let mut newest: HashMap<SessionId, Vec<Message>> = HashMap::new();
-        for (session, message) in self.0.store.newest(user, 1).await? {
+        for (session, message) in store.chosen_newest(user, DRAWN, DRAWN_BYTES).await? {
             newest.entry(session).or_default().push(message);
         }
         if let Some(open) = open.filter(|open| heads.iter().any(|(row, _)| row.session_id == *open)) {
-            let history = self.0.store.history(user, open, None, OPEN_ROWS).await?;
+            let history = store.history(user, open, None, OPEN_ROWS, PAGE_BYTES).await?;
             newest.insert(open, history.map(|history| history.messages).unwrap_or_default());
         }
+        let said: usize = newest.values().flatten().map(weight).sum();
+        turn.cost(said + heads.len() * (HEAD_BYTES + CHOICE_BYTES));
         let sessions = heads.into_iter().map(|(row, head)| {
             let messages = newest.remove(&row.session_id).unwrap_or_default();
-            let oldest = messages.first().map_or(row.last_seq, |message| message.seq);
+            let oldest = messages.first().map_or(Seq(row.last_seq.0 + 1), |message| message.seq);
             let more = oldest.0 > row.joined_seq.0 + 1;
             (row.session_id, SnapshotSession { head, messages, more })
         });
         let sessions = sessions.collect();
         let me = Me { user_id: user, username: actor.username().to_owned() };
-        let (invited, asked) = self.0.store.invitations(user).await?;
+        let (invited, asked) = store.invitations(user).await?;
         Ok(Snapshot { me, sessions, invited, asked })
+    }
+
+    /// Waits for room for an answer to somebody: see [`Room`].
+    pub async fn room(&self, actor: &Actor, address: Option<IpAddr>, bytes: usize) -> Room {
+        self.0.live.room(actor.user_id(), address, bytes).await
     }
 
     /// Answers a `Hello`: gives the frames to write before anything that waits for the socket, the first time as
@@ -116,12 +153,18 @@ impl Chat {
             drop(conn.left());
             return Ok(Greeting::default());
         }
-        let _turn = self.0.live.turn(user).await;
-        for (session, head, joined) in self.0.store.sessions_of(user).await? {
+        let turn = self.0.live.turn(user).await;
+        let sessions = self.0.store.sessions_of(user).await?;
+        let bytes = sessions.len() * HEAD_BYTES;
+        for (session, head, joined) in sessions {
             conn.follow(session, head, joined);
         }
+        drop(turn); // whoever holds the room may need it
+        let mut room = self.0.live.room(user, conn.address(), bytes).await;
+        let turn = self.0.live.turn(user).await;
+        turn.cost(bytes);
         // Read again: what was committed before the socket followed shows here, what comes later is queued.
-        let heads = self.heads(user).await?;
+        let heads = self.heads(self.0.store.sessions_with_users(user).await?);
         let behind =
             heads.iter().filter_map(|(row, _)| Some((row.clone(), *positions.get(&row.session_id)?)));
         let is_behind = |row: &SessionRow, position: &Position| {
@@ -134,16 +177,18 @@ impl Chat {
             invite_id: invited.invite_id,
             username: invited.username,
         });
+        let welcome = encode(&ServerFrame::Welcome { user_id: user, sessions });
+        room.shrink_to(welcome.len());
         Ok(Greeting {
-            welcome: Some(encode(&ServerFrame::Welcome { user_id: user, sessions })),
+            welcome: Some(welcome),
             behind,
             invitations: invited.chain(asked).map(|notice| encode(&ServerFrame::Search(notice))).collect(),
+            _room: room,
         })
     }
 
     /// Where each session stands for a user, and who is in it; by session.
-    async fn heads(&self, user: UserId) -> Result<Vec<(SessionRow, SessionHead)>> {
-        let rows = self.0.store.sessions_with_users(user).await?;
+    fn heads(&self, rows: Vec<(SessionRow, UserId, String)>) -> Vec<(SessionRow, SessionHead)> {
         let presence = presence_of(&self.0.live, rows.iter().map(|(_, id, _)| id));
         let mut heads: Vec<(SessionRow, SessionHead)> = Vec::new();
         for (row, id, username) in rows {
@@ -155,7 +200,78 @@ impl Chat {
             let (_, head) = heads.last_mut().expect("just pushed");
             head.users.insert(id, User { username, status });
         }
-        Ok(heads)
+        heads
+    }
+}
+
+/// A piece of an answer, and the room that it takes until it is written.
+pub struct Part {
+    /// What to write.
+    pub bytes: Bytes,
+    /// To be held until then.
+    pub room: Room,
+}
+
+/// A `load` that is being written.
+struct Load {
+    chat: Chat,
+    user: UserId,
+    address: Option<IpAddr>,
+    /// Those that are to come, the last first.
+    sessions: Vec<SessionId>,
+    began: bool,
+    ended: bool,
+}
+
+impl Load {
+    /// The next part: many small sessions together, or a large one.
+    async fn next(&mut self) -> Result<Option<Part>> {
+        let mut small = Vec::new();
+        while small.len() < PART_BYTES {
+            let Some(session) = self.sessions.pop() else { break };
+            let turn = self.chat.0.live.turn(self.user).await;
+            let Some(weight) = self.chat.0.store.weight(self.user, session, LOAD_ROWS).await? else {
+                continue;
+            };
+            let weight = usize::try_from(weight).unwrap_or_default();
+            if small.len() + weight <= 2 * PART_BYTES {
+                self.read(&turn, session, &mut small).await?;
+            } else if small.is_empty() {
+                drop(turn); // whoever holds the room may need it
+                let mut room = self.chat.0.live.room(self.user, self.address, weight).await;
+                let mut large = Vec::with_capacity(weight);
+                let turn = self.chat.0.live.turn(self.user).await;
+                self.read(&turn, session, &mut large).await?;
+                room.shrink_to(large.len());
+                return Ok(Some(Part { bytes: large.into(), room }));
+            } else {
+                self.sessions.push(session); // after what waits is written
+                break;
+            }
+        }
+        if small.is_empty() {
+            if std::mem::replace(&mut self.ended, true) {
+                return Ok(None);
+            }
+            small.extend_from_slice(if self.began { b"}" } else { b"{}" });
+        }
+        Ok(Some(Part { bytes: small.into(), room: Room::default() }))
+    }
+
+    /// Reads a session, and appends it.
+    async fn read(&mut self, turn: &Turn, session: SessionId, json: &mut Vec<u8>) -> Result<()> {
+        let Some((users, messages)) = self.chat.0.store.loaded(self.user, session, LOAD_ROWS).await? else {
+            return Ok(()); // left meanwhile
+        };
+        turn.cost(messages.iter().map(weight).sum());
+        let user_ids = users.into_iter().collect();
+        let messages = messages.into_iter().map(Into::into).collect();
+        json.push(if std::mem::replace(&mut self.began, true) { b',' } else { b'{' });
+        let loaded = LoadedSession { user_ids, messages };
+        serde_json::to_writer(&mut *json, &session).expect("an identifier");
+        json.push(b':');
+        serde_json::to_writer(json, &loaded).expect("string keys only");
+        Ok(())
     }
 }
 
@@ -206,6 +322,7 @@ mod tests {
                 may_wait: true,
                 held_back: false,
                 refused: None,
+                conversations: None,
             })
             .await
             .unwrap();

@@ -32,6 +32,7 @@ mod writer;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::SqlitePool;
 
@@ -47,12 +48,27 @@ pub use restore::{Restored, restore};
 pub(crate) use sessions::SessionRow;
 pub(crate) use users::UserRow;
 
-use crate::Result;
+use crate::{Error, Result};
 #[cfg(test)]
 use tokio::sync::mpsc;
 #[cfg(test)]
 pub(crate) use writer::Engine;
 use writer::Writer;
+
+/// No read lasts longer: while one does, the log cannot be emptied, and what was deleted since is still in it.
+const READ: Duration = Duration::from_secs(2);
+
+/// Does something with a connection that reads, in the time that a read may take. Neither a client nor a connection is to
+/// be waited for in it.
+async fn brief<T, E>(read: impl Future<Output = std::result::Result<T, E>>) -> Result<T>
+where
+    Error: From<E>,
+{
+    match tokio::time::timeout(READ, read).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Error::Unavailable("a read took too long")),
+    }
+}
 
 /// The database. Clones are handles to the same one.
 #[derive(Clone)]

@@ -1,6 +1,8 @@
-//! Turns at reading: one person's devices must not take every connection that reads the database.
+//! Turns at reading: one person's devices must not take every connection that reads the database, and neither so much of
+//! the machine that others wait for what they read.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::UserId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,23 +12,101 @@ use crate::hub::Shards;
 /// Long reads of one user at a time: half of the connections that read.
 const AT_ONCE: usize = 2;
 
-/// Everybody's turns.
-#[derive(Default)]
-pub(crate) struct Turns(Shards<UserId, Arc<Semaphore>>);
+/// What a read costs beside what it finds: to be asked, to look, to answer.
+const LEAST: i64 = 4 * 1024;
+
+/// How much one user may read: so many bytes a second, once the burst is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes a second; none is one.
+    pub per_second: u32,
+    /// Bytes at once.
+    pub burst: u32,
+}
+
+/// Everybody's turns. Clones are handles to the same ones.
+#[derive(Clone)]
+pub(crate) struct Turns(Arc<Inner>);
+
+struct Inner {
+    own: Shards<UserId, Arc<Semaphore>>,
+    pace: Option<Pace>,
+    /// What each user may still read; who is not in it has read nothing lately.
+    left: Shards<UserId, Left>,
+}
+
+/// Below nothing after a large read: what it cost is known only when it is done.
+struct Left {
+    bytes: i64,
+    at: Instant,
+}
+
+/// A turn, which lasts until the value is dropped.
+pub(crate) struct Turn {
+    _place: OwnedSemaphorePermit,
+    turns: Turns,
+    user: UserId,
+}
+
+impl Turn {
+    /// Notes how many bytes were read.
+    pub(crate) fn cost(&self, bytes: usize) {
+        self.turns.spend(self.user, i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
 
 impl Turns {
-    /// Waits until the user has a turn, which lasts until the value is dropped. Not to be held twice by one caller.
-    pub(crate) async fn take(&self, user: UserId) -> OwnedSemaphorePermit {
-        let new = || Arc::new(Semaphore::new(AT_ONCE));
-        let own = self.0.of(&user).entry(user).or_insert_with(new).clone();
-        own.acquire_owned().await.expect("never closed")
+    pub(crate) fn new(pace: Option<Pace>) -> Self {
+        Self(Arc::new(Inner { own: Shards::default(), pace, left: Shards::default() }))
     }
 
-    /// Forgets those who neither have a turn nor wait for one.
-    pub(crate) fn forget_idle(&self) {
-        for mut part in self.0.each() {
+    /// Waits until the user has a turn. Not to be held twice by one caller.
+    pub(crate) async fn take(&self, user: UserId) -> Turn {
+        let new = || Arc::new(Semaphore::new(AT_ONCE));
+        let own = self.0.own.of(&user).entry(user).or_insert_with(new).clone();
+        let place = own.acquire_owned().await.expect("never closed");
+        while let Some(wait) = self.wait(user, Instant::now()) {
+            tokio::time::sleep(wait).await;
+        }
+        self.spend(user, LEAST);
+        Turn { _place: place, turns: self.clone(), user }
+    }
+
+    /// Forgets those who neither have a turn nor wait for one, and those who may read as much as anybody.
+    pub(crate) fn forget_idle(&self, now: Instant) {
+        for mut part in self.0.own.each() {
             part.retain(|_, own| Arc::strong_count(own) > 1);
         }
+        if let Some(pace) = self.0.pace {
+            for mut part in self.0.left.each() {
+                part.retain(|_, left| left.by(now, pace) < i64::from(pace.burst));
+            }
+        }
+    }
+
+    /// How long the user has to wait for what they have read.
+    fn wait(&self, user: UserId, now: Instant) -> Option<Duration> {
+        let pace = self.0.pace?;
+        let left = self.0.left.of(&user).get(&user)?.by(now, pace);
+        (left <= 0).then(|| Duration::from_secs(left.unsigned_abs() + 1) / pace.per_second.max(1))
+    }
+
+    fn spend(&self, user: UserId, bytes: i64) {
+        let Some(pace) = self.0.pace else { return };
+        let now = Instant::now();
+        let mut part = self.0.left.of(&user);
+        let left = part.entry(user).or_insert(Left { bytes: pace.burst.into(), at: now });
+        *left = Left { bytes: left.by(now, pace).saturating_sub(bytes), at: now };
+    }
+}
+
+impl Left {
+    /// How much it is by then.
+    fn by(&self, now: Instant, pace: Pace) -> i64 {
+        let since = now.saturating_duration_since(self.at).as_micros();
+        let more = since.saturating_mul(u128::from(pace.per_second.max(1))) / 1_000_000;
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        self.bytes.saturating_add(more).min(pace.burst.into())
     }
 }
 
@@ -38,16 +118,35 @@ mod tests {
 
     #[tokio::test]
     async fn one_person_waits_for_their_own_turns_and_nobody_for_another_persons() {
-        let (turns, ada, bob) = (Turns::default(), UserId::new(), UserId::new());
+        let (turns, ada, bob) = (Turns::new(None), UserId::new(), UserId::new());
         let (first, second) = (turns.take(ada).await, turns.take(ada).await);
         assert!(turns.take(ada).now_or_never().is_none());
         assert!(turns.take(bob).now_or_never().is_some());
-        turns.forget_idle();
+        turns.forget_idle(Instant::now());
         assert!(turns.take(ada).now_or_never().is_none(), "who has a turn is not forgotten");
         drop(first);
         assert!(turns.take(ada).now_or_never().is_some());
         drop(second);
-        turns.forget_idle();
-        assert!(turns.0.each().all(|part| part.is_empty()));
+        turns.forget_idle(Instant::now());
+        assert!(turns.0.own.each().all(|part| part.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn who_has_read_much_waits_for_as_long_as_it_cost_and_nobody_else_does() {
+        let (pace, ada, bob) = (Pace { per_second: 1_000, burst: 100_000 }, UserId::new(), UserId::new());
+        let turns = Turns::new(Some(pace));
+        turns.take(ada).await.cost(90_000);
+        turns.take(ada).await.cost(50_000); // there was something left, and nobody knew how much it would be
+        assert!(turns.take(ada).now_or_never().is_none());
+        assert!(turns.take(bob).now_or_never().is_some());
+        let now = Instant::now();
+        let wait = turns.wait(ada, now).expect("it is owed");
+        let owed = Duration::from_secs(48); // 40,000 bytes more than there were, and twice what any read costs
+        assert!(wait > owed - Duration::from_secs(5) && wait < owed + Duration::from_secs(1), "{wait:?}");
+        assert_eq!(turns.wait(ada, now + wait), None);
+        turns.forget_idle(now + wait);
+        assert!(turns.0.left.of(&ada).contains_key(&ada), "what is owed is not forgotten");
+        turns.forget_idle(now + wait + Duration::from_secs(101));
+        assert!(turns.0.left.each().all(|part| part.is_empty()));
     }
 }

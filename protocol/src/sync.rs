@@ -70,6 +70,9 @@ pub struct Earlier {
 /// Most sessions that a `Hello` names.
 const MAX_NAMED: usize = 256;
 
+/// Of more sessions than this a client that lets go asks for those alone that it shows.
+const MAX_FETCHED: usize = 100;
+
 /// Everything a client knows.
 #[derive(Debug, Clone, Default)]
 pub struct Sync {
@@ -97,7 +100,11 @@ impl Sync {
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sessions = snapshot.sessions.iter().map(|(id, session)| {
             let SessionHead { epoch, rev, last_seq, read_seq, ref users } = session.head;
-            let timeline = Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
+            let mut timeline =
+                Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
+            if session.messages.is_empty() && session.more {
+                timeline.let_go(Head { epoch, rev }, last_seq);
+            }
             (*id, Conversation { timeline, users: users.clone(), last_seq, read_seq })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
@@ -118,7 +125,8 @@ impl Sync {
 
     /// A client for somebody who looks at the newest messages and scrolls back for others: with more than so many
     /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]). The driver then asks the
-    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
+    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`]. Of very many sessions it
+    /// asks for nothing in those that are new to it: the driver does, in the same way, when it shows them.
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }

@@ -2,7 +2,7 @@
 //! for ever, and so does hyper-util's automatic builder; this one closes it (measured, see docs/ARCHITECTURE.md).
 //!
 //! Every phase has its deadline: the head of a request and the pause before the next one here, its body in `router`,
-//! the taking of an answer in `admission`. A WebSocket has its own, in `ws`.
+//! the taking of an answer, and of what a WebSocket writes, in `admission`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::admission::{Admitted, Full, Gate, Ticket};
+use crate::admission::{Admitted, Full, Gate, Patience, Ticket};
 
 /// Connections that the system holds for us between two looks: a storm of clients that come back must not be refused.
 /// The system may allow fewer (net.core.somaxconn, 4096 on today's Linux).
@@ -51,8 +51,8 @@ pub(crate) struct Door {
     pub(crate) router: Router,
     /// A whole request head has to be here within this time, from the connection's start or the last answer's end.
     pub(crate) patience: Duration,
-    /// A client has to take a fair part of its answer in each such time.
-    pub(crate) answer_patience: Duration,
+    /// How long a client may take nothing of what waits for it.
+    pub(crate) taking: Patience,
 }
 
 /// Listens for connections: also where a server that has just stopped has some left.
@@ -120,11 +120,9 @@ async fn serve(
     stop: CancellationToken,
 ) {
     prepare(&stream);
-    let (stream, progress) = Admitted::new(stream, ticket, door.answer_patience);
-    let asked = progress.clone();
+    let (stream, stage) = Admitted::new(stream, ticket, door.taking);
     let service =
         door.router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            asked.next_answer();
             request.extensions_mut().insert(ConnectInfo(peer));
             request.map(axum::body::Body::new)
         });
@@ -142,7 +140,7 @@ async fn serve(
             connection.await
         }
     };
-    progress.no_more_http();
+    stage.no_more_http();
     if let Err(error) = ended {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection ended early");
     }

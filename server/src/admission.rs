@@ -9,8 +9,8 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chat::household;
@@ -21,7 +21,7 @@ use protocol::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::config::Config;
 use crate::places::{Place, Places};
@@ -32,10 +32,6 @@ const SPARE: usize = 128;
 
 /// Most connections that are being told so at a time.
 const TOLD: usize = 64;
-
-/// In each period of the patience for an answer a client has to take this many bytes: 35 kbit/s at 15 s, and what no
-/// line of today stays below. A whole answer then takes minutes at most, and not a day at a byte now and then.
-pub(crate) const FAIR_PART: usize = 64 * 1024;
 
 /// What lets connections in.
 pub(crate) struct Gate {
@@ -154,74 +150,100 @@ impl Drop for Counted {
     }
 }
 
-/// How far a connection has come, as its server and its bytes tell each other.
+/// How long a client may take nothing of what waits for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Of an answer.
+    pub(crate) answer: Duration,
+    /// Of what a WebSocket writes.
+    pub(crate) socket: Duration,
+}
+
+/// What a connection is at this moment, as its server tells its bytes.
 #[derive(Default)]
-pub(crate) struct Progress {
-    answers: AtomicU32,
+pub(crate) struct Stage {
     no_more_http: AtomicBool,
 }
 
-impl Progress {
-    /// A request is here: the time for its answer begins anew.
-    pub(crate) fn next_answer(&self) {
-        self.answers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The connection is closed, or a WebSocket that keeps its own time.
+impl Stage {
+    /// The connection is closed, or a WebSocket.
     pub(crate) fn no_more_http(&self) {
         self.no_more_http.store(true, Ordering::Relaxed);
     }
 }
 
-/// The bytes of a connection that was let in. Writing fails when the client takes its answer too slowly.
+/// The bytes of a connection that was let in. Writing fails with [`io::ErrorKind::TimedOut`] when the client has taken
+/// nothing for as long as it may. However little it takes, and however much waits for it, the time begins again: a slow
+/// line is no attack, and what it holds is bounded elsewhere (its place here, and the bytes on their way to it).
 pub(crate) struct Admitted {
     stream: TcpStream,
-    patience: Duration,
-    progress: Arc<Progress>,
-    /// Which answer is being written.
-    answer: u32,
-    /// Since it last began to wait for the client.
-    taken: usize,
-    late: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    stage: Arc<Stage>,
+    /// While it waits for the client.
+    waiting: Option<Box<Waiting>>,
     _ticket: Ticket,
 }
 
+/// Since when the client has taken nothing. What the system holds for it counts as not taken.
+struct Waiting {
+    look: Pin<Box<Sleep>>,
+    taken_at: Instant,
+    held: Option<usize>,
+}
+
+/// How many looks there are in the time in which nothing may be taken: it is exact to one of them.
+const LOOKS: u32 = 5;
+
 impl Admitted {
-    pub(crate) fn new(stream: TcpStream, ticket: Ticket, patience: Duration) -> (Self, Arc<Progress>) {
-        let progress = Arc::<Progress>::default();
-        let shared = progress.clone();
-        (Self { stream, patience, progress, answer: 0, taken: 0, late: None, _ticket: ticket }, shared)
+    pub(crate) fn new(stream: TcpStream, ticket: Ticket, patience: Patience) -> (Self, Arc<Stage>) {
+        let stage = Arc::<Stage>::default();
+        let shared = stage.clone();
+        (Self { stream, patience, stage, waiting: None, _ticket: ticket }, shared)
     }
 
     /// Passes on how a write went; an error when the client has had its time.
     fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let answer = self.progress.answers.load(Ordering::Relaxed);
-        if std::mem::replace(&mut self.answer, answer) != answer {
-            self.late = None;
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
         }
-        match written {
-            Poll::Ready(Ok(bytes)) => {
-                self.taken += bytes;
-                if self.taken >= FAIR_PART {
-                    self.late = None;
-                }
-                written
+        let Patience { answer, socket } = self.patience;
+        let patience = if self.stage.no_more_http.load(Ordering::Relaxed) { socket } else { answer };
+        let stream = &self.stream;
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let look = Box::pin(tokio::time::sleep(patience / LOOKS));
+            Box::new(Waiting { look, taken_at: Instant::now(), held: held(stream) })
+        });
+        while waiting.look.as_mut().poll(cx).is_ready() {
+            let (now, held) = (Instant::now(), held(stream));
+            if held.zip(waiting.held).is_some_and(|(now, before)| now < before) {
+                (waiting.held, waiting.taken_at) = (held, now);
+            } else if now - waiting.taken_at >= patience {
+                self.waiting = None;
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            Poll::Pending if !self.progress.no_more_http.load(Ordering::Relaxed) => {
-                if self.late.is_none() {
-                    self.taken = 0;
-                }
-                let patience = self.patience;
-                let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-                ready!(late.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            _ => {
-                self.late = None;
-                written
-            }
+            waiting.look.as_mut().reset(now + patience / LOOKS);
         }
+        Poll::Pending
     }
+}
+
+/// The bytes that the system holds for a client and that the client's system has not acknowledged. `None` where nobody
+/// can tell: there only what can be written again counts as taken.
+#[cfg(target_os = "linux")]
+fn held(stream: &TcpStream) -> Option<usize> {
+    use std::os::fd::AsRawFd;
+    let mut bytes: libc::c_int = 0;
+    #[expect(unsafe_code, reason = "nobody has wrapped it")]
+    // SAFETY: the descriptor is open for as long as the stream is borrowed, and SIOCOUTQ (tcp(7)), which has the number of
+    // TIOCOUTQ, writes one int.
+    let done = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    (done == 0).then(|| usize::try_from(bytes).ok()).flatten()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn held(_: &TcpStream) -> Option<usize> {
+    None
 }
 
 impl AsyncRead for Admitted {

@@ -105,6 +105,21 @@ pub struct Serve {
     /// Messages that one user may send at once.
     #[arg(long, env = "NATTER_MESSAGE_BURST", value_name = "N", default_value_t = Limits::default().message_burst, value_parser = at_least_one())]
     pub message_burst: u32,
+    /// KiB a second that one user may read of what is stored, once a burst is used up.
+    #[arg(long, env = "NATTER_READ_KIB_PER_SECOND", value_name = "N", default_value_t = Limits::default().read_kib_per_second, value_parser = at_least_one())]
+    pub read_kib_per_second: u32,
+    /// KiB that one user may read at once.
+    #[arg(long, env = "NATTER_READ_BURST_KIB", value_name = "N", default_value_t = Limits::default().read_burst_kib, value_parser = at_least_one())]
+    pub read_burst_kib: u32,
+    /// KiB of answers on their way to one user at a time; the next one waits.
+    #[arg(long, env = "NATTER_ANSWERS_KIB_PER_USER", value_name = "N", default_value_t = Limits::default().answers_kib_per_user, value_parser = at_least_one())]
+    pub answers_kib_per_user: u32,
+    /// KiB of answers on their way to one address at a time.
+    #[arg(long, env = "NATTER_ANSWERS_KIB_PER_ADDRESS", value_name = "N", default_value_t = Limits::default().answers_kib_per_address, value_parser = at_least_one())]
+    pub answers_kib_per_address: u32,
+    /// Conversations that one user may have.
+    #[arg(long, env = "NATTER_CONVERSATIONS_PER_USER", value_name = "N", default_value_t = Limits::default().conversations_per_user, value_parser = at_least_one())]
+    pub conversations_per_user: u32,
 }
 
 fn host(text: &str) -> Result<Host, &'static str> {
@@ -171,6 +186,11 @@ impl From<Serve> for Config {
             sockets_per_user: serve.sockets_per_user,
             messages_per_second: serve.messages_per_second,
             message_burst: serve.message_burst,
+            read_kib_per_second: serve.read_kib_per_second,
+            read_burst_kib: serve.read_burst_kib,
+            answers_kib_per_user: serve.answers_kib_per_user,
+            answers_kib_per_address: serve.answers_kib_per_address,
+            conversations_per_user: serve.conversations_per_user,
         };
         Config {
             private_listen: serve.private_listen,

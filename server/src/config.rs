@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chat::{Pace, UnderWay};
 use ipnet::IpNet;
 
 use crate::host::{Authority, Host};
@@ -37,7 +38,7 @@ pub struct Config {
     pub patience: Duration,
     /// A request's body has to be here within this time.
     pub body_patience: Duration,
-    /// A client that takes less than a fair part of its answer in this time is let go.
+    /// A client that takes nothing of its answer for this long is let go.
     pub answer_patience: Duration,
     /// How often a socket is told where its sessions stand; it ends when it answers twice in a row not.
     pub heartbeat: Duration,
@@ -89,6 +90,16 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// From one user.
     pub message_burst: u32,
+    /// What one user may read, once the burst is used up.
+    pub read_kib_per_second: u32,
+    /// What one user may read at once.
+    pub read_burst_kib: u32,
+    /// What may be on its way to one user at a time.
+    pub answers_kib_per_user: u32,
+    /// What may be on its way to one address at a time.
+    pub answers_kib_per_address: u32,
+    /// Of one user.
+    pub conversations_per_user: u32,
 }
 
 impl Default for Limits {
@@ -101,8 +112,30 @@ impl Default for Limits {
             sockets_per_user: 20,
             messages_per_second: 30,
             message_burst: 300,
+            read_kib_per_second: 1_536,
+            read_burst_kib: 16 * 1_024,
+            answers_kib_per_user: 4 * 1_024,
+            answers_kib_per_address: 16 * 1_024,
+            conversations_per_user: 5_000,
         }
     }
+}
+
+impl Limits {
+    /// How much one user may read.
+    pub(crate) fn reading_pace(&self) -> Pace {
+        Pace { per_second: kib(self.read_kib_per_second), burst: kib(self.read_burst_kib) }
+    }
+
+    /// What may be on its way.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        UnderWay { user: kib(self.answers_kib_per_user), address: kib(self.answers_kib_per_address) }
+    }
+}
+
+/// In bytes.
+fn kib(kib: u32) -> u32 {
+    kib.saturating_mul(1_024)
 }
 
 /// Where people reach the server: a scheme and an authority, and nothing more (RFC 6454 4).

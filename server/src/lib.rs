@@ -10,6 +10,7 @@
 
 mod accept;
 mod admission;
+mod answer;
 mod assets;
 pub mod cli;
 mod client;
@@ -45,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use accept::Door;
-use admission::Gate;
+use admission::{Gate, Patience};
 pub use config::{Config, Limits, PublicOrigin};
 use front::Front;
 use host::Hosts;
@@ -132,11 +133,12 @@ async fn serve_until(
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let front = Front::open()?;
     let (gate, window) = (Gate::new(&config), config.drain_window);
-    let (patience, answer_patience) = (config.patience, config.answer_patience);
+    let patience = config.patience;
+    let taking = Patience { answer: config.answer_patience, socket: config.stall };
     let sockets = Sockets { threads: Handle::current(), running: connections.clone() };
     let hosts = Hosts::of(&config);
     let router = router::router(AppState::new(chat.clone(), config, sockets));
-    let door = Arc::new(Door { threads: front.handle(), gate, router, patience, answer_patience });
+    let door = Arc::new(Door { threads: front.handle(), gate, router, patience, taking });
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
     listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
@@ -167,14 +169,8 @@ fn watched(
     users: &Door,
 ) -> AbortOnDropHandle<()> {
     let router = private::router(chat.clone(), hosts, stopping);
-    let Door { patience, answer_patience, .. } = *users;
-    let door = Arc::new(Door {
-        threads: Handle::current(),
-        gate: Gate::private(),
-        router,
-        patience,
-        answer_patience,
-    });
+    let Door { patience, taking, .. } = *users;
+    let door = Arc::new(Door { threads: Handle::current(), gate: Gate::private(), router, patience, taking });
     AbortOnDropHandle::new(tokio::spawn(async move {
         let (never, connections) = (CancellationToken::new(), TaskTracker::new());
         tokio::join!(accept::accept(listener, door, never, connections), private::upkeep());
@@ -269,6 +265,9 @@ fn options(config: &Config) -> Options {
         hold_back_invitations: config.limits.is_some(),
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
         message_burst: config.limits.unwrap_or_default().message_burst,
+        reading_pace: config.limits.map(|limits| limits.reading_pace()),
+        under_way: config.limits.map(|limits| limits.under_way()),
+        conversations: config.limits.map(|limits| limits.conversations_per_user),
         ..Options::default()
     }
 }

@@ -3,14 +3,16 @@
 use std::str::FromStr;
 
 use app::boot::{Boot, Door, Place};
-use app::login::Visitor;
+use app::login::{ClientAddress, Visitor};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use chat::{Part, Room};
 use http::{Method, StatusCode};
 use leptos::nonce::Nonce;
 use leptos::prelude::provide_context;
-use protocol::{Code, Fault, SessionId};
+use protocol::{Code, Fault, SessionId, Snapshot};
 
+use crate::answer;
 use crate::forms;
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
@@ -54,9 +56,42 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
     };
     let status = if place == Place::Missing { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let open_registration = state.config.open_registration;
+    let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
+    let room = match (&actor, &snapshot) {
+        (Some(actor), Some(snapshot)) => Some(state.chat.room(actor, address, size(snapshot)).await),
+        _ => None, // the same for everybody, and small
+    };
     request.extensions_mut().insert(Boot { snapshot, place, open_registration });
     let response = render(state, request).await;
+    let response = match room {
+        Some(room) => counted(response, room).await,
+        None => response,
+    };
     Ok(if response.status() == StatusCode::OK { (status, response).into_response() } else { response })
+}
+
+/// About how large the page is that is drawn from a snapshot: each conversation is a line and a value, each text stands
+/// in it twice, and what HTML and scripts escape takes up to six times as much.
+fn size(snapshot: &Snapshot) -> usize {
+    const PAGE: usize = 16 * 1024;
+    const LINE: usize = 1_600;
+    const MESSAGE: usize = 1_024;
+    let messages = snapshot.sessions.values().flat_map(|session| &session.messages);
+    let drawn: usize = messages.map(|message| MESSAGE + 3 * message.data.len()).sum();
+    let waiting = snapshot.invited.len() + snapshot.asked.len();
+    PAGE + LINE * (snapshot.sessions.len() + waiting) + drawn
+}
+
+/// A page that holds its room until it is written.
+async fn counted(response: Response, mut room: Room) -> Response {
+    let (parts, body) = response.into_parts();
+    match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(bytes) => {
+            room.shrink_to(bytes.len());
+            Response::from_parts(parts, answer::whole(Part { bytes, room }))
+        }
+        Err(_) => refusal(Fault::of(Code::Internal)).into_response(),
+    }
 }
 
 /// What `?Error=…&Username=…&Reason=…&Seal=…&Registered=…&SignedIn=…` says; nothing, when it is not ours.

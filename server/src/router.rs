@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
-use crate::{client, cookies, device, forms, headers, host, limits, logins, origin, page, ws};
+use crate::{answer, client, cookies, device, forms, headers, host, limits, logins, origin, page, ws};
 
 /// Most bytes in a request's body.
 const BODY: usize = 16 * 1024;
@@ -29,6 +29,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let router = router.route("/echo", get(ws::echo::upgrade));
     router
         .route("/ws", get(ws::upgrade))
+        .route("/api/load", any(answer::load))
         .route("/api/{*function}", any(server_function))
         .route("/register", get(page::page).post(forms::register))
         .route("/login", get(page::page).post(forms::login))

@@ -8,6 +8,7 @@
 mod dispatch;
 #[cfg(feature = "echo")]
 pub(crate) mod echo;
+mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -16,32 +17,27 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use app::login::{ClientAddress, Visitor};
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chat::{Actor, Connection, Outgoing};
-use futures::stream::{SplitSink, SplitStream};
+use futures::stream::SplitStream;
 use futures::{SinkExt, StreamExt};
-use protocol::{ClientFrame, MAX_FRAME_BYTES, Position, ServerFrame, SessionId, close};
+use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
+use protocol::{ClientFrame, Position, ServerFrame, SessionId, close};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tungstenite::Utf8Bytes;
+use tungstenite::protocol::{CloseFrame, Message};
 
-use crate::admission::{Counted, FAIR_PART};
+use crate::admission::Counted;
 use crate::limits::Share;
 use crate::refusal::refusal;
 use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
-
-/// What is read from a socket at once: room for nearly every message. Taken for each socket, idle ones too; the library's
-/// own are 128 KiB.
-const READ_BUFFER: usize = 2 * 1024;
-
-/// What is gathered for a socket before it is written. Taken only while something waits.
-const GATHERED: usize = 4 * 1024;
-
-/// Most bytes that wait inside the library for one socket: room for one `Welcome`, which names every session. Not
-/// taken before it is needed.
-const WRITE_BUFFER: usize = 16 * 1024 * 1024;
+use upgrade::{Sink, Socket, Upgrade, feed};
 
 /// How long a client has to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -58,17 +54,19 @@ const MISSED: u8 = 2;
 pub(crate) async fn upgrade(
     State(state): State<AppState>,
     visitor: Visitor,
-    share: Option<Extension<Share>>,
     address: Option<Extension<ClientAddress>>,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    share: Option<Extension<Share>>,
+    ready: Option<Extension<OnUpgrade>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let actor = match visitor.actor(&state.chat).await {
         Ok(actor) => actor,
         Err(error) => return refusal(error.into_fault()).into_response(),
     };
-    let upgrade = match upgrade {
-        Ok(upgrade) => shaped(upgrade),
-        Err(rejection) => return rejection.into_response(),
+    let upgrade = match Upgrade::of(ready.map(|ready| ready.0), &headers, upgrade) {
+        Ok(upgrade) => upgrade,
+        Err(answer) => return answer,
     };
     let Ok(place) = state.crowd.socket(actor.user_id()) else {
         // Upgraded only to be told why: a browser shows a page nothing of a refused upgrade.
@@ -82,31 +80,22 @@ pub(crate) async fn upgrade(
     let running = running.token(); // from now on, also while it changes threads
     upgrade.on_upgrade(async move |socket| {
         let held = (running, place, share, Counted::of(metrics::gauge!("natter_sockets")));
+        let address = address.map(|address| address.0.0);
         threads.spawn(async move {
-            run(socket, state, actor, address.map(|Extension(ClientAddress(address))| address)).await;
+            run(socket, state, actor, address).await;
             drop(held);
         });
     })
 }
 
-/// The buffers and limits of every socket.
-fn shaped(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(GATHERED)
-        .max_write_buffer_size(WRITE_BUFFER)
-        .max_message_size(MAX_FRAME_BYTES)
-        .max_frame_size(MAX_FRAME_BYTES)
-}
-
-async fn run(socket: WebSocket, state: AppState, actor: Actor, address: Option<IpAddr>) {
-    let conn = Arc::new(state.chat.connect(actor));
+async fn run(socket: Socket, state: AppState, actor: Actor, address: Option<IpAddr>) {
+    let conn = Arc::new(state.chat.connect(actor).from(address));
     let (mut sink, mut stream) = socket.split();
     let conversing = async {
         let end = converse(&mut sink, &mut stream, &state, &conn, address).await;
         if ![End::GONE, End::LEFT, End::SLOW].contains(&end) {
             let left = conn.left(); // the refusals that explain the close
-            let _ = write(&mut sink, left, state.config.stall).await;
+            let _ = write(&mut sink, left).await;
         }
         end
     };
@@ -131,8 +120,8 @@ async fn overdue(conn: &Connection) -> End {
 
 /// Greets, reads and writes until the socket ends; greets again whenever it has lagged.
 async fn converse(
-    sink: &mut SplitSink<WebSocket, Message>,
-    stream: &mut SplitStream<WebSocket>,
+    sink: &mut Sink,
+    stream: &mut SplitStream<Socket>,
     state: &AppState,
     conn: &Arc<Connection>,
     address: Option<IpAddr>,
@@ -158,28 +147,22 @@ async fn converse(
 
 /// Answers `Hello`. Nothing else is written before that answer.
 async fn greet(
-    sink: &mut SplitSink<WebSocket, Message>,
+    sink: &mut Sink,
     state: &AppState,
     conn: &Connection,
     hello: BTreeMap<SessionId, Position>,
 ) -> Result<(), End> {
-    let mut stall = state.config.stall;
     let mut greeting = state.chat.hello(conn, hello).await.map_err(End::of_failure)?;
     while let Some(frame) = greeting.next(&state.chat, conn).await.map_err(End::of_failure)? {
         if let Some((code, reason)) = conn.ending() {
             return Err(End { code, reason });
         }
-        // A first picture may be long, and a line slow: so much time for each part of it.
-        let parts = u32::try_from(frame.len() / FAIR_PART).unwrap_or(u32::MAX).saturating_add(1);
-        stall = stall.max(state.config.stall.saturating_mul(parts));
-        in_time(stall, sink.feed(Message::Text(text(frame)))).await?;
+        feed(sink, frame).await.map_err(End::of_error)?;
     }
-    in_time(stall, sink.flush()).await
+    sink.flush().await.map_err(End::of_error)
 }
 
-async fn first_frame(
-    stream: &mut SplitStream<WebSocket>,
-) -> Result<Option<BTreeMap<SessionId, Position>>, End> {
+async fn first_frame(stream: &mut SplitStream<Socket>) -> Result<Option<BTreeMap<SessionId, Position>>, End> {
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -188,7 +171,7 @@ async fn first_frame(
                     _ => None,
                 });
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Binary(_))) => return Ok(None),
             Some(Ok(Message::Close(_))) => return Err(End::LEFT),
             None => return Err(End::GONE),
@@ -199,8 +182,8 @@ async fn first_frame(
 
 /// Reads and writes until one of the two comes to an end, or the client answers `Lagged`: then gives its `Hello`.
 async fn talk(
-    sink: &mut SplitSink<WebSocket, Message>,
-    stream: &mut SplitStream<WebSocket>,
+    sink: &mut Sink,
+    stream: &mut SplitStream<Socket>,
     state: &AppState,
     dispatch: &mut Dispatch,
 ) -> Result<BTreeMap<SessionId, Position>, End> {
@@ -228,12 +211,7 @@ async fn talk(
 }
 
 /// Writes what waits for the socket, and where its sessions stand, until it has to end.
-async fn write_all(
-    sink: &mut SplitSink<WebSocket, Message>,
-    state: &AppState,
-    conn: &Connection,
-    unanswered: &AtomicU8,
-) -> End {
+async fn write_all(sink: &mut Sink, state: &AppState, conn: &Connection, unanswered: &AtomicU8) -> End {
     let stall = state.config.stall;
     let mut beat = tokio::time::interval(state.config.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -262,31 +240,19 @@ async fn write_all(
             }
             Outgoing::Close(code, reason) => return End { code, reason },
         };
-        if let Err(end) = write(sink, frames, stall).await {
+        if let Err(end) = write(sink, frames).await {
             return end;
         }
     }
 }
 
-/// Writes many frames with one flush.
-async fn write(
-    sink: &mut SplitSink<WebSocket, Message>,
-    frames: VecDeque<Bytes>,
-    stall: Duration,
-) -> Result<(), End> {
+/// Writes many frames with one flush. Fails when the client takes nothing of them for as long as it may: see
+/// `admission`.
+async fn write(sink: &mut Sink, frames: VecDeque<Bytes>) -> Result<(), End> {
     for frame in frames {
-        in_time(stall, sink.feed(Message::Text(text(frame)))).await?;
+        feed(sink, frame).await.map_err(End::of_error)?;
     }
-    in_time(stall, sink.flush()).await
-}
-
-/// Each step by itself has to come to an end in time: a stalled reader is one that takes nothing.
-async fn in_time(stall: Duration, writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match timeout(stall, writing).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::GONE),
-        Err(_) => Err(End::SLOW),
-    }
+    sink.flush().await.map_err(End::of_error)
 }
 
 /// Waits until then; for ever without a time.
@@ -297,23 +263,18 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Frames come from our own encoder, so they are UTF-8.
-fn text(bytes: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(bytes).expect("frames are JSON")
-}
-
 /// Answers the client's close. Or sends ours and reads on until the client has answered it: what it was still sending
 /// would make the system throw our close away.
-async fn say_goodbye(mut sink: SplitSink<WebSocket, Message>, mut stream: SplitStream<WebSocket>, end: End) {
+async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<Socket>, end: End) {
     let goodbye = async {
         if end == End::LEFT {
             return sink.close().await;
         }
         let End { code, reason } = end;
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) };
         sink.send(Message::Close(Some(frame))).await?;
         while let Some(Ok(_)) = stream.next().await {}
-        Ok::<_, axum::Error>(())
+        Ok::<_, tungstenite::Error>(())
     };
     let _ = timeout(CLOSE_PATIENCE, goodbye).await; // gone is gone
 }

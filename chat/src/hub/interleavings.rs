@@ -149,7 +149,7 @@ fn whoever_is_gone_is_held_nowhere() {
         }
         drop(gone);
         assert_eq!(Arc::strong_count(&socket), 1, "the hub lets go of it");
-        assert!(hub.heads(&socket).is_empty());
+        assert!(hub.heads(&socket, None, 9).is_empty());
     });
 }
 
@@ -214,5 +214,29 @@ fn a_drain_finds_everybody_who_comes_while_it_runs() {
         let socket = connect(&hub);
         drain.join().unwrap();
         assert!(socket.closed().is_some());
+    });
+}
+
+#[test]
+fn heads_never_count_a_change_whose_answer_is_not_queued_before_them() {
+    interleave(|| {
+        let hub = Hub::default();
+        let (session, epoch) = (SessionId::new(), Epoch::new());
+        let socket = connect(&hub);
+        hub.follow(&socket, session, Head { epoch, rev: Rev(0) }, Seq(0));
+        let (publishing, id) = (hub.clone(), socket.id());
+        let publisher = thread::spawn(move || {
+            for n in 1..=2 {
+                let answer = Some((id, numbered(n)));
+                publishing.publish_change(session, (Seq(n), Rev(n)), || unreachable!("nobody else"), answer);
+            }
+        });
+        let mut answered = 0;
+        for _ in 0..3 {
+            let told = hub.heads(&socket, None, 9)[&session].rev;
+            answered = socket.take_rest().iter().map(number).fold(answered, i64::max);
+            assert!(told <= Rev(answered), "{told:?} after {answered}");
+        }
+        publisher.join().unwrap();
     });
 }

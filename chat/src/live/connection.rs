@@ -1,6 +1,7 @@
 //! A socket's end in the chat.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,17 @@ use crate::{Actor, Chat};
 /// Signs of writing from one socket in one session are passed on at most this often.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
 
+/// Most sessions that one `Heads` names: some 50 KiB, which a socket is sent every 15 s.
+const MOST_HEADS: usize = 512;
+
 /// One socket, as the chat sees it. Dropping it is the end of the socket.
 pub struct Connection {
     socket: Arc<Socket>,
     actor: Actor,
+    /// Where from, as far as it is known.
+    address: Option<IpAddr>,
+    /// The last session that its `Heads` named.
+    told: Mutex<Option<SessionId>>,
     /// When this user was last said to be writing, by session.
     typed: Mutex<HashMap<SessionId, Instant>>,
     shared: Arc<Shared>,
@@ -28,6 +36,18 @@ impl Connection {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Where it comes from.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Says where it comes from.
+    #[must_use]
+    pub fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.address = address;
+        self
     }
 
     /// Its name in this process.
@@ -83,10 +103,13 @@ impl Connection {
         self.socket.take_rest()
     }
 
-    /// A `Heads` frame: where every session of this socket stands.
+    /// A `Heads` frame: where the sessions of this socket stand. Of very many some each time, in turn.
     #[must_use]
     pub fn heads(&self) -> Bytes {
-        encode(&ServerFrame::Heads { sessions: self.shared.hub.heads(&self.socket) })
+        let mut told = self.told.lock().expect("nothing panics under this lock");
+        let sessions = self.shared.hub.heads(&self.socket, *told, MOST_HEADS);
+        *told = sessions.last_key_value().map(|(session, _)| *session);
+        encode(&ServerFrame::Heads { sessions })
     }
 
     /// Sends an answer to this socket alone, behind what waits already.
@@ -106,6 +129,7 @@ impl Connection {
         let mut typed = self.typed.lock().expect("nothing panics under this lock");
         let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
         if is_due && self.joined(session_id).is_some() {
+            typed.retain(|_, last| now - *last < TYPING_EVERY); // however many sessions there are
             typed.insert(session_id, now);
             let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
             self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
@@ -142,7 +166,7 @@ impl Chat {
         let socket = shared.hub.connect(actor.user_id(), actor.login());
         let came = shared.leases().connected(actor.user_id(), Instant::now());
         shared.came_or_stayed(actor.user_id(), came);
-        Connection { socket, actor, typed: Mutex::default(), shared }
+        Connection { socket, actor, address: None, told: Mutex::default(), typed: Mutex::default(), shared }
     }
 
     /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not

@@ -164,6 +164,7 @@ impl Server {
             may_wait: true,
             held_back: false,
             refused: None,
+            conversations: None,
         };
         let store = self.store.clone();
         self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");

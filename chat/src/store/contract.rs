@@ -109,6 +109,19 @@ impl Database {
     }
 }
 
+impl Store {
+    /// Answers an invitation where conversations have no bound.
+    pub(crate) async fn answer(
+        &self,
+        user: UserId,
+        conn: ConnId,
+        invite: InviteId,
+        answer: Answer,
+    ) -> crate::Result<()> {
+        self.answer_within(user, conn, invite, answer, None).await
+    }
+}
+
 fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) -> NewInvite {
     let (from_name, to_name) = (from.name.to_owned(), to.name.to_owned());
     NewInvite {
@@ -121,6 +134,7 @@ fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) 
         may_wait,
         held_back: true,
         refused: None,
+        conversations: None,
     }
 }
 
@@ -567,15 +581,19 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
 
     let texts =
         |history: protocol::api::History| history.messages.into_iter().map(|m| m.data).collect::<Vec<_>>();
-    assert_eq!(texts(db.store.history(cleo.id, session, None, 9).await.unwrap().unwrap()), ["after"]);
     assert_eq!(
-        texts(db.store.history(bob.id, session, None, 9).await.unwrap().unwrap()),
+        texts(db.store.history(cleo.id, session, None, 9, usize::MAX).await.unwrap().unwrap()),
+        ["after"]
+    );
+    assert_eq!(
+        texts(db.store.history(bob.id, session, None, 9, usize::MAX).await.unwrap().unwrap()),
         ["before", "after"]
     );
-    let changes = db.store.changes(cleo.id, session, Rev(0), 9).await.unwrap().unwrap();
+    let changes = db.store.changes(cleo.id, session, Rev(0), 9, usize::MAX).await.unwrap().unwrap();
     assert_eq!((changes.rev, changes.messages.len()), (Rev(2), 1));
-    assert_eq!(db.store.newest(cleo.id, 9).await.unwrap().len(), 1);
-    assert_eq!(db.store.users_around(cleo.id).await.unwrap().len(), 3);
+    let (users, newest) = db.store.loaded(cleo.id, session, 9).await.unwrap().unwrap();
+    assert_eq!((users.len(), newest.len()), (3, 1));
+    assert!(db.store.weight(cleo.id, session, 9).await.unwrap() >= Some(3 * 512 + 5));
     let mut around = db.store.acquaintances(&[cleo.id]).await.unwrap();
     around.sort_unstable();
     assert_eq!(around, [(cleo.id, ada.id), (cleo.id, bob.id)]);
@@ -584,6 +602,70 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
     assert_eq!(with_users.len(), 3);
 
     assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the session is no pair's any more");
+}
+
+#[tokio::test]
+async fn sessions_are_chosen_by_what_was_said_last() {
+    let mut db = Database::new().await;
+    let ada = db.person("Ada").await;
+    let mut sessions = Vec::new();
+    for name in ["Bob", "Cleo", "Dara", "Eve"] {
+        let other = db.person(name).await;
+        sessions.push(db.pair(ada, other).await);
+    }
+    // Times in milliseconds of their own, past the writer's clock.
+    for (session, at) in [(0, 30), (2, 20), (1, 40)] {
+        db.say(ada, sessions[session], MessageId::new(), &"x".repeat(1_000)).await;
+        let when = sqlx::query("update messages set time_stamp = $2 where session_id = $1");
+        let when = when.bind(sessions[session]).bind(i64::MAX / 2 + at);
+        let done = db
+            .store
+            .writer
+            .run(move |tx| Box::pin(async move { Ok(when.execute(&mut *tx.db).await.map(drop)?) }));
+        done.await.unwrap();
+    }
+    let chosen = async |most, open| {
+        let rows = db.store.chosen_with_users(ada.id, most, open).await.unwrap();
+        assert!(rows.chunk_by(|a, b| a.0.session_id == b.0.session_id).all(|users| users.len() == 2));
+        rows.into_iter().map(|(row, ..)| row.session_id).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(chosen(2, None).await, [sessions[0], sessions[1]].into());
+    assert_eq!(chosen(2, Some(sessions[3])).await, [sessions[0], sessions[1], sessions[3]].into());
+    assert_eq!(chosen(1, Some(SessionId::new())).await, [sessions[1]].into(), "not theirs");
+    let newest = async |most, bytes| {
+        let found = db.store.chosen_newest(ada.id, most, bytes).await.unwrap();
+        found.into_iter().map(|(session, _)| session).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(newest(9, i64::MAX).await, sessions[..3].iter().copied().collect());
+    assert_eq!(newest(9, 2_000).await, [sessions[0], sessions[1]].into(), "as many as fit");
+    assert_eq!(newest(1, i64::MAX).await, [sessions[1]].into());
+}
+
+#[tokio::test]
+async fn nobody_has_more_conversations_than_they_may() {
+    let mut db = Database::new().await;
+    let [ada, bob, cleo, dara] =
+        [db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await, db.person("Dara").await];
+    let session = db.pair(ada, bob).await;
+    db.ask(ada, cleo, true).await; // before there is a bound
+    let waiting = invited(&db.announced().await);
+    let ask = async |from: Person, to: Person, session| {
+        let new = NewInvite { conversations: Some(1), ..invite(from, to, session, true) };
+        match db.store.ask(new).await {
+            Err(crate::Error::Refused(fault)) => fault.reason,
+            other => format!("{other:?}"),
+        }
+    };
+    assert!(ask(ada, dara, None).await.starts_with("You have 1 conversations"));
+    assert!(ask(dara, ada, None).await.starts_with("Ada has 1 conversations"));
+    assert!(ask(cleo, ada, None).await.starts_with("Ada has 1 conversations"), "nor by asking back");
+    assert_eq!(ask(ada, bob, None).await, format!("Ok(AlreadyConnected({session:?}))"));
+    assert_eq!(ask(ada, dara, Some(session)).await, "Ok(Pending)", "into one that is there");
+    let accept = async |who: Person, invite, most| {
+        db.store.answer_within(who.id, ConnId(7), invite, Answer::Accepted, Some(most)).await
+    };
+    assert_eq!(code(accept(cleo, waiting, 1).await), Code::TooMany, "the other one has too many since");
+    accept(cleo, waiting, 2).await.unwrap();
 }
 
 #[tokio::test]

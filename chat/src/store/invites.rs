@@ -29,6 +29,8 @@ pub(crate) struct NewInvite {
     pub(crate) held_back: bool,
     /// Why its sender may not be told about people they do not know, if so.
     pub(crate) refused: Option<Fault>,
+    /// Most conversations of one user.
+    pub(crate) conversations: Option<u32>,
 }
 
 /// Most invitations of one user that wait for an answer.
@@ -116,13 +118,14 @@ impl Store {
     }
 
     /// Answers an invitation, or takes it back. Everybody concerned is told; of the same answer once more, the socket
-    /// that gave it.
-    pub(crate) async fn answer(
+    /// that gave it. `conversations` are as many as one may have.
+    pub(crate) async fn answer_within(
         &self,
         user: UserId,
         conn: ConnId,
         invite: InviteId,
         answer: Answer,
+        conversations: Option<u32>,
     ) -> Result<()> {
         self.writer
             .run(move |mut tx| {
@@ -135,7 +138,7 @@ impl Store {
                     // Somebody else's invitation and one that never was: the same answer.
                     let row = row.filter(may).ok_or(Error::refused(Code::NotFound))?;
                     match row.status.as_str() {
-                        "Pending" => settle(&mut tx, row, answer).await.map(drop),
+                        "Pending" => settle(&mut tx, row, answer, conversations).await.map(drop),
                         status if status == answer_name(answer) => {
                             let frame = ServerFrame::Search(told_again(tx.db, row, answer).await?);
                             tx.announce(Event::ToConn { conn, frame });
@@ -207,7 +210,7 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
             }
             // Two people who invite one another at once want the same thing.
             if let Some(theirs) = open_between(tx.db, to, new.from).await? {
-                let session = settle(tx, theirs, Answer::Accepted).await?;
+                let session = settle(tx, theirs, Answer::Accepted, new.conversations).await?;
                 return Ok(AskResult::Accepted(session.expect("accepting leads to a session")));
             }
         }
@@ -221,7 +224,11 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
         Some(row) => row,
         None => match permit(tx.db, &new, to).await? {
             Some(not) => return Ok(not),
-            None => insert(tx, &new, to).await?,
+            None => {
+                let begins = new.session.is_none().then_some(new.from);
+                has_room(tx.db, new.conversations, begins, (to, Some(&new.to_name))).await?;
+                insert(tx, &new, to).await?
+            }
         },
     };
     let frame = ServerFrame::Search(row.outcome(Outcome::Pending, new.session));
@@ -289,6 +296,27 @@ async fn hold_back(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Re
     Ok(())
 }
 
+/// Refuses one more conversation of somebody who has as many as they may: of who acts, or of another, who is named.
+async fn has_room(
+    db: &mut SqliteConnection,
+    most: Option<u32>,
+    actor: Option<UserId>,
+    (other, name): (UserId, Option<&str>),
+) -> Result<()> {
+    let Some(most) = most else { return Ok(()) };
+    for (user, name) in actor.map(|actor| (actor, None)).into_iter().chain([(other, name)]) {
+        if sessions::count(db, user, most).await? < i64::from(most) {
+            continue;
+        }
+        let reason = match name {
+            Some(name) => format!("{name} has {most} conversations already, and nobody can have more here."),
+            None => format!("You have {most} conversations already, and nobody can have more here."),
+        };
+        return Err(Fault::new(Code::TooMany, reason).into());
+    }
+    Ok(())
+}
+
 async fn insert(tx: &mut Tx<'_>, new: &NewInvite, to: UserId) -> Result<InviteRow> {
     let row = InviteRow {
         invite_id: InviteId::new(),
@@ -330,7 +358,17 @@ async fn insert_row(
 
 /// Ends an open invitation and tells both sides. The session comes first, so that it is there when they hear what it
 /// came of. Gives the session that it led to.
-async fn settle(tx: &mut Tx<'_>, row: InviteRow, answer: Answer) -> Result<Option<SessionId>> {
+async fn settle(
+    tx: &mut Tx<'_>,
+    row: InviteRow,
+    answer: Answer,
+    conversations: Option<u32>,
+) -> Result<Option<SessionId>> {
+    if answer == Answer::Accepted {
+        // Who asked is in the session already, unless it is to be one of their own.
+        let begins = if row.session_id.is_none() { row.from_user } else { row.to_user };
+        has_room(tx.db, conversations, Some(row.to_user), (begins, Some(&row.from_name))).await?;
+    }
     sqlx::query("update invites set status = $2, answered_at = $3 where invite_id = $1")
         .bind(row.invite_id)
         .bind(answer_name(answer))

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use futures::TryStreamExt;
 use protocol::api::History;
 use protocol::{Code, Epoch, LiveMessage, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
-use super::{Event, Store};
+use super::{Event, Store, brief};
 use crate::hub::ConnId;
 use crate::messages::weight;
 use crate::tails::Beginning;
@@ -23,57 +22,97 @@ macro_rules! MESSAGE {
 }
 pub(super) use MESSAGE;
 
-/// Of session `$1`, which `here` describes, the messages that changed after a `Rev`: at most so many of those that are
-/// as they were written, and of the others. There were `here.rev - after` changes since, so no more new messages, and
-/// their places are the last ones.
+/// Of session `$1` and what `here` says of it, the messages that changed after `here.after`, as places and sizes: so many
+/// of those that are as they were written (`fresh`), and of the others (`altered`), with what those before them in the
+/// given direction weigh. Sizes stand in front of the texts, and of a row that is as it was written everything that is
+/// asked for here does: the texts themselves, and what stands behind them, are read for those rows alone that fit.
+///
+/// There were `rev - after` changes since, so no more new messages, and their places are the last ones; but there may be
+/// fewer, where some of these changes were edits. `search` finds where the new ones begin, by halves: those as they were
+/// written have their `rev` in the order of their places. Most often it is right at the first look.
 macro_rules! CHANGED {
-    ($after:literal, $limit:literal) => {
+    ($direction:literal, $limit:literal, $bytes:literal) => {
         concat!(
-            "select * from (select * from messages where session_id = $1
-                  and seq > (select max(joined_seq, last_seq - (rev - ",
-            $after,
-            ")) from here) and rev > ",
-            $after,
-            " and edited_at is null and deleted_at is null order by seq limit ",
+            "search (low, high, look) as (
+                 select below, last_seq + 1, below + 1 from here
+                 union all
+                 select case when m.rev <= after then m.seq else low end,
+                        case when m.rev <= after then high else look end,
+                        case when m.rev <= after then m.seq + high else low + look end / 2
+                 from search join here left join messages m on m.session_id = $1 and m.seq = (
+                     select seq from messages where session_id = $1 and seq >= look and seq < high
+                         and edited_at is null and deleted_at is null order by seq limit 1)
+                 where high - low > 1),
+             fresh as materialized (
+                 select seq, octet_length(data) + 280 as size from messages where session_id = $1
+                     and seq > (select max(low) from search)
+                     and edited_at is null and deleted_at is null order by seq ",
+            $direction,
+            " limit ",
             $limit,
-            ") union all
-             select * from (select * from messages where session_id = $1 and rev > ",
-            $after,
-            " and (edited_at is not null or deleted_at is not null)
-                  and +seq > (select joined_seq from here) order by rev limit ",
+            "),
+             altered as materialized (
+                 select seq, rev, size from (
+                     select seq, rev, octet_length(data) + 280 as size from messages where session_id = $1
+                         and rev > (select after from here)
+                         and (edited_at is not null or deleted_at is not null)
+                         and +seq > (select joined_seq from here) order by rev ",
+            $direction,
+            " limit ",
             $limit,
+            ")),
+             fits as materialized (
+                 select seq from (select seq, sum(size) over (order by seq ",
+            $direction,
+            " rows between unbounded preceding and 1 preceding) as before from fresh)
+                     where before is null or before <= ",
+            $bytes,
+            "
+                 union all
+                 select seq from (select seq, sum(size) over (order by rev ",
+            $direction,
+            " rows between unbounded preceding and 1 preceding) as before from altered)
+                     where before is null or before <= ",
+            $bytes,
             ")"
         )
     };
 }
 
 pub(super) const CHANGES: &str = concat!(
-    "with here as (
-         select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq
+    "with recursive here as materialized (
+         select s.epoch, s.rev, s.last_seq, own.joined_seq, $3 as after,
+                max(own.joined_seq, s.last_seq - (s.rev - $3)) as below
          from session_users own join sessions s on s.session_id = own.session_id
-         where own.session_id = $1 and own.user_id = $2 and own.left_at is null)
-     select here.epoch, here.rev as head, ",
+         where own.session_id = $1 and own.user_id = $2 and own.left_at is null), ",
+    CHANGED!("asc", "$4", "$5"),
+    " select here.epoch, here.rev as head, ",
     MESSAGE!(),
-    " from here left join (",
-    CHANGED!("$3", "$4"),
-    ") m order by m.rev limit $4",
+    " from here left join fits left join messages m on m.session_id = $1 and m.seq = fits.seq
+     order by m.rev limit $4",
 );
 
 pub(super) const TAIL: &str = concat!(
-    "with here as (
-         select session_id, epoch, rev, last_seq, 0 as joined_seq, max($2, rev - $3) as floor
-         from sessions where session_id = $1)
-     select here.epoch, here.rev as head, ",
+    "with recursive here as materialized (
+         select epoch, rev, last_seq, 0 as joined_seq, max($2, rev - $3) as after,
+                max(0, last_seq - min(rev - $2, $3)) as below
+         from sessions where session_id = $1), ",
+    CHANGED!("desc", "$3", "$4"),
+    " select here.epoch, here.rev as head, ",
     MESSAGE!(),
-    " from here left join (",
-    CHANGED!("(select floor from here)", "$3"),
-    ") m order by m.rev desc",
+    " from here left join fits left join messages m on m.session_id = $1 and m.seq = fits.seq
+     order by m.rev desc",
 );
 
+/// The newest before a place, until those after one weigh too much.
 pub(super) const HISTORY: &str = concat!(
     "select ",
     MESSAGE!(),
-    " from messages m where m.session_id = $1 and m.seq < $2 and m.seq > $3 order by m.seq desc limit $4",
+    " from (select seq, sum(size) over (order by seq desc rows between unbounded preceding and 1 preceding) as before
+         from (select seq, octet_length(data) + 280 as size from messages
+               where session_id = $1 and seq < $2 and seq > $3 order by seq desc limit $4)) fits
+     cross join messages m on m.session_id = $1 and m.seq = fits.seq
+     where fits.before is null or fits.before <= $5",
 );
 
 /// A message as stored.
@@ -135,23 +174,64 @@ pub(crate) struct Changes {
     pub(crate) messages: Vec<Message>,
 }
 
+/// Within a transaction, so that all of it is of one moment.
+pub(super) async fn history(
+    db: &mut SqliteConnection,
+    user: UserId,
+    session: SessionId,
+    before: Option<Seq>,
+    limit: i64,
+    bytes: usize,
+) -> Result<Option<History>> {
+    let joined: Option<Seq> = sqlx::query_scalar(
+        "select joined_seq from session_users
+         where session_id = $1 and user_id = $2 and left_at is null",
+    )
+    .bind(session)
+    .bind(user)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(joined) = joined else { return Ok(None) };
+    let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
+        .bind(session)
+        .bind(before.unwrap_or(Seq(i64::MAX)))
+        .bind(joined)
+        .bind(limit)
+        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .fetch_all(db)
+        .await?;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
+    let (mut messages, mut held) = (VecDeque::new(), 0);
+    for message in rows.into_iter().map(Message::from) {
+        held += weight(&message);
+        if held > bytes && !messages.is_empty() {
+            break;
+        }
+        messages.push_front(message);
+    }
+    let more = messages.front().is_some_and(|oldest| oldest.seq.0 > joined.0 + 1); // places have no holes
+    Ok(Some(History { messages: messages.into(), more }))
+}
+
 impl Store {
-    /// What changed after `after`, as this user may see it; `None` when they are not in the session.
-    /// One statement, so that "where it stands" and the rows are of one moment.
+    /// What changed after `after`, as this user may see it, until it weighs `bytes`; `None` when they are not in the
+    /// session. One statement, so that "where it stands" and the rows are of one moment.
     pub(crate) async fn changes(
         &self,
         user: UserId,
         session: SessionId,
         after: Rev,
         limit: i64,
+        bytes: usize,
     ) -> Result<Option<Changes>> {
-        let rows: Vec<Found> = sqlx::query_as(CHANGES)
+        let query = sqlx::query_as(CHANGES)
             .bind(session)
             .bind(user)
             .bind(after)
             .bind(limit + 1)
-            .fetch_all(&self.read)
-            .await?;
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let mut db = self.read.acquire().await?;
+        let rows: Vec<Found> = brief(query.fetch_all(&mut *db)).await?;
         let Some(Found { epoch, head: rev, .. }) = rows.first() else { return Ok(None) };
         let (epoch, rev) = (*epoch, *rev);
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
@@ -165,20 +245,21 @@ impl Store {
         rows: usize,
         bytes: usize,
     ) -> Result<Beginning> {
-        let mut found = sqlx::query_as(TAIL)
+        let query = sqlx::query_as(TAIL)
             .bind(session)
             .bind(after)
             .bind(i64::try_from(rows).unwrap_or(i64::MAX))
-            .fetch(&self.read);
-        let mut tail = None;
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let mut db = self.read.acquire().await?;
+        let found: Vec<Found> = brief(query.fetch_all(&mut *db)).await?;
+        let Some(Found { epoch, head: rev, .. }) = found.first() else {
+            return Err(Error::refused(Code::NotFound));
+        };
+        let reach = after.0.max(rev.0.saturating_sub_unsigned(rows as u64));
+        let (floor, is_full) = (Rev(reach.min(rev.0)), reach > after.0);
+        let mut tail = Beginning { epoch: *epoch, rev: *rev, floor, messages: VecDeque::new(), is_full };
         let mut held = 0;
-        while let Some(Found { epoch, head: rev, message }) = found.try_next().await? {
-            let reach = after.0.max(rev.0.saturating_sub_unsigned(rows as u64));
-            let (floor, is_full) = (Rev(reach.min(rev.0)), reach > after.0);
-            let messages = VecDeque::new;
-            let tail =
-                tail.get_or_insert_with(|| Beginning { epoch, rev, floor, messages: messages(), is_full });
-            let Some(message) = message else { break };
+        for message in found.into_iter().filter_map(|found| found.message) {
             held += weight(&message);
             if held > bytes {
                 (tail.floor, tail.is_full) = (message.rev, true);
@@ -186,38 +267,21 @@ impl Store {
             }
             tail.messages.push_front(message);
         }
-        tail.ok_or(Error::refused(Code::NotFound))
+        Ok(tail)
     }
 
-    /// The newest messages before a place (or of all), as this user may see them; `None` when they are not in
-    /// the session.
+    /// The newest messages before a place (or of all), as this user may see them, of at most `bytes` (but one at least);
+    /// `None` when they are not in the session.
     pub(crate) async fn history(
         &self,
         user: UserId,
         session: SessionId,
         before: Option<Seq>,
         limit: i64,
+        bytes: usize,
     ) -> Result<Option<History>> {
         let mut tx = self.read.begin().await?;
-        let joined: Option<Seq> = sqlx::query_scalar(
-            "select joined_seq from session_users
-             where session_id = $1 and user_id = $2 and left_at is null",
-        )
-        .bind(session)
-        .bind(user)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(joined) = joined else { return Ok(None) };
-        let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
-            .bind(session)
-            .bind(before.unwrap_or(Seq(i64::MAX)))
-            .bind(joined)
-            .bind(limit + 1)
-            .fetch_all(&mut *tx)
-            .await?;
-        let more = i64::try_from(rows.len()).is_ok_and(|found| found > limit);
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Some(History { messages: rows.into_iter().rev().map(Message::from).collect(), more }))
+        brief(history(&mut tx, user, session, before, limit, bytes)).await
     }
 
     /// Replaces the text of one's own message, or deletes it (`None`). Doing the same twice changes nothing more

@@ -233,10 +233,10 @@ mod tests {
         old.close().await;
 
         let (store, _events) = Store::open(folder.path()).await.unwrap();
-        let changes = store.changes(user, session, Rev(1), 9).await.unwrap().unwrap();
+        let changes = store.changes(user, session, Rev(1), 9, usize::MAX).await.unwrap().unwrap();
         let found: Vec<_> = changes.messages.iter().map(|m| (m.seq.0, m.rev.0, m.data.as_str())).collect();
         assert_eq!(found, [(3, 3, "third"), (2, 4, "edited")]);
-        let history = store.history(user, session, None, 9).await.unwrap().unwrap();
+        let history = store.history(user, session, None, 9, usize::MAX).await.unwrap().unwrap();
         assert_eq!(history.messages.len(), 3);
     }
 

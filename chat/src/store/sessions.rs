@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::messages::MESSAGE;
 use super::writer::Tx;
-use super::{Event, Store};
+use super::{Event, Store, brief};
 use crate::{Result, clock};
 
 /// A session as one of its users sees it.
@@ -49,59 +49,162 @@ pub(super) const SESSIONS_WITH_USERS: &str = concat!(
          where own.user_id = $1 and own.left_at is null)
      select here.*, u.user_id, u.username from here
      join session_users other on other.session_id = here.session_id and other.left_at is null
-     join users u on u.user_id = other.user_id order by here.session_id",
+     join users u on u.user_id = other.user_id order by here.session_id limit $2",
 );
 
-pub(super) const USERS_AROUND: &str = "select other.session_id, u.user_id, u.username from session_users own
+/// Where a user's sessions stand that are drawn first: those in which something was said last, and the one that is open.
+macro_rules! CHOSEN {
+    () => {
+        "chosen as materialized (
+             select s.session_id, coalesce(
+                 (select m.time_stamp from messages m where m.session_id = s.session_id and m.seq = s.last_seq
+                      and m.seq > own.joined_seq), s.created_at) as at
+             from session_users own join sessions s on s.session_id = own.session_id
+             where own.user_id = $1 and own.left_at is null order by at desc, s.session_id desc limit $2)"
+    };
+}
+
+pub(super) const CHOSEN_WITH_USERS: &str = concat!(
+    "with ",
+    CHOSEN!(),
+    ", here as materialized (
+         select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
+    read_seq!(),
+    " as read_seq
+         from (select session_id from chosen union select $3) c
+         join session_users own on own.session_id = c.session_id and own.user_id = $1 and own.left_at is null
+         join sessions s on s.session_id = own.session_id)
+     select here.*, u.user_id, u.username from here
+     join session_users other on other.session_id = here.session_id and other.left_at is null
+     join users u on u.user_id = other.user_id order by here.session_id limit $4",
+);
+
+/// The newest message of each of these, as far as they fit: those that were said last.
+pub(super) const CHOSEN_NEWEST: &str = concat!(
+    "with ",
+    CHOSEN!(),
+    ", fits as (
+         select session_id, seq, sum(size) over (
+                order by at desc, session_id desc rows between unbounded preceding and 1 preceding) as before
+         from (select c.session_id, c.at, m.seq, octet_length(m.data) + 280 as size from chosen c
+               join session_users own on own.session_id = c.session_id and own.user_id = $1
+               join sessions s on s.session_id = c.session_id
+               join messages m on m.session_id = s.session_id and m.seq = s.last_seq and m.seq > own.joined_seq))
+     select m.session_id, ",
+    MESSAGE!(),
+    " from fits cross join messages m on m.session_id = fits.session_id and m.seq = fits.seq
+     where fits.before is null or fits.before <= $3",
+);
+
+pub(super) const USERS_IN: &str = "select u.user_id, u.username from session_users own
      join session_users other on other.session_id = own.session_id and other.left_at is null
      join users u on u.user_id = other.user_id
-     where own.user_id = $1 and own.left_at is null";
+     where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
 
-pub(super) const NEWEST: &str = concat!(
-    "select m.session_id, ",
-    MESSAGE!(),
-    " from session_users own join sessions s on s.session_id = own.session_id
-     join messages m on m.session_id = s.session_id and m.seq > max(own.joined_seq, s.last_seq - $2)
-     where own.user_id = $1 and own.left_at is null order by m.session_id, m.seq",
-);
+/// What a session's users and newest messages take as JSON at most: a text escaped is twice as long.
+pub(super) const WEIGHT: &str = "select
+         (select count(*) * 640 from session_users other where other.session_id = $1 and other.left_at is null)
+         + coalesce((select sum(octet_length(m.data) * 2 + 280) from messages m
+             where m.session_id = $1 and m.seq > max(own.joined_seq, s.last_seq - $3)), 0)
+     from session_users own join sessions s on s.session_id = own.session_id
+     where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
+
+/// Most rows of a first picture: a session each and everybody in it, of more sessions than anybody has.
+const ROWS: i64 = 50_000;
+
+/// A session with its users and its newest messages, oldest first.
+pub(crate) type Loaded = (Vec<(UserId, String)>, Vec<Message>);
+
+#[derive(sqlx::FromRow)]
+struct WithUser {
+    #[sqlx(flatten)]
+    session: SessionRow,
+    user_id: UserId,
+    username: String,
+}
+
+/// One session with somebody who is in it.
+type WithUsers = Vec<(SessionRow, UserId, String)>;
+
+/// Of a session that did not fit whole nothing is told: with some of its users it would be another one.
+fn whole(rows: Vec<WithUser>) -> WithUsers {
+    let cut =
+        (rows.len() as u64 >= ROWS.unsigned_abs()).then(|| rows.last().map(|row| row.session.session_id));
+    if let Some(cut) = cut.flatten() {
+        tracing::warn!(%cut, "a user has more sessions than can be told");
+        return whole(rows.into_iter().filter(|row| row.session.session_id < cut).collect());
+    }
+    rows.into_iter().map(|row| (row.session, row.user_id, row.username)).collect()
+}
 
 impl Store {
     /// Where every session of a user stands, and after which place it is theirs to see.
     pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<(SessionId, Head, Seq)>> {
-        let rows: Vec<(SessionId, Epoch, Rev, Seq)> =
-            sqlx::query_as(SESSIONS_OF).bind(user).fetch_all(&self.read).await?;
+        let mut db = self.read.acquire().await?;
+        let query = sqlx::query_as(SESSIONS_OF).bind(user);
+        let rows: Vec<(SessionId, Epoch, Rev, Seq)> = brief(query.fetch_all(&mut *db)).await?;
         Ok(rows.into_iter().map(|(id, epoch, rev, joined)| (id, Head { epoch, rev }, joined)).collect())
     }
 
     /// Every session of a user with everybody in it, by session: a row for each of them. One statement, so that all
     /// of it is of one moment.
-    pub(crate) async fn sessions_with_users(
+    pub(crate) async fn sessions_with_users(&self, user: UserId) -> Result<WithUsers> {
+        let mut db = self.read.acquire().await?;
+        let query = sqlx::query_as(SESSIONS_WITH_USERS).bind(user).bind(ROWS);
+        Ok(whole(brief(query.fetch_all(&mut *db)).await?))
+    }
+
+    /// The same of those sessions in which something was said last, and of the one that is open, if it is theirs.
+    pub(crate) async fn chosen_with_users(
         &self,
         user: UserId,
-    ) -> Result<Vec<(SessionRow, UserId, String)>> {
-        #[derive(sqlx::FromRow)]
-        struct Row {
-            #[sqlx(flatten)]
-            session: SessionRow,
-            user_id: UserId,
-            username: String,
-        }
-        let rows: Vec<Row> = sqlx::query_as(SESSIONS_WITH_USERS).bind(user).fetch_all(&self.read).await?;
-        Ok(rows.into_iter().map(|row| (row.session, row.user_id, row.username)).collect())
+        most: i64,
+        open: Option<SessionId>,
+    ) -> Result<WithUsers> {
+        let mut db = self.read.acquire().await?;
+        let query = sqlx::query_as(CHOSEN_WITH_USERS).bind(user).bind(most).bind(open).bind(ROWS);
+        Ok(whole(brief(query.fetch_all(&mut *db)).await?))
     }
 
-    /// Everybody in the sessions of a user, with their names.
-    pub(crate) async fn users_around(&self, user: UserId) -> Result<Vec<(SessionId, UserId, String)>> {
-        let rows = sqlx::query_as(USERS_AROUND);
-        Ok(rows.bind(user).fetch_all(&self.read).await?)
-    }
-
-    /// The newest messages of every session of a user, by place: at most `each` of each. Places have no holes,
-    /// so "the newest" is a range of them.
-    pub(crate) async fn newest(&self, user: UserId, each: i64) -> Result<Vec<(SessionId, Message)>> {
-        let rows: Vec<super::messages::Keyed> =
-            sqlx::query_as(NEWEST).bind(user).bind(each).fetch_all(&self.read).await?;
+    /// The newest message of each of these sessions, until they weigh `bytes`.
+    pub(crate) async fn chosen_newest(
+        &self,
+        user: UserId,
+        most: i64,
+        bytes: i64,
+    ) -> Result<Vec<(SessionId, Message)>> {
+        let mut db = self.read.acquire().await?;
+        let query = sqlx::query_as(CHOSEN_NEWEST).bind(user).bind(most).bind(bytes);
+        let rows: Vec<super::messages::Keyed> = brief(query.fetch_all(&mut *db)).await?;
         Ok(rows.into_iter().map(super::messages::Keyed::split).collect())
+    }
+
+    /// What a session's users and its newest messages weigh at most; `None` when the user is not in it.
+    pub(crate) async fn weight(
+        &self,
+        user: UserId,
+        session: SessionId,
+        messages: i64,
+    ) -> Result<Option<i64>> {
+        let mut db = self.read.acquire().await?;
+        let query = sqlx::query_scalar(WEIGHT).bind(session).bind(user).bind(messages);
+        brief(query.fetch_optional(&mut *db)).await
+    }
+
+    /// Everybody in a session and its newest messages; `None` when the user is not in it.
+    pub(crate) async fn loaded(
+        &self,
+        user: UserId,
+        session: SessionId,
+        messages: i64,
+    ) -> Result<Option<Loaded>> {
+        let mut tx = self.read.begin().await?;
+        let read = async {
+            let users = sqlx::query_as(USERS_IN).bind(session).bind(user).fetch_all(&mut *tx).await?;
+            let newest = super::messages::history(&mut tx, user, session, None, messages, usize::MAX).await?;
+            Ok::<_, crate::Error>(newest.map(|newest| (users, newest.messages)))
+        };
+        brief(read).await
     }
 
     /// Moves a user's read marker forward, never back and never beyond the last message.
@@ -127,6 +230,15 @@ pub(super) async fn has_user(db: &mut SqliteConnection, session: SessionId, user
     .fetch_optional(db)
     .await?;
     Ok(found.is_some())
+}
+
+/// How many sessions a user is in; no more than `most` are counted.
+pub(super) async fn count(db: &mut SqliteConnection, user: UserId, most: u32) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "select count(*) from (
+             select 1 from session_users where user_id = $1 and left_at is null limit $2) own",
+    );
+    Ok(count.bind(user).bind(most).fetch_one(db).await?)
 }
 
 /// Begins the session of a pair and announces it.

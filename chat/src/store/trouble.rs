@@ -75,7 +75,7 @@ async fn the_log_stays_short_and_is_cut_when_a_reader_lets_go_of_it() {
 
 /// Everything that is stored in a session, by place.
 async fn stored(store: &Store, who: Person, session: SessionId) -> Vec<(Seq, MessageId)> {
-    let history = store.history(who.id, session, None, 1_000_000).await.unwrap().unwrap();
+    let history = store.history(who.id, session, None, 1_000_000, usize::MAX).await.unwrap().unwrap();
     history.messages.into_iter().map(|message| (message.seq, message.message_id)).collect()
 }
 

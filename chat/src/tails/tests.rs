@@ -145,6 +145,7 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
             may_wait: true,
             held_back: false,
             refused: None,
+            conversations: None,
         })
         .await
         .unwrap();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::ws::Message;
 use chat::{Chat, Connection, Error};
 use protocol::{
     ClientFrame, Code, Fault, InviteId, MAX_UNACKED, MessageId, Position, Refused, Search, ServerFrame,
     SessionId, close,
 };
 use tokio::sync::Semaphore;
+use tungstenite::protocol::Message;
 
 /// The malformed frame that ends a socket.
 const MALFORMED: u8 = 5;
@@ -44,13 +44,14 @@ impl End {
         End { code: close::TRY_LATER, reason: "The server cannot do this just now." }
     }
 
-    /// The library could not read on.
-    pub(super) fn of_error(error: axum::Error) -> Self {
+    /// The library could not read or write on.
+    pub(super) fn of_error(error: tungstenite::Error) -> Self {
         use tungstenite::Error;
-        match error.into_inner().downcast_ref::<Error>() {
-            Some(Error::Capacity(_)) => End { code: close::TOO_BIG, reason: "A frame has at most 64 KiB." },
-            Some(Error::Utf8(_)) => End { code: 1007, reason: "Text frames are UTF-8." },
-            Some(Error::Protocol(_)) => End { code: 1002, reason: "This is no WebSocket frame." },
+        match error {
+            Error::Capacity(_) => End { code: close::TOO_BIG, reason: "A frame has at most 64 KiB." },
+            Error::Utf8(_) => End { code: 1007, reason: "Text frames are UTF-8." },
+            Error::Protocol(_) => End { code: 1002, reason: "This is no WebSocket frame." },
+            Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => End::SLOW,
             _ => End::GONE,
         }
     }
@@ -104,6 +105,7 @@ impl Dispatch {
             Message::Binary(_) => self.malformed("Frames are text.")?,
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return Err(End::LEFT),
+            Message::Frame(_) => {} // never read: the library puts messages together
         }
         Ok(None)
     }

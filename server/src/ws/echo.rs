@@ -1,30 +1,39 @@
 //! A socket that says back what it hears, for the Autobahn test suite: the same upgrade, buffers and limits, the same
 //! writing and the same end as those of the chat, without the chat. Only with the feature `echo`, never in a release.
 
-use std::time::Duration;
-
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::Extension;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use futures::{SinkExt, StreamExt};
+use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
+use tungstenite::protocol::Message;
 
 use super::dispatch::End;
-use super::{in_time, say_goodbye, shaped, write};
-
-const STALL: Duration = Duration::from_secs(15);
+use super::upgrade::{Socket, Upgrade};
+use super::{say_goodbye, write};
 
 /// `GET /echo`: for everybody.
-pub(crate) async fn upgrade(upgrade: WebSocketUpgrade) -> Response {
-    shaped(upgrade).on_upgrade(run)
+pub(crate) async fn upgrade(
+    ready: Option<Extension<OnUpgrade>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match Upgrade::of(ready.map(|ready| ready.0), &headers, upgrade) {
+        Ok(upgrade) => upgrade.on_upgrade(run),
+        Err(answer) => answer,
+    }
 }
 
-async fn run(socket: WebSocket) {
+async fn run(socket: Socket) {
     let (mut sink, mut stream) = socket.split();
     let end = loop {
         let said = match stream.next().await {
-            Some(Ok(Message::Text(text))) => write(&mut sink, [text.into()].into(), STALL).await,
-            Some(Ok(bytes @ Message::Binary(_))) => in_time(STALL, sink.send(bytes)).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => in_time(STALL, sink.flush()).await,
-            Some(Ok(Message::Close(_))) => break End::LEFT,
+            Some(Ok(Message::Text(text))) => write(&mut sink, [text.into()].into()).await,
+            Some(Ok(bytes @ Message::Binary(_))) => sink.send(bytes).await.map_err(End::of_error),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => sink.flush().await.map_err(End::of_error),
+            Some(Ok(Message::Close(_) | Message::Frame(_))) => break End::LEFT,
             None => break End::GONE,
             Some(Err(error)) => break End::of_error(error),
         };

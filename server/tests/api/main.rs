@@ -24,6 +24,7 @@ mod papers;
 mod presence;
 mod private;
 mod process;
+mod reading;
 mod reconnect;
 mod stored;
 mod support;

@@ -58,7 +58,7 @@ async fn many_at_once_keep_their_order_and_repeats_among_them_are_stored_once() 
         }
     }
     assert_eq!(order, ids.into_iter().zip(1..=300).collect::<Vec<_>>());
-    let history = db.store.history(bob.id, session, None, 500).await.unwrap().unwrap();
+    let history = db.store.history(bob.id, session, None, 500, usize::MAX).await.unwrap().unwrap();
     assert_eq!(history.messages.len(), 300);
 }
 
@@ -104,18 +104,56 @@ async fn history_and_changes_come_in_parts() {
         db.say(ada, session, MessageId::new(), &nth.to_string()).await;
     }
     let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
-    let newest = db.store.history(bob.id, session, None, 4).await.unwrap().unwrap();
+    let newest = db.store.history(bob.id, session, None, 4, usize::MAX).await.unwrap().unwrap();
     assert_eq!((seqs(&newest.messages), newest.more), (vec![7, 8, 9, 10], true));
-    let oldest = db.store.history(bob.id, session, Some(Seq(5)), 4).await.unwrap().unwrap();
+    let oldest = db.store.history(bob.id, session, Some(Seq(5)), 4, usize::MAX).await.unwrap().unwrap();
     assert_eq!((seqs(&oldest.messages), oldest.more), (vec![1, 2, 3, 4], false));
-    let changes = db.store.changes(bob.id, session, Rev(7), 2).await.unwrap().unwrap();
+    let changes = db.store.changes(bob.id, session, Rev(7), 2, usize::MAX).await.unwrap().unwrap();
     assert_eq!(
         (seqs(&changes.messages), changes.rev),
         (vec![8, 9, 10], Rev(10)),
         "one more than asked: there are more"
     );
-    assert!(db.store.history(eve.id, session, None, 4).await.unwrap().is_none());
-    assert!(db.store.changes(eve.id, session, Rev(0), 4).await.unwrap().is_none());
+    assert!(db.store.history(eve.id, session, None, 4, usize::MAX).await.unwrap().is_none());
+    assert!(db.store.loaded(eve.id, session, 4).await.unwrap().is_none());
+    assert!(db.store.weight(eve.id, session, 4).await.unwrap().is_none());
+    assert!(db.store.changes(eve.id, session, Rev(0), 4, usize::MAX).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_read_stops_where_it_is_full_and_one_message_always_comes() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let (long, mut ids) = ("x".repeat(1_000), Vec::new());
+    for _ in 0..12 {
+        ids.push(MessageId::new());
+        db.say(ada, session, ids[ids.len() - 1], &long).await;
+    }
+    for id in [ids[1], ids[3], ids[10]] {
+        db.store.change(ada.id, ConnId(7), session, id, Some("y".repeat(1_000))).await.unwrap();
+        db.announced().await;
+    }
+    let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
+    // Each weighs 1,280.
+    let newest = db.store.history(bob.id, session, None, 50, 4_000).await.unwrap().unwrap();
+    assert_eq!((seqs(&newest.messages), newest.more), (vec![10, 11, 12], true));
+    let all = db.store.history(bob.id, session, None, 50, 40_000).await.unwrap().unwrap();
+    assert_eq!((all.messages.len(), all.more), (12, false));
+    let one = db.store.history(bob.id, session, None, 50, 0).await.unwrap().unwrap();
+    assert_eq!((seqs(&one.messages), one.more), (vec![12], true), "however little fits");
+    let order = [1, 3, 5, 6, 7, 8, 9, 10, 12, 2, 4, 11];
+    for bytes in [0, 1, 4_000, 9_000, 40_000] {
+        let found = db.store.changes(bob.id, session, Rev(0), 50, bytes).await.unwrap().unwrap();
+        let found = seqs(&found.messages);
+        // What is full is cut behind: enough is there, in order, and not everything.
+        let fits = (bytes / 1_280 + 1).min(12);
+        assert_eq!(found[..fits], order[..fits], "{bytes}");
+        assert!(found.len() <= 2 * fits, "{bytes}: {}", found.len());
+        let tail = db.store.tail(session, Rev(0), 50, bytes).await.unwrap();
+        let held: Vec<_> = tail.messages.iter().map(|m| m.seq.0).collect();
+        assert_eq!(held, order[12 - (bytes / 1_280).min(12)..], "{bytes}");
+    }
 }
 
 #[tokio::test]
@@ -140,7 +178,7 @@ async fn only_the_writer_changes_a_message_and_each_change_is_the_next() {
     let deleted = stored(db.announced().await.remove(0)).message;
     assert_eq!((deleted.rev, deleted.data.as_str()), (Rev(3), ""));
     assert_eq!(code(db.store.change(ada.id, conn, session, id, Some("back".into())).await), Code::NotFound);
-    let changes = db.store.changes(bob.id, session, Rev(1), 9).await.unwrap().unwrap();
+    let changes = db.store.changes(bob.id, session, Rev(1), 9, usize::MAX).await.unwrap().unwrap();
     assert_eq!(changes.messages, [deleted]);
 }
 
@@ -181,7 +219,8 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
     for after in -1..=head.0 + 2 {
         for (who, joined) in [(bob, Seq(0)), (eve, joined)] {
             for limit in [1, 4, 100] {
-                let found = db.store.changes(who.id, session, Rev(after), limit).await.unwrap().unwrap();
+                let found =
+                    db.store.changes(who.id, session, Rev(after), limit, usize::MAX).await.unwrap().unwrap();
                 let expected: Vec<_> =
                     all.iter().filter(|m| m.rev.0 > after && m.seq > joined).cloned().collect();
                 let most = usize::try_from(limit + 1).unwrap().min(expected.len());

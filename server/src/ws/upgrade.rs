@@ -1,0 +1,110 @@
+//! From a request to a WebSocket, and what is written to one.
+//!
+//! axum looks whether a request may become a socket; the rest is done here, because its socket takes whole messages only:
+//! one of megabytes would lie in the library's buffer at once, and the buffer would keep that size for as long as the
+//! socket lives.
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::SinkExt;
+use futures::stream::SplitSink;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use protocol::MAX_FRAME_BYTES;
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tungstenite::{Error, Utf8Bytes};
+
+/// A WebSocket that a connection has become.
+pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+
+/// Where its frames go.
+pub(super) type Sink = SplitSink<Socket, Message>;
+
+/// What is read from a socket at once: room for nearly every message. Taken for each socket, idle ones too; the library's
+/// own are 128 KiB.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// What is gathered for a socket before it is written. Taken only while something waits.
+const GATHERED: usize = 4 * 1024;
+
+/// Most bytes of a message that go out in one piece. The library has a copy of each piece.
+const PIECE: usize = 64 * 1024;
+
+/// Most bytes that wait inside the library for one socket: a piece, with what was gathered before it.
+const WRITE_BUFFER: usize = 4 * PIECE;
+
+/// A request that is to become a socket.
+pub(crate) struct Upgrade {
+    key: HeaderValue,
+    ready: OnUpgrade,
+}
+
+impl Upgrade {
+    /// What axum found, and what it was made from; its answer when the request is no upgrade.
+    pub(super) fn of(
+        ready: Option<OnUpgrade>,
+        headers: &HeaderMap,
+        found: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    ) -> Result<Self, Response> {
+        let _ = found.map_err(IntoResponse::into_response)?; // it was only to be looked at
+        let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+        let (key, ready) = key.zip(ready).ok_or(StatusCode::UPGRADE_REQUIRED.into_response())?;
+        Ok(Self { key, ready })
+    }
+
+    /// Answers the request, and does something with the socket once that answer is written.
+    pub(super) fn on_upgrade<F>(self, run: impl FnOnce(Socket) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Self { key, ready } = self;
+        tokio::spawn(async move {
+            // Or the client has gone away before.
+            if let Ok(upgraded) = ready.await {
+                let io = TokioIo::new(upgraded);
+                run(WebSocketStream::from_raw_socket(io, Role::Server, Some(shape())).await).await;
+            }
+        });
+        let accept = derive_accept_key(key.as_bytes());
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64")),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+}
+
+/// The buffers and limits of every socket.
+fn shape() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(GATHERED)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(MAX_FRAME_BYTES))
+        .max_frame_size(Some(MAX_FRAME_BYTES))
+}
+
+/// Writes a text message, a large one in pieces (RFC 6455 5.4): each waits until the one before is written. To the
+/// client it is one message.
+pub(super) async fn feed(sink: &mut Sink, text: Bytes) -> Result<(), Error> {
+    if text.len() <= PIECE {
+        // Frames come from our own encoder, so they are UTF-8.
+        let text = Utf8Bytes::try_from(text).expect("frames are JSON");
+        return sink.feed(Message::Text(text)).await;
+    }
+    let (mut rest, mut kind) = (text, Data::Text);
+    while !rest.is_empty() {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        sink.feed(Message::Frame(Frame::message(piece, OpCode::Data(kind), rest.is_empty()))).await?;
+        kind = Data::Continue;
+    }
+    Ok(())
+}
