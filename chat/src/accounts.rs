@@ -78,8 +78,7 @@ impl Chat {
         may_learn?;
         let place = self.begin_registration(caller)?;
         let hash = self.0.passwords.hash(turn, password.clone()).await?;
-        let from = caller.address.map(|address| network(address).to_string());
-        match self.0.store.create_user(name, hash, from).await? {
+        match self.0.store.create_user(name, hash, form(caller, name)).await? {
             Ok(user) => {
                 place.keep();
                 Ok(user)
@@ -104,9 +103,7 @@ impl Chat {
         let Some(sought) = Sought::of(name.as_str()) else { return Ok(None) };
         let Some(user) = self.0.store.user_named(&sought).await? else { return Ok(None) };
         let Some((from, at)) = self.0.store.never_signed_in(user.user_id).await? else { return Ok(None) };
-        let here = caller.address.map(|address| network(address).to_string());
-        let same = user.username == name.as_str() && Some(from) == here;
-        if !same || clock::now().0.abs_diff(at.0) > SAME_REGISTRATION {
+        if Some(from) != form(caller, name) || clock::now().0.abs_diff(at.0) > SAME_REGISTRATION {
             return Ok(None);
         }
         match self.try_password(caller, &user, None, turn, password).await {
@@ -283,6 +280,12 @@ impl Chat {
         self.0.live.revoke_user(user.user_id);
         Ok(())
     }
+}
+
+/// What a form is known by when it comes again: from where, and the name to the letter. Another spelling of the name is
+/// another person's form.
+fn form(caller: &Caller, name: &Username) -> Option<String> {
+    caller.address.map(|address| format!("{} {}", network(address), name.typed()))
 }
 
 fn is_taken(name: &Username, taken: Taken) -> Fault {

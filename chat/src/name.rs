@@ -28,6 +28,7 @@ const MOST_TYPED: usize = 4 * MOST_BYTES;
 /// A name that may be given to a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username {
+    typed: String,
     shown: String,
     key: String,
     skeleton: String,
@@ -68,7 +69,12 @@ impl Username {
         if looks::is_reserved(&key, &skeleton) {
             return Err(unusable("This name is kept for the server itself. Please choose another one."));
         }
-        Ok(Self { shown, key, skeleton })
+        Ok(Self { typed: typed.to_owned(), shown, key, skeleton })
+    }
+
+    /// The name to the letter.
+    pub(crate) fn typed(&self) -> &str {
+        &self.typed
     }
 
     /// The name as it is shown.

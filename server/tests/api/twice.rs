@@ -44,6 +44,13 @@ async fn the_same_registration_again_is_the_same_account_until_the_first_login()
     is_refusal(&register(&mut http, HERE, "ada", PASSWORD).await, 409, Code::NameTaken);
     is_refusal(&register(&mut http, "198.51.100.7", "Ada", PASSWORD).await, 409, Code::NameTaken);
 
+    // To the letter: who writes the same name otherwise is somebody else, whatever the password.
+    let decomposed = register(&mut http, HERE, "Zoe\u{308}", PASSWORD).await;
+    assert_eq!(decomposed.status, 200);
+    let again = register(&mut http, HERE, "Zoe\u{308}", PASSWORD).await;
+    assert_eq!((again.status, again.text()), (200, decomposed.text()));
+    is_refusal(&register(&mut http, HERE, "Zoë", PASSWORD).await, 409, Code::NameTaken);
+
     // The answer may have been lost because the server stopped.
     let server = server.restart_with(proxied).await;
     let again = register(&mut http, HERE, "Ada", PASSWORD).await;
