@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, Json};
 use protocol::Me;
-use protocol::api::{Credentials, HistoryPart, Registered};
+use protocol::api::{Credentials, HistoryPart, Nothing, Registered};
 
 use crate::error::ApiError;
 
@@ -47,8 +47,14 @@ pub async fn login(
 /// # Errors
 /// 500 when the database failed.
 #[server(endpoint = "logout", input = Json)]
-pub async fn logout() -> Result<(), ApiError> {
-    Ok(Visitor::asking()?.sign_out().await?)
+pub async fn logout(
+    /// Takes none.
+    #[server(flatten)]
+    nothing: Nothing,
+) -> Result<(), ApiError> {
+    let Nothing {} = nothing;
+    let chat = expect_context::<chat::Chat>();
+    Ok(Visitor::asking()?.sign_out(&chat).await?)
 }
 
 /// `GET /api/history`: at most 50 messages before a place, or the newest.

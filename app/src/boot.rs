@@ -1,7 +1,7 @@
 //! What the first picture is drawn from, on the server and in the browser alike.
 
 use leptos::server::SharedValue;
-use protocol::{Code, SessionId, Snapshot};
+use protocol::{SessionId, Snapshot};
 use serde::{Deserialize, Serialize};
 
 /// The state at the moment of the request. The server's middleware puts it into the request's extensions once it
@@ -32,20 +32,18 @@ pub enum Place {
     Missing,
 }
 
-/// What the address of a door says: how it went with a form that was posted without a script.
+/// How it went with a form that was posted without a script. What the server says here it has said to this very person:
+/// an address that somebody else made says nothing of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
 pub struct Door {
     /// The name to fill in.
     pub username: String,
     /// Why the form came back.
-    pub error: Option<Code>,
-    /// The same in a sentence, where that says more than the code.
-    pub reason: String,
-    /// The account was made just now (`1`).
-    pub registered: Option<String>,
-    /// They have signed in just now (`1`), and this browser did not keep it: else they would be in the chat.
-    pub signed_in: Option<String>,
+    pub said: Option<String>,
+    /// The account was made just now.
+    pub registered: bool,
+    /// They have signed in just now, and this browser did not keep it: else they would be in the chat.
+    pub signed_in: bool,
 }
 
 impl Place {

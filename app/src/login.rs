@@ -167,8 +167,16 @@ impl Visitor {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn sign_out(&self) -> chat::Result<()> {
-        self.session.flush().await.map_err(failed) // its store ends the login
+    pub async fn sign_out(&self, chat: &Chat) -> chat::Result<()> {
+        let actor = match self.login() {
+            Some(login) => chat.actor(login).await.ok().flatten(),
+            None => None,
+        };
+        self.session.flush().await.map_err(failed)?; // its store ends the login
+        if let Some(actor) = actor {
+            chat::audit::signed_out(&self.slip.caller, actor.user_id());
+        }
+        Ok(())
     }
 
     fn login(&self) -> Option<LoginId> {

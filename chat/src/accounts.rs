@@ -16,7 +16,7 @@ use crate::network::network;
 use crate::password::{Passwords, Turn, Verified, Whose};
 use crate::registrations::Registrations;
 use crate::store::{Taken, UserRow};
-use crate::{Caller, Chat, Device, Error, Result, Username, clock};
+use crate::{Caller, Chat, Device, Error, Result, Username, audit, clock};
 
 /// How soon the same registration may come again, in milliseconds.
 const SAME_REGISTRATION: u64 = 10 * 60 * 1000;
@@ -56,6 +56,9 @@ impl Chat {
         let is_taken = matches!(&made, Err(Error::Refused(fault)) if fault.error == Code::NameTaken);
         if !is_taken {
             self.not_told(question);
+        }
+        if let Ok(user) = &made {
+            audit::registered(caller, *user);
         }
         made
     }
@@ -148,18 +151,31 @@ impl Chat {
     /// [`Code::InvalidUser`], also for a name that could not exist; [`Code::WrongPassword`]; [`Error::TooMany`];
     /// the database failed.
     pub async fn login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
-        let outcome = self.check_login(caller, username, password).await;
-        let said = match &outcome {
-            Ok(_) => "in",
-            Err(Error::Refused(fault)) => fault.error.name(),
-            Err(Error::TooMany { .. }) => Code::TooMany.name(),
-            Err(_) => "failed",
+        let mut tried = None;
+        let outcome = self.check_login(caller.clone(), username, password, &mut tried).await;
+        let refusal = match &outcome {
+            Err(Error::Refused(fault)) => Some(fault.error),
+            Err(Error::TooMany { .. }) => Some(Code::TooMany),
+            _ => None,
         };
+        match (&outcome, refusal) {
+            (Ok(signed_in), _) => audit::signed_in(&caller, signed_in.me.user_id),
+            (_, Some(code)) => audit::sign_in_refused(&caller, tried, code),
+            _ => {} // the failure is logged where it is translated
+        }
+        let said = refusal.map_or(if outcome.is_ok() { "in" } else { "failed" }, Code::name);
         metrics::counter!("natter_logins_total", "outcome" => said).increment(1);
         outcome
     }
 
-    async fn check_login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
+    /// Notes in `tried` whose account it is about, once that is known.
+    async fn check_login(
+        &self,
+        caller: Caller,
+        username: &str,
+        password: String,
+        tried: &mut Option<UserId>,
+    ) -> Result<SignedIn> {
         let name = Sought::of(username).ok_or_else(|| Error::refused(Code::InvalidUser))?;
         // A turn comes before anything is looked up; but who says that they are known is looked up first, because
         // then it may be one that no stranger can have.
@@ -168,6 +184,7 @@ impl Chat {
             Some(_) => None,
         };
         let (mut user, known) = self.find(&caller, &name).await?;
+        *tried = Some(user.user_id);
         let turn = match (early, known) {
             (Some(turn), _) => turn,
             (None, None) => self.turn(self.stranger(&caller))?,
@@ -278,6 +295,7 @@ impl Chat {
         let hash = self.0.passwords.hash(self.turn(Whose::Stranger(None))?, password).await?;
         self.0.store.set_password(user.user_id, hash).await?;
         self.0.live.revoke_user(user.user_id);
+        audit::password_set(user.user_id);
         Ok(())
     }
 }

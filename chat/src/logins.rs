@@ -6,7 +6,7 @@ use protocol::{TimeStamp, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Chat, Result};
+use crate::{Chat, Result, audit};
 
 /// Names a login: the SHA-256 of its token. Who steals the database cannot sign in with what it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,13 +52,30 @@ impl Lock {
 }
 
 impl Chat {
-    /// Keeps a new login of somebody who gave the password of `lock`. Returns false, and keeps nothing, when there is
+    /// Keeps a new login of somebody who gave the password of `lock`; if they have too many then, the one that was used
+    /// last the longest ago goes, and its sockets are closed. Returns false, and keeps nothing, when there is
     /// one of this name already.
     ///
     /// # Errors
     /// [`protocol::Code::WrongPassword`] when the account has another password since; the database failed.
     pub async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
-        self.0.store.create_login(id, login, lock).await
+        let user = login.user_id;
+        if !self.0.store.create_login(id, login, lock).await? {
+            return Ok(false);
+        }
+        let Some(most) = self.0.options.logins_per_user else { return Ok(true) };
+        // The new one counts already: what does not work out now is done at the next login.
+        match self.0.store.end_surplus_logins(user, id, most).await {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(ended) => {
+                audit::logins_ended(user, ended.len());
+                ended.into_iter().for_each(|login| self.0.live.revoke(login));
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "too many logins were left");
+            }
+        }
+        Ok(true)
     }
 
     /// Changes a login that exists. One that was revoked stays revoked: a request that was under way during

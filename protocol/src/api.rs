@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::strict;
 use crate::{Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
 /// The body of `POST /api/register` and `POST /api/login`. Read from a map, because that is how a server
-/// function's flattened argument can still refuse fields it does not know.
+/// function's flattened argument can still refuse fields it does not know, and fields that come twice.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", try_from = "BTreeMap<String, String>")]
+#[serde(rename_all = "PascalCase", try_from = "Texts")]
 pub struct Credentials {
     /// The name, as typed.
     pub username: String,
@@ -17,10 +18,15 @@ pub struct Credentials {
     pub password: String,
 }
 
-impl TryFrom<BTreeMap<String, String>> for Credentials {
+/// Fields before it is known whose they are.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Texts(#[serde(deserialize_with = "strict::texts")] BTreeMap<String, String>);
+
+impl TryFrom<Texts> for Credentials {
     type Error = String;
 
-    fn try_from(mut fields: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+    fn try_from(Texts(mut fields): Texts) -> Result<Self, Self::Error> {
         let mut take = |name: &str| fields.remove(name).ok_or_else(|| format!("missing field `{name}`"));
         let (username, password) = (take("Username")?, take("Password")?);
         match fields.keys().next() {
@@ -34,6 +40,22 @@ impl TryFrom<BTreeMap<String, String>> for Credentials {
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// The body of `POST /api/logout`: an object without fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Texts")]
+pub struct Nothing {}
+
+impl TryFrom<Texts> for Nothing {
+    type Error = String;
+
+    fn try_from(Texts(fields): Texts) -> Result<Self, Self::Error> {
+        match fields.keys().next() {
+            Some(name) => Err(format!("unknown field `{name}`, expected none")),
+            None => Ok(Self {}),
+        }
     }
 }
 
@@ -82,7 +104,7 @@ pub struct LoadedMessage {
 
 /// The query of `GET /api/history`. Read from a map for the same reason as [`Credentials`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", try_from = "BTreeMap<String, String>")]
+#[serde(rename_all = "PascalCase", try_from = "Texts")]
 pub struct HistoryPart {
     /// Of which session.
     #[serde(rename = "SessionID")]
@@ -92,10 +114,10 @@ pub struct HistoryPart {
     pub before: Option<Seq>,
 }
 
-impl TryFrom<BTreeMap<String, String>> for HistoryPart {
+impl TryFrom<Texts> for HistoryPart {
     type Error = String;
 
-    fn try_from(mut fields: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+    fn try_from(Texts(mut fields): Texts) -> Result<Self, Self::Error> {
         let session_id = fields.remove("SessionID").ok_or("missing field `SessionID`")?;
         let session_id = session_id.parse().map_err(|error| format!("`SessionID`: {error}"))?;
         let before = fields.remove("Before").map(|before| before.parse().map(Seq));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::strict;
 use crate::{
     Code, Epoch, InviteId, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId,
     TimeStamp, User, UserId,
@@ -36,7 +37,7 @@ pub enum ClientFrame {
     /// First, within 5 s of connecting: what the client holds, for the server to catch it up.
     Hello {
         /// The position in each session the client knows.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "strict::objects")]
         sessions: BTreeMap<SessionId, Position>,
     },
     /// Say something.
@@ -326,12 +327,15 @@ pub struct SessionHead {
 }
 
 impl ClientFrame {
-    /// Reads a frame from a client.
+    /// Reads a frame from a client: one object, with every field once.
     ///
     /// # Errors
     /// What is wrong with the JSON, in the parser's words.
     pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        let mut json = serde_json::Deserializer::from_str(text);
+        let frame = strict::object(&mut json)?;
+        json.end()?;
+        Ok(frame)
     }
 
     /// The frame as JSON.

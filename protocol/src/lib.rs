@@ -17,6 +17,7 @@ mod ids;
 mod model;
 mod outbox;
 mod search;
+mod strict;
 mod sync;
 #[cfg(any(target_arch = "wasm32", test))]
 mod tagged;

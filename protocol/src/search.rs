@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InviteId, SessionId};
+use crate::{InviteId, SessionId, strict};
 
 /// What a client says under `Search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ struct SearchFields {
     leave: bool,
     #[serde(rename = "InviteID", default, skip_serializing_if = "Option::is_none")]
     invite_id: Option<InviteId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::word", skip_serializing_if = "Option::is_none")]
     status: Option<Answer>,
 }
 

@@ -146,6 +146,16 @@ fn what_is_no_client_frame_is_refused() {
         &format!("{{\"type\":\"Read\",\"SessionID\":\"{id}\",\"Seq\":9223372036854775808}}"),
         &format!("{{\"type\":\"Read\",\"SessionID\":\"{id}\",\"Seq\":1,\"Seq\":2}}"),
         &format!("{{\"type\":\"Read\",\"type\":\"Read\",\"SessionID\":\"{id}\",\"Seq\":1}}"),
+        "[\"Pong\"]",
+        "[\"Hello\",{}]",
+        &format!("[\"Read\",\"{id}\",1]"),
+        "[\"Search\",\"Bob\"]",
+        &format!("{{\"type\":\"Hello\",\"Sessions\":{{\"{id}\":[1]}}}}"),
+        &format!("{{\"type\":\"Hello\",\"Sessions\":{{\"{id}\":{{\"Rev\":1}},\"{id}\":{{\"Rev\":2}}}}}}"),
+        &format!("{{\"type\":\"Hello\",\"Sessions\":{{\"{id}\":{{\"Rev\":1,\"Rev\":2}}}}}}"),
+        &format!("{{\"type\":\"Search\",\"InviteID\":\"{id}\",\"Status\":{{\"Accepted\":null}}}}"),
+        "{\"type\":\"Search\",\"Username\":\"Bob\",\"Username\":\"Eve\"}",
+        "{\"type\":{\"Pong\":null}}",
         &format!("{}{}", "[".repeat(200_000), "]".repeat(200_000)),
     ] {
         assert!(ClientFrame::decode(text).is_err(), "{}", text.chars().take(80).collect::<String>());

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::admission::{Admitted, Full, Gate, Patience, Ticket};
+use crate::limits;
 
 /// Connections that the system holds for us between two looks: a storm of clients that come back must not be refused.
 /// The system may allow fewer (net.core.somaxconn, 4096 on today's Linux).
@@ -85,6 +86,9 @@ pub(crate) async fn accept(
                     }
                     // Told why as long as there is room even for that; the others are closed.
                     Err(full) => {
+                        if full == Full::Address {
+                            limits::log::held_back("connections at once", peer.ip());
+                        }
                         if let Some(room) = door.gate.room_to_refuse() {
                             let told = async move {
                                 turn_away(stream, full).await;

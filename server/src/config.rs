@@ -86,6 +86,8 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Of one user at a time.
     pub sockets_per_user: u32,
+    /// Of one user: the one that was used last the longest ago goes.
+    pub logins_per_user: u32,
     /// From one user, once the burst is used up.
     pub messages_per_second: u32,
     /// From one user.
@@ -110,6 +112,7 @@ impl Default for Limits {
             registrations_per_day: 50,
             connections_per_address: 64,
             sockets_per_user: 20,
+            logins_per_user: 50,
             messages_per_second: 30,
             message_burst: 300,
             read_kib_per_second: 1_536,

@@ -1,80 +1,93 @@
 //! The plain forms: what the page posts before its WASM has arrived, and without JavaScript. Each calls the same
 //! method of the chat as its server function and answers 303 (RFC 9110 15.4.4).
 
-mod sentence;
-
-use app::login::Visitor;
-use axum::Form;
+use app::login::{ClientAddress, Visitor};
 use axum::extract::rejection::FormRejection;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Form, RequestExt};
+use chat::household;
 use protocol::api::Credentials;
 use protocol::{Code, Fault};
 
+use crate::flash::{self, Where};
+use crate::headers::{CLEAR_SITE_DATA, FORGET};
 use crate::refusal::Asker;
 use crate::state::AppState;
 
-pub(crate) use sentence::checked;
-
 type Posted = Result<Form<Credentials>, FormRejection>;
+type Address = Option<Extension<ClientAddress>>;
 
 /// `POST /register`: on to the login.
-pub(crate) async fn register(State(state): State<AppState>, visitor: Visitor, form: Posted) -> Response {
-    let Credentials { username, password } = match read(form, "/register") {
+pub(crate) async fn register(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    from: Address,
+    form: Posted,
+) -> Response {
+    let to = place("/register", from.as_deref());
+    let Credentials { username, password } = match read(&state, to, form) {
         Ok(credentials) => credentials,
         Err(back) => return back.into_response(),
     };
     match visitor.register(&state.chat, &username, password).await {
-        Ok(_) => Redirect::to(&format!("/login?{}", query(&[("Registered", "1"), ("Username", &username)]))),
-        Err(error) => back("/register", &error.into_fault(), &username),
+        Ok(_) => Redirect::to(&flash::registered(&username)),
+        Err(error) => back(&state, to, &error.into_fault(), &username),
     }
     .into_response()
 }
 
 /// `POST /login`: on to the chat.
-pub(crate) async fn login(State(state): State<AppState>, visitor: Visitor, form: Posted) -> Response {
-    let Credentials { username, password } = match read(form, "/login") {
+pub(crate) async fn login(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    from: Address,
+    form: Posted,
+) -> Response {
+    let to = place("/login", from.as_deref());
+    let Credentials { username, password } = match read(&state, to, form) {
         Ok(credentials) => credentials,
         Err(back) => return back.into_response(),
     };
     match visitor.sign_in(&state.chat, &username, password).await {
-        // Where somebody whose browser has kept the login is sent on to the chat, and anybody else told that it has not.
-        Ok(_) => Redirect::to(&format!("/login?{}", query(&[("SignedIn", "1"), ("Username", &username)]))),
-        Err(error) => back("/login", &error.into_fault(), &username),
+        Ok(_) => Redirect::to(&flash::signed_in(&username)),
+        Err(error) => back(&state, to, &error.into_fault(), &username),
     }
     .into_response()
 }
 
 /// `POST /logout`: on to the welcome.
-pub(crate) async fn logout(visitor: Visitor, request: Request) -> Response {
-    match visitor.sign_out().await {
-        Ok(()) => Redirect::to("/").into_response(),
+pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor, request: Request) -> Response {
+    match visitor.sign_out(&state.chat).await {
+        Ok(()) => ([(CLEAR_SITE_DATA, FORGET)], Redirect::to("/")).into_response(),
         Err(error) => Asker::of(&request).refuse(error.into_fault()),
     }
 }
 
 /// Back to the form, for a request that no handler has seen. Its body is here already, and bounded.
-pub(crate) async fn turned_back(request: Request, fault: &Fault) -> Response {
+pub(crate) async fn turned_back(state: &AppState, request: Request, fault: &Fault) -> Response {
+    let from = request.extensions().get::<ClientAddress>().copied();
     let path = request.uri().path().to_owned();
-    let form = Form::<Credentials>::from_request(request, &()).await;
+    let form = request.extract::<Form<Credentials>, _>().await;
     let username = form.map(|Form(credentials)| credentials.username).unwrap_or_default();
-    back(&path, fault, &username).into_response()
+    back(state, place(&path, from.as_ref()), fault, &username).into_response()
+}
+
+/// What the address of a form says.
+pub(crate) fn door(state: &AppState, request: &Request) -> app::boot::Door {
+    let to = place(request.uri().path(), request.extensions().get());
+    state.flash.read(to, request.uri().query().unwrap_or_default())
+}
+
+fn place<'a>(path: &'a str, from: Option<&ClientAddress>) -> Where<'a> {
+    Where { path, network: from.map(|ClientAddress(address)| household(*address)) }
 }
 
 /// Back to the form, which says why and keeps the name.
-pub(crate) fn back(path: &str, fault: &Fault, username: &str) -> Redirect {
-    let mut fields = vec![("Error", fault.error.name()), ("Username", username)];
-    let seal = sentence::seal(fault);
-    if let Some(seal) = &seal {
-        fields.extend([("Reason", fault.reason.as_str()), ("Seal", seal)]);
-    }
-    Redirect::to(&format!("{path}?{}", query(&fields)))
+fn back(state: &AppState, to: Where<'_>, fault: &Fault, username: &str) -> Redirect {
+    Redirect::to(&state.flash.back(to, fault, username))
 }
 
-fn read(form: Posted, path: &str) -> Result<Credentials, Redirect> {
-    form.map(|Form(credentials)| credentials).map_err(|_| back(path, &Fault::of(Code::Malformed), ""))
-}
-
-fn query(fields: &[(&str, &str)]) -> String {
-    serde_urlencoded::to_string(fields).expect("pairs of texts")
+fn read(state: &AppState, to: Where<'_>, form: Posted) -> Result<Credentials, Redirect> {
+    form.map(|Form(credentials)| credentials).map_err(|_| back(state, to, &Fault::of(Code::Malformed), ""))
 }

@@ -27,6 +27,13 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 const HSTS: &str = "max-age=63072000";
 const HSTS_SUBDOMAINS: &str = "max-age=63072000; includeSubDomains";
 
+/// For who signs out: pages that the browser keeps to go back to, too, show what was said.
+pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// Neither `"storage"`, where drafts of everybody who uses this browser wait, nor `"cookies"`, which reaches all names of
+/// the site and would forget the device: the login's cookie is taken away by itself (W3C Clear Site Data, 3.1).
+pub(crate) const FORGET: &str = "\"cache\"";
+
 /// When to ask again for what was unavailable, in seconds: the queue for logins is shorter, and the disk is looked
 /// at every second.
 const RETRY_AFTER: &str = "2";

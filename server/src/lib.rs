@@ -17,6 +17,7 @@ mod client;
 pub mod config;
 mod cookies;
 mod device;
+mod flash;
 mod forms;
 mod front;
 mod headers;
@@ -132,6 +133,7 @@ async fn serve_until(
     };
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let front = Front::open()?;
+    let is_open = !config.public_origin.as_ref().is_some_and(PublicOrigin::is_secure);
     let (gate, window) = (Gate::new(&config), config.drain_window);
     let patience = config.patience;
     let taking = Patience { answer: config.answer_patience, socket: config.stall };
@@ -141,6 +143,13 @@ async fn serve_until(
     let door = Arc::new(Door { threads: front.handle(), gate, router, patience, taking });
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
+    if is_open && !bound.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            %bound,
+            "plain http beyond this machine: whoever is on the way reads passwords and messages; put a proxy with TLS \
+             in front and name its address with --public-origin https://..."
+        );
+    }
     listening(bound, private.as_ref().and_then(|private| private.local_addr().ok()));
     let _private = private.map(|private| watched(private, &chat, hosts, stop.clone(), &door));
     tokio::select! {
@@ -263,6 +272,7 @@ fn options(config: &Config) -> Options {
         registrations_per_day: config.limits.map(|limits| limits.registrations_per_day),
         hold_back_guesses: config.limits.is_some(),
         hold_back_invitations: config.limits.is_some(),
+        logins_per_user: config.limits.map(|limits| limits.logins_per_user),
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
         message_burst: config.limits.unwrap_or_default().message_burst,
         reading_pace: config.limits.map(|limits| limits.reading_pace()),

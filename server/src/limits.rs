@@ -1,5 +1,7 @@
 //! Holding floods back: logins and registrations by address and time, requests and sockets by who has how many.
 
+pub(crate) mod log;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -92,12 +94,15 @@ pub(crate) async fn hold_back(State(state): State<AppState>, request: Request, n
         _ => None,
     };
     let Some(wait) = wait else { return next.run(request).await };
+    if let Some(ClientAddress(address)) = address {
+        log::held_back("attempts a minute", address);
+    }
     let seconds = wait.as_secs() + 1;
     let reason = format!("Too many attempts. Please try again in {seconds} seconds.");
     let fault = Fault::new(Code::TooMany, reason);
     let response = match request.uri().path().starts_with("/api/") {
         true => refusal(fault).into_response(),
-        false => forms::turned_back(request, &fault).await,
+        false => forms::turned_back(&state, request, &fault).await,
     };
     ([(header::RETRY_AFTER, HeaderValue::from(seconds))], response).into_response()
 }
@@ -142,6 +147,7 @@ pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, n
         return next.run(request).await;
     };
     let Some(place) = addresses.take(household(address)) else {
+        log::held_back("requests at once", address);
         return too_many(&Asker::of(&request));
     };
     let share = Share { _place: Arc::new(place) };

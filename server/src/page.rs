@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use app::boot::{Boot, Door, Place};
+use app::boot::{Boot, Place};
 use app::login::{ClientAddress, Visitor};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,7 +13,7 @@ use leptos::prelude::provide_context;
 use protocol::{Code, Fault, SessionId, Snapshot};
 
 use crate::answer;
-use crate::forms;
+use crate::forms::door;
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
@@ -49,8 +49,8 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
     let is_theirs = |id: &SessionId| snapshot.as_ref().is_some_and(|all| all.sessions.contains_key(id));
     let place = match (path.as_str(), open.filter(is_theirs)) {
         ("/", _) => Place::Home,
-        ("/login", _) => Place::SignIn(door(&request)),
-        ("/register", _) => Place::Register(door(&request)),
+        ("/login", _) => Place::SignIn(door(state, &request)),
+        ("/register", _) => Place::Register(door(state, &request)),
         (_, Some(id)) => Place::Chat(id),
         (_, None) => Place::Missing,
     };
@@ -92,18 +92,6 @@ async fn counted(response: Response, mut room: Room) -> Response {
         }
         Err(_) => refusal(Fault::of(Code::Internal)).into_response(),
     }
-}
-
-/// What `?Error=…&Username=…&Reason=…&Seal=…&Registered=…&SignedIn=…` says; nothing, when it is not ours.
-fn door(request: &Request) -> Door {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    struct Sealed {
-        seal: String,
-    }
-    let query = request.uri().query().unwrap_or_default();
-    let Sealed { seal } = serde_urlencoded::from_str(query).unwrap_or_default();
-    forms::checked(serde_urlencoded::from_str(query).unwrap_or_default(), &seal)
 }
 
 async fn render(state: &AppState, request: Request) -> Response {

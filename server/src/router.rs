@@ -58,8 +58,13 @@ async fn server_function(State(state): State<AppState>, mut request: Request) ->
         return refusal(Fault::of(Code::NotFound)).into_response();
     }
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let signs_out = request.uri().path() == "/api/logout";
     let context = move || provide_context(state.chat.clone());
-    leptos_axum::handle_server_fns_with_context(context, request).await.into_response()
+    let mut response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    if signs_out && response.status() == StatusCode::OK {
+        response.headers_mut().insert(headers::CLEAR_SITE_DATA, HeaderValue::from_static(headers::FORGET));
+    }
+    response
 }
 
 fn server_fn_exists(method: &Method, path: &str) -> bool {

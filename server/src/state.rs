@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::assets::Files;
 use crate::config::Config;
+use crate::flash::Flash;
 use crate::host::Hosts;
 use crate::limits::{Crowd, Doors};
 
@@ -20,6 +21,7 @@ pub(crate) struct AppState {
     pub(crate) doors: Arc<Doors>,
     pub(crate) crowd: Crowd,
     pub(crate) files: Files,
+    pub(crate) flash: Arc<Flash>,
     pub(crate) sockets: Sockets,
 }
 
@@ -38,6 +40,15 @@ impl AppState {
         let crowd = Crowd::new(config.limits);
         let files = Files::new(config.site.as_deref());
         let hosts = Hosts::of(&config);
-        Self { chat, crowd, config: Arc::new(config), hosts, doors, files, sockets }
+        Self {
+            chat,
+            crowd,
+            config: Arc::new(config),
+            hosts,
+            doors,
+            files,
+            flash: Arc::new(Flash::new()),
+            sockets,
+        }
     }
 }

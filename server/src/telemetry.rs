@@ -4,7 +4,10 @@
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::prelude::*;
 
 use crate::cli::LogFormat;
 
@@ -16,15 +19,36 @@ const SECONDS: [f64; 16] =
 /// Upper bounds of the number of units of work in one commit; the writer takes at most 256.
 const BATCH: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// Starts logging; RUST_LOG overrides what is logged.
+/// What is logged unless `RUST_LOG` says otherwise.
+const USUAL: &str = "info,tower_sessions=error,tower_sessions_core=error,sqlx=warn";
+
+/// Those that know what may be in a log. All others, at debug and trace, show what passes through them: frames, headers,
+/// rows.
+const OURS: [&str; 5] = ["natter", "server", "chat", "app", "protocol"];
+
+/// Starts logging; RUST_LOG overrides what is logged, but keeps libraries at info.
 pub fn start(format: LogFormat) {
-    let default = "info,tower_sessions=error,tower_sessions_core=error,sqlx=warn";
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let chosen = std::env::var("RUST_LOG").ok().filter(|chosen| !chosen.is_empty());
+    let parsed = chosen.as_ref().map(|chosen| EnvFilter::try_new(chosen));
+    let (filter, wrong) = match parsed {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(USUAL), Some(error)),
+        None => (EnvFilter::new(USUAL), None),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let all = tracing_subscriber::registry().with(filter).with(FilterFn::new(may_be_logged));
     match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Text => all.with(lines).init(),
+        LogFormat::Json => all.with(lines.json()).init(),
     }
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "RUST_LOG cannot be read: what is logged is the usual");
+    }
+}
+
+fn may_be_logged(event: &Metadata<'_>) -> bool {
+    let of = event.target().split("::").next().unwrap_or_default();
+    *event.level() <= Level::INFO || OURS.contains(&of)
 }
 
 /// Starts counting, for this whole process and once. What took its handles before is not counted, so this comes
@@ -72,4 +96,25 @@ fn describe() {
         "1 while messages can be stored, 0 while the disk is full or fails"
     );
     describe_counter!("natter_checkpoints_total", "Checkpoints of the write-ahead log");
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    #[test]
+    fn libraries_say_no_more_than_info_whatever_is_asked_for() {
+        let all = EnvFilter::new("trace,tungstenite=trace");
+        let logging = tracing_subscriber::registry().with(all).with(FilterFn::new(may_be_logged));
+        with_default(logging, || {
+            assert!(tracing::enabled!(target: "server::ws", Level::TRACE));
+            assert!(tracing::enabled!(target: "chat", Level::DEBUG));
+            assert!(tracing::enabled!(target: "tungstenite::protocol", Level::INFO));
+            assert!(!tracing::enabled!(target: "tungstenite::protocol", Level::TRACE));
+            assert!(!tracing::enabled!(target: "hyper::proto", Level::DEBUG));
+            assert!(!tracing::enabled!(target: "serverless", Level::DEBUG));
+        });
+    }
 }

@@ -33,7 +33,7 @@ use tungstenite::Utf8Bytes;
 use tungstenite::protocol::{CloseFrame, Message};
 
 use crate::admission::Counted;
-use crate::limits::Share;
+use crate::limits::{Share, log};
 use crate::refusal::refusal;
 use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
@@ -66,9 +66,13 @@ pub(crate) async fn upgrade(
     };
     let upgrade = match Upgrade::of(ready.map(|ready| ready.0), &headers, upgrade) {
         Ok(upgrade) => upgrade,
-        Err(answer) => return answer,
+        Err(answer) => {
+            log::no_upgrade(actor.user_id());
+            return answer;
+        }
     };
     let Ok(place) = state.crowd.socket(actor.user_id()) else {
+        log::held_back_user("sockets", actor.user_id());
         // Upgraded only to be told why: a browser shows a page nothing of a refused upgrade.
         return upgrade.on_upgrade(async move |socket| {
             let (sink, stream) = socket.split();

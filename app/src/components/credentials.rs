@@ -28,7 +28,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     elsewhere: AnyView,
     children: Children,
 ) -> impl IntoView {
-    let Door { username: known_name, error, reason, .. } = door;
+    let Door { username: known_name, said, .. } = door;
     let is_known = !known_name.is_empty();
     let (name, password) = (NodeRef::<html::Input>::new(), NodeRef::<html::Input>::new());
     let send = move |event: SubmitEvent| {
@@ -41,8 +41,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     let refusal = move || match &*submit.value().read() {
         Some(Err(fault)) => Some(fault.reason.clone()),
         Some(Ok(_)) => None,
-        None if !reason.is_empty() => Some(reason.clone()),
-        None => error.map(|code| code.reason().to_owned()),
+        None => said.clone(),
     };
     Effect::new(move |_| {
         if let Some(Err(fault)) = &*submit.value().read() {

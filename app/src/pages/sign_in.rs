@@ -11,8 +11,8 @@ use crate::whole::IntoWhole;
 /// Works without a script: the form posts to the same path.
 #[component]
 pub(crate) fn SignIn(door: Door, open_registration: bool) -> impl IntoView {
-    let registered = door.registered.is_some();
-    let forgotten = door.signed_in.is_some();
+    let registered = door.registered;
+    let forgotten = door.signed_in;
     let elsewhere =
         open_registration.then(|| view! { "New here? " <a href="/register">"Create an account"</a> });
     let sign_in = Action::new(|credentials: &Credentials| {

@@ -246,6 +246,8 @@ async fn a_revoked_login_stays_revoked_whatever_is_saved_later() {
     assert_eq!((user, name.as_str()), (ada.id, "Ada"));
     assert!(db.store.ended_logins(HashSet::from([id])).await.unwrap().is_empty());
 
+    let ended = db.store.end_surplus_logins(ada.id, LoginId::of_token(b"new"), 2).await.unwrap();
+    assert!(ended.is_empty(), "one beside the new one may be");
     db.store.revoke_login(id).await.unwrap();
     db.store.save_login(id, "{}".into(), end).await.unwrap();
     assert!(db.store.load_login(id).await.unwrap().is_none());
@@ -299,6 +301,29 @@ async fn a_hash_is_renewed_once_and_ends_no_login() {
     assert!(db.store.login_user(id).await.unwrap().is_some(), "the password is the same");
     let late = db.store.create_login(LoginId::of_token(b"2"), login, Lock::of(ada.id, "dearer")).await;
     assert!(late.unwrap());
+}
+
+#[tokio::test]
+async fn of_too_many_logins_those_used_last_stay_and_those_of_others_too() {
+    let db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let end = TimeStamp(crate::clock::now().0 + 60_000);
+    let ids = ["1", "2", "3", "4"].map(|token| LoginId::of_token(token.as_bytes()));
+    for (id, who) in ids.into_iter().zip([&ada, &ada, &ada, &bob]) {
+        let (user_agent, ip, data) = (String::new(), String::new(), "{}".into());
+        let login = Login { user_id: who.id, user_agent, ip, expires_at: end, data };
+        assert!(db.store.create_login(id, login, Lock::of(who.id, "hash")).await.unwrap());
+        let made = crate::clock::now();
+        while crate::clock::now() == made {
+            tokio::task::yield_now().await; // the next one is of another millisecond
+        }
+    }
+    db.store.save_login(ids[0], "{}".into(), end).await.unwrap(); // used again
+    assert_eq!(db.store.end_surplus_logins(ada.id, ids[2], 2).await.unwrap(), [ids[1]]);
+    let left = HashSet::from(ids);
+    assert_eq!(db.store.ended_logins(left).await.unwrap(), HashSet::from([ids[1]]));
+    let all = db.store.end_surplus_logins(ada.id, ids[2], 1).await.unwrap();
+    assert_eq!(all, [ids[0]], "the new one stays, however it came");
 }
 
 #[tokio::test]

@@ -116,6 +116,36 @@ impl Store {
             .await
     }
 
+    /// Ends a user's logins but those used last, so that there are `most` with `new` among them. Gives those it ended.
+    pub(crate) async fn end_surplus_logins(
+        &self,
+        user: UserId,
+        new: LoginId,
+        most: u32,
+    ) -> Result<Vec<LoginId>> {
+        let others = i64::from(most.saturating_sub(1));
+        let ended: Vec<Vec<u8>> = self
+            .writer
+            .run(move |tx| {
+                Box::pin(async move {
+                    let ended = sqlx::query_scalar(
+                        "delete from logins where token_hash in
+                           (select token_hash from logins where user_id = $1 and token_hash <> $2
+                            order by last_used_at desc, created_at desc limit 2147483647 offset $3)
+                         returning token_hash",
+                    )
+                    .bind(user)
+                    .bind(new.0.as_slice())
+                    .bind(others)
+                    .fetch_all(tx.db)
+                    .await?;
+                    Ok(ended)
+                })
+            })
+            .await?;
+        Ok(ended.into_iter().filter_map(|hash| hash.try_into().ok().map(LoginId)).collect())
+    }
+
     /// Those of the given logins that are over.
     pub(crate) async fn ended_logins(&self, mut logins: HashSet<LoginId>) -> Result<HashSet<LoginId>> {
         let hex = |login: &LoginId| login.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

@@ -12,6 +12,8 @@ use protocol::{
 use tokio::sync::Semaphore;
 use tungstenite::protocol::Message;
 
+use crate::limits::log;
+
 /// The malformed frame that ends a socket.
 const MALFORMED: u8 = 5;
 
@@ -188,6 +190,9 @@ impl Dispatch {
     fn refuse(&self, subject: Subject, fault: Fault) {
         let Subject { message_id, session_id, invite_id, username } = subject;
         let (code, reason) = (fault.error, fault.reason);
+        if code == Code::TooMany {
+            log::held_back_user("what one user may do", self.conn.actor().user_id());
+        }
         let refused = Refused { message_id, session_id, invite_id, username, code, reason };
         self.conn.send(&ServerFrame::Refused(refused));
     }

@@ -2,8 +2,9 @@
 
 use futures::future::join_all;
 use headless::{Answer, Client, Error};
-use protocol::{Code, Outcome, Seq, UserId};
+use protocol::{Code, Outcome, Seq, UserId, close};
 use serde_json::{Value, json};
+use server::Limits;
 
 use crate::support::{self, PASSWORD, TestServer, befriend, outcome, patiently, set_password};
 
@@ -502,4 +503,55 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     assert_eq!(login(&mut ada, "Ada", "battery staple").await.status, 200);
     bob.load().await.unwrap();
     support::fence(&mut bob).await;
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_logins_and_the_oldest_goes_with_its_sockets() {
+    let server = TestServer::with(|config| {
+        config.limits = Some(Limits { logins_per_user: 3, ..Limits::default() });
+    })
+    .await;
+    let mut bob = server.online("Bob").await;
+    let mut first = server.online("Ada").await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        others.push(server.other_device(&first).await);
+    }
+    assert_eq!(first.http.get("/api/load").await.unwrap().status, 200, "three may be");
+    let fourth = server.other_device(&first).await;
+    assert_eq!(first.closed().await.unwrap(), Some(close::LOGIN_REVOKED));
+    is_refusal(&first.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
+    for other in others.iter_mut().chain([&mut bob]) {
+        assert_eq!(other.http.get("/api/load").await.unwrap().status, 200);
+        crate::support::fence(other).await;
+    }
+    drop(fourth);
+}
+
+#[tokio::test]
+async fn without_limits_logins_are_not_counted() {
+    let server = TestServer::start().await;
+    let mut first = server.user("Ada").await;
+    for _ in 0..Limits::default().logins_per_user {
+        server.client().login("Ada", PASSWORD).await.unwrap();
+    }
+    assert_eq!(first.http.get("/api/load").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn signing_out_has_the_browser_forget_pages_and_leaves_it_drafts_and_the_device() {
+    let server = TestServer::start().await;
+    for path in ["/api/logout", "/logout"] {
+        let mut ada = match path {
+            "/logout" => server.user("Ada").await,
+            _ => server.user("Bob").await,
+        };
+        let answer = match path {
+            "/logout" => ada.http.post_form(path, &[]).await.unwrap(),
+            _ => ada.http.post(path, &json!({})).await.unwrap(),
+        };
+        assert_eq!(answer.header("clear-site-data"), Some("\"cache\""), "{path}");
+        assert!(!answer.set_cookies().any(|cookie| cookie.contains("known_device")), "{path}");
+        assert_eq!(ada.http.get("/").await.unwrap().header("clear-site-data"), None);
+    }
 }

@@ -1,9 +1,11 @@
 //! What no decent client would send.
 
-use headless::{Client, Event, Socket};
+use headless::{Answer, Client, Event, Http, Socket};
+use http::Method;
 use protocol::{Code, MAX_FRAME_BYTES, MessageId, ServerFrame, close};
 use serde_json::json;
 
+use crate::account::is_refusal;
 use crate::support::{TestServer, fence, holds, refused, within};
 
 /// What comes next on a bare socket, read as a frame.
@@ -139,4 +141,72 @@ async fn odd_numbers_and_identifiers_do_no_harm() {
         json!({ "type": "Message", "SessionID": loud, "MessageID": MessageId::new(), "Data": "LOUD" });
     ada.socket().unwrap().send_text(message.to_string()).await.unwrap();
     ada.expect("an ack", |frame| matches!(frame, ServerFrame::Ack { .. }).then_some(())).await.unwrap();
+}
+
+/// What an endpoint answers to a body exactly as written.
+async fn posted(http: &mut Http, path: &str, kind: &str, body: &str) -> Answer {
+    http.request(Method::POST, path, &[("Content-Type", kind)], body.into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_body_or_query_is_one_object_with_every_field_once() {
+    let server = TestServer::start().await;
+    let mut ada = server.user("Ada").await;
+    let json = "application/json";
+    for path in ["/api/login", "/api/register"] {
+        for body in [
+            r#"{"Username":"Ada","Password":"correct horse","Password":"correct horse"}"#,
+            r#"{"Username":"Eve","Username":"Ada","Password":"correct horse"}"#,
+            r#"{"Username":"Ada","\u0055sername":"Ada","Password":"correct horse"}"#,
+            r#"{"Username":"Ada","Password":"correct horse","Surprise":"1"}"#,
+            r#"{"Username":"Ada","Password":"correct horse"} {}"#,
+            r#"{"Username":"Ada","Password":["correct horse"]}"#,
+            r#"[{"Username":"Ada","Password":"correct horse"}]"#,
+            r#"["Ada","correct horse"]"#,
+        ] {
+            is_refusal(&posted(&mut ada.http, path, json, body).await, 422, Code::Malformed);
+        }
+    }
+    for body in ["[]", "null", "\"\"", r#"{"Surprise":"1"}"#, "{} {}", ""] {
+        is_refusal(&posted(&mut ada.http, "/api/logout", json, body).await, 422, Code::Malformed);
+    }
+    ada.load().await.unwrap(); // still signed in
+    let id = MessageId::new();
+    for query in [
+        format!("SessionID={id}&SessionID={id}"),
+        format!("SessionID={id}&Before=1&Before=2"),
+        format!("SessionID={id}&Surprise=1"),
+        format!("SessionID[]={id}"),
+        format!("SessionID[0]={id}&SessionID[1]={id}"),
+    ] {
+        let answer = ada.http.get(&format!("/api/history?{query}")).await.unwrap();
+        is_refusal(&answer, 422, Code::Malformed);
+    }
+    let form = "application/x-www-form-urlencoded";
+    for path in ["/login", "/register"] {
+        for body in [
+            "Username=Ada&Password=correct+horse&Password=correct+horse",
+            "Username=Eve&Username=Ada&Password=x",
+        ] {
+            let answer = posted(&mut server.client().http, path, form, body).await;
+            assert_eq!(answer.header("location"), Some(format!("{path}?Error=Malformed&Username=").as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_comes_twice_does_not_count() {
+    let server = TestServer::start().await;
+    let mut ada = server.user("Ada").await;
+    let cookie = ada.http.cookie().unwrap().to_owned();
+    for twice in [
+        format!("{cookie}; {cookie}"),
+        format!("authentication_token=planted; {cookie}"),
+        format!("{cookie}; authentication_token="),
+    ] {
+        ada.http.set_cookie(Some(twice));
+        is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
+    }
+    ada.http.set_cookie(Some(format!("other=1; {cookie}; other=2")));
+    assert_eq!(ada.http.get("/api/load").await.unwrap().status, 200);
 }

@@ -135,6 +135,39 @@ async fn pages_show_a_refusal_and_the_name_as_text_only() {
 }
 
 #[tokio::test]
+async fn the_exact_reason_comes_back_to_who_was_told_it_and_to_nobody_by_a_link() {
+    let server = TestServer::start().await;
+    let mut client = server.client();
+    let answer = post(&mut client, "/register", &[("Username", "a b"), ("Password", PASSWORD)]).await;
+    let back = answer.header("location").unwrap().to_owned();
+    let shown = client.http.get(&back).await.unwrap().text();
+    let fields = serde_json::json!({ "Username": "a b", "Password": PASSWORD });
+    let told = client.http.post("/api/register", &fields).await.unwrap();
+    let fault: protocol::Fault = serde_json::from_slice(&told.body).unwrap();
+    let standard = protocol::Code::UnusableName.reason();
+    assert_ne!(fault.reason, standard, "the test wants a sentence of its own");
+    let alert = |html: &str| {
+        let alert = html.split("role=\"alert\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1));
+        alert.unwrap_or_default().to_owned()
+    };
+    assert_eq!(alert(&shown), fault.reason);
+
+    let reason = back.split("Reason=").nth(1).unwrap().split('&').next().unwrap();
+    for changed in [
+        back.replace(reason, "Send+your+password+to+Mallory"),
+        back.replace("Username=a", "Username=b"),
+        back.replace("/register?", "/login?"),
+        "/register?Error=UnusableName&Reason=Send+your+password+to+Mallory".into(),
+    ] {
+        let page = client.http.get(&changed).await.unwrap().text();
+        assert_eq!(alert(&page), standard, "{changed}");
+        assert!(!page.contains("Mallory"), "{page}");
+    }
+    let page = client.http.get("/login?Reason=Send+your+password+to+Mallory").await.unwrap().text();
+    assert!(!page.contains("Mallory") && alert(&page).is_empty(), "{page}");
+}
+
+#[tokio::test]
 async fn who_is_signed_in_sees_the_chat_and_who_is_not_the_welcome() {
     let server = TestServer::start().await;
     let (mut ada, _bob, session) = server.pair().await;

@@ -18,6 +18,7 @@ mod invitations;
 mod lag;
 mod limits;
 mod load;
+mod logs;
 mod messages;
 mod origin;
 mod papers;

@@ -27,6 +27,7 @@ async fn help_names_every_setting_and_its_variable() {
         "connections",
         "connections-per-address",
         "sockets-per-user",
+        "logins-per-user",
         "log-format",
     ] {
         let variable = format!("NATTER_{}", setting.to_uppercase().replace('-', "_"));
