@@ -11,6 +11,7 @@ mod invitations;
 pub(crate) mod keep;
 #[cfg(feature = "hydrate")]
 mod socket;
+mod summons;
 mod thread;
 mod window;
 
@@ -21,13 +22,14 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use protocol::api::HistoryPart;
 use protocol::{
-    ClientFrame, Conversation, Earlier, InviteId, Invited, Me, MessageId, Pending, PendingState, SessionId,
-    Snapshot, Step, Sync,
+    ClientFrame, Conversation, Earlier, InviteId, Invited, Me, MessageId, Pending, PendingState, Seq,
+    SessionId, Snapshot, Step, Sync,
 };
 
 use crate::api;
 use crate::clock::{self, Clock};
 use crate::names;
+use crate::route::Open;
 pub(crate) use announce::Announcer;
 pub(crate) use invitations::{Finding, Next};
 pub(crate) use thread::{Older, RowView, Thread};
@@ -47,15 +49,17 @@ pub struct Live {
     /// One's own invitations that wait for an answer, oldest first.
     pub(crate) asked: RwSignal<Vec<(InviteId, String)>>,
     /// Invitations that one has answered or taken back, until the server agrees.
-    pub(crate) answering: RwSignal<BTreeMap<InviteId, protocol::Answer>>,
-    /// What came of an answer that came too late.
-    pub(crate) too_late: RwSignal<Option<String>>,
+    answering: RwSignal<Vec<(InviteId, protocol::Answer)>>,
+    /// News of invitations that answers no search.
+    pub(crate) note: RwSignal<Option<Finding>>,
     /// What came of the search.
     pub(crate) finding: RwSignal<Option<Finding>>,
     /// A search is under way.
     pub(crate) asking: RwSignal<bool>,
-    /// A session to be shown as soon as possible.
-    pub(crate) summons: RwSignal<Option<SessionId>>,
+    /// Which conversation is open, and the way to another one.
+    pub(crate) route: StoredValue<Option<Open>>,
+    /// How much has been done on this page since it lives.
+    deeds: StoredValue<u32>,
     /// A session in which the next word is one's own: its composer takes the focus, whatever the device.
     pub(crate) greeted: StoredValue<Option<SessionId>>,
     /// Without a connection for longer than a moment.
@@ -77,8 +81,8 @@ struct Inner {
     kept: Vec<MessageId>,
     /// The storage took what was last typed.
     draft_kept: bool,
-    /// The person whose invitation was just accepted: their session is to be opened.
-    awaited: Option<String>,
+    /// The invitations that were accepted here, and after how many deeds: their sessions are to be opened.
+    awaited: Vec<(InviteId, u32)>,
     /// One is about to sign out.
     leaving: bool,
     /// A search made before the connection was there.
@@ -102,10 +106,11 @@ impl Live {
             invited: RwSignal::default(),
             asked: RwSignal::default(),
             answering: RwSignal::default(),
-            too_late: RwSignal::default(),
+            note: RwSignal::default(),
             finding: RwSignal::default(),
             asking: RwSignal::default(),
-            summons: RwSignal::default(),
+            route: StoredValue::default(),
+            deeds: StoredValue::default(),
             greeted: StoredValue::default(),
             lost: RwSignal::default(),
             ended: RwSignal::default(),
@@ -117,7 +122,7 @@ impl Live {
                 owner,
                 kept: Vec::new(),
                 draft_kept: true,
-                awaited: None,
+                awaited: Vec::new(),
                 leaving: false,
                 early_search: None,
                 typed: 0,
@@ -140,6 +145,7 @@ impl Live {
             inner.kept = keep::unsent(inner.me.user_id).iter().map(|p| p.message_id).collect();
         });
         self.take_back();
+        self.count_deeds();
         #[cfg(feature = "hydrate")]
         socket::start(self);
     }
@@ -262,12 +268,7 @@ impl Live {
 
     /// The session is on the screen from now on: draws its newest rows, and marks where the unread ones begin.
     pub(crate) fn open(self, thread: Thread) {
-        // What a search led to has been found.
-        let led_here =
-            |found: &Option<Finding>| found.as_ref().is_some_and(|f| f.next == Next::Open(thread.id));
-        if self.finding.with_untracked(led_here) {
-            self.finding.set(None);
-        }
+        self.has_come_to(thread.id);
         self.inner.with_value(|inner| thread.open(&inner.sync, self.clock));
     }
 

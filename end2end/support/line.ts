@@ -21,6 +21,7 @@ export class Line {
   private decideSaid: Decide = () => true;
   private decideHeard: Decide = () => true;
   private held: string[] | undefined;
+  private late: (() => void)[] | undefined;
   private unplugged = false;
   private ready: Promise<unknown> = Promise.resolve();
 
@@ -58,7 +59,9 @@ export class Line {
       if (this.server !== server) return;
       const frame = JSON.parse(String(text)) as Frame;
       this.heard.push(frame);
-      if (this.decideHeard(frame)) page.send(text);
+      if (!this.decideHeard(frame)) return;
+      if (this.late) this.late.push(() => page.send(text));
+      else page.send(text);
     });
   }
 
@@ -81,6 +84,17 @@ export class Line {
     const held = this.held ?? [];
     this.held = undefined;
     for (const text of held) this.server?.send(text);
+  }
+
+  /** The other direction is slow: what the server says waits until `deliver`. */
+  delay(): void {
+    this.late ??= [];
+  }
+
+  deliver(): void {
+    const late = this.late ?? [];
+    this.late = undefined;
+    for (const give of late) give();
   }
 
   /** Says something to the page in the server's name. */

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use protocol::{Answer, Invited};
 
+use super::search::InWords;
 use crate::live::Live;
 use crate::whole::IntoWhole;
 
@@ -17,7 +18,7 @@ pub(crate) fn Invitations(live: Live) -> impl IntoView {
             </For>
         </section>
         <div class="too-late" role="status">
-            {move || live.too_late.get().map(|note| view! { <p class="note">{note}</p> })}
+            <InWords live said=live.note />
         </div>
     }
     .whole()
@@ -26,7 +27,7 @@ pub(crate) fn Invitations(live: Live) -> impl IntoView {
 #[component]
 fn Card(live: Live, card: Invited) -> impl IntoView {
     let Invited { invite_id, username } = card;
-    let answered = move || live.answering.read().contains_key(&invite_id);
+    let answered = move || live.answers(invite_id);
     view! {
         <article class="card">
             <p>

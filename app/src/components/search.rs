@@ -25,8 +25,11 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
     };
     // A name that led somewhere has done its work; any other can be corrected.
     Effect::new(move |_| {
-        let done = live.finding.read().as_ref().is_some_and(Finding::is_settled);
-        if let Some(field) = field.get_untracked().filter(|_| done) {
+        let done = live.finding.read().as_ref().and_then(|found| found.settled.clone());
+        // Unless another one stands there meanwhile.
+        if let Some(field) =
+            field.get_untracked().filter(|field| done.is_some_and(|name| name == field.value().trim()))
+        {
             field.set_value("");
         }
     });
@@ -49,7 +52,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
                 <button aria-busy=move || live.asking.get().then_some("true")>"Invite"</button>
             </form>
             <div class="answer" data-search-answer="" role="status">
-                {move || live.finding.get().map(|finding| view! { <AnswerInWords live finding /> })}
+                <InWords live said=live.finding />
             </div>
             <Waiting live />
         </section>
@@ -57,41 +60,44 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
     .whole()
 }
 
+/// What came of something, in words; what can be done next; and the way to put it away.
 #[component]
-fn AnswerInWords(live: Live, finding: Finding) -> impl IntoView {
-    let Finding { text, next, .. } = finding;
-    let way = match next {
-        Next::Nothing => ().whole(),
-        Next::Leave(name) => {
-            let leave = move |_| live.ask(name.clone(), true);
-            view! {
-                <button type="button" class="small" on:click=leave>
-                    "Leave an invitation"
-                </button>
+pub(super) fn InWords(live: Live, said: RwSignal<Option<Finding>>) -> impl IntoView {
+    let in_words = move |Finding { text, next, .. }| {
+        let way = match next {
+            Next::Nothing => ().whole(),
+            Next::Leave(name) => {
+                let leave = move |_| live.ask(name.clone(), true);
+                view! {
+                    <button type="button" class="small" on:click=leave>
+                        "Leave an invitation"
+                    </button>
+                }
+                .whole()
             }
-            .whole()
+            Next::Open(id) => view! {
+                <a class="button small" href=format!("/chat/{id}")>
+                    "Open the conversation"
+                </a>
+            }
+            .whole(),
+        };
+        view! {
+            <div class="note">
+                <p>{text}</p>
+                {way}
+                <button
+                    type="button"
+                    class="dismiss"
+                    aria-label="Dismiss"
+                    on:click=move |_| said.set(None)
+                >
+                    "×"
+                </button>
+            </div>
         }
-        Next::Open(id) => view! {
-            <a class="button small" href=format!("/chat/{id}")>
-                "Open the conversation"
-            </a>
-        }
-        .whole(),
     };
-    view! {
-        <div class="note">
-            <p>{text}</p>
-            {way}
-            <button
-                type="button"
-                class="dismiss"
-                aria-label="Dismiss"
-                on:click=move |_| live.finding.set(None)
-            >
-                "×"
-            </button>
-        </div>
-    }
+    (move || said.get().map(in_words)).whole()
 }
 
 /// One's own invitations, until somebody answers.
@@ -108,7 +114,7 @@ fn Waiting(live: Live) -> impl IntoView {
                         <button
                             type="button"
                             class="quiet small"
-                            disabled=move || live.answering.read().contains_key(&id)
+                            disabled=move || live.answers(id)
                             on:click=move |_| live.respond(id, Answer::Cancelled)
                         >
                             "Cancel"

@@ -46,13 +46,10 @@ impl Live {
         for id in let_go {
             self.begin_anew(id);
         }
-        self.note(notes);
-        if sessions {
-            self.open_awaited();
-        }
+        self.hear(notes);
     }
 
-    fn note(self, changes: Vec<Change>) {
+    fn hear(self, changes: Vec<Change>) {
         let ready = changes.contains(&Change::Ready);
         for change in changes {
             match change {

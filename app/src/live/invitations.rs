@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use js_sys::JsString;
 use leptos::prelude::*;
 use protocol::{
     Answer, Asked, ClientFrame, Code, InviteId, Outcome, Refused, Search, SearchNotice, SessionId,
@@ -15,20 +16,44 @@ use crate::names;
 const RETELLING: Duration = Duration::from_millis(400);
 /// How long a note about an invitation that is gone stays.
 const NOTE_FOR: Duration = Duration::from_secs(10);
+/// A server that answers at all has answered a search by now.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What came of a search, in words, and what can be done next.
+/// A search that has no answer yet.
+pub(super) struct Searching {
+    username: String,
+    leave: bool,
+    /// How much had been done on the page when it was made.
+    asked_at: u32,
+    /// Not sent yet: there is no connection.
+    waits: bool,
+}
+
+impl Searching {
+    fn frame(&self) -> ClientFrame {
+        let (username, leave) = (self.username.clone(), self.leave);
+        ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave }))
+    }
+
+    /// Whether it is this person who is looked for. Their name may be written differently.
+    fn is_for(&self, username: &str) -> bool {
+        let folded = |name: &str| JsString::from(name).normalize("NFKC").to_upper_case().to_lower_case();
+        folded(&self.username) == folded(username)
+    }
+}
+
+/// What came of a search or an invitation, in words, and what can be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) text: String,
     pub(crate) next: Next,
-    /// The name has led to somebody.
-    settled: bool,
+    /// The name that was searched for and has led to somebody: it has done its work.
+    pub(crate) settled: Option<String>,
 }
 
 impl Finding {
-    /// Whether the search is done with, and its field can be emptied.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled
+    pub(super) fn of(text: String, next: Next) -> Self {
+        Self { text, next, settled: None }
     }
 }
 
@@ -48,32 +73,52 @@ impl Live {
     pub(crate) fn ask(self, username: String, leave: bool) {
         self.finding.set(None);
         self.asking.set(true);
-        let frame = ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave }));
-        let ready = self.inner.try_update_value(|inner| {
-            let ready = inner.sync.is_ready();
-            inner.early_search = (!ready).then(|| frame.clone());
-            ready
+        let asked_at = self.deeds();
+        let is_ready = self.inner.try_update_value(|inner| {
+            inner.search = Some(Searching { username, leave, asked_at, waits: true });
+            inner.sync.is_ready()
         });
-        if ready == Some(true) {
-            self.transmit(frame);
+        if is_ready == Some(true) {
+            self.send_search();
         } else {
             self.try_now();
         }
     }
 
+    /// Sends the search that waits to be sent.
+    fn send_search(self) {
+        let waits = self.inner.try_update_value(|inner| {
+            let search = inner.search.as_mut().filter(|search| search.waits)?;
+            search.waits = false;
+            Some((search.frame(), search.asked_at))
+        });
+        let Some((frame, made)) = waits.flatten() else { return };
+        self.transmit(frame);
+        let give_up = move || {
+            let same = |inner: &super::Inner| inner.search.as_ref().is_some_and(|s| s.asked_at == made);
+            if self.inner.try_with_value(same) == Some(true) {
+                self.end_search("No answer has come. Please search again.");
+            }
+        };
+        set_timeout(give_up, PATIENCE);
+    }
+
     /// Answers an invitation, or takes one's own back. Without a connection the answer waits for the next one.
     pub(crate) fn respond(self, invite_id: InviteId, answer: Answer) {
-        let first = self.answering.try_update(|answers| answers.insert(invite_id, answer).is_none());
-        if first != Some(true) {
+        if untrack(|| self.answers(invite_id)) {
             return; // a double click
         }
+        self.answering.update(|answers| answers.push((invite_id, answer)));
         if answer == Answer::Accepted {
-            let from = self.invited.with_untracked(|invited| {
-                invited.iter().find(|card| card.invite_id == invite_id).map(|card| card.username.clone())
-            });
-            self.inner.update_value(|inner| inner.awaited = from);
+            let asked_at = self.deeds();
+            self.inner.update_value(|inner| inner.awaited.push((invite_id, asked_at)));
         }
         self.transmit_answer(invite_id, answer);
+    }
+
+    /// Whether one has answered an invitation, or taken it back, and the server has not agreed yet.
+    pub(crate) fn answers(self, invite_id: InviteId) -> bool {
+        self.answering.read().iter().any(|(id, _)| *id == invite_id)
     }
 
     fn transmit_answer(self, invite_id: InviteId, answer: Answer) {
@@ -85,9 +130,8 @@ impl Live {
     /// The socket is in step: what was answered meanwhile goes out now.
     pub(super) fn joined(self) {
         self.lost.set_if_changed(false);
-        if let Some(search) = self.inner.try_update_value(|inner| inner.early_search.take()).flatten() {
-            self.transmit(search);
-        }
+        self.crowded.set_if_changed(false);
+        self.send_search();
         for (invite_id, answer) in self.answering.get_untracked() {
             self.transmit_answer(invite_id, answer);
         }
@@ -99,8 +143,7 @@ impl Live {
     #[cfg(feature = "hydrate")]
     pub(super) fn search_lost(self) {
         if self.asking.get_untracked() {
-            self.inner.update_value(|inner| inner.early_search = None);
-            self.tell("The connection was lost. Please search again.");
+            self.end_search("The connection was lost. Please search again.");
         }
     }
 
@@ -123,73 +166,123 @@ impl Live {
         let open = |id: &InviteId| {
             invited.iter().any(|card| card.invite_id == *id) || asked.iter().any(|(asked, _)| asked == id)
         };
-        if self.answering.with_untracked(|answers| answers.keys().any(|id| !open(id))) {
-            self.answering.update(|answers| answers.retain(|id, _| open(id)));
+        if self.answering.with_untracked(|answers| answers.iter().any(|(id, _)| !open(id))) {
+            self.answering.update(|answers| answers.retain(|(id, _)| open(id)));
         }
         self.invited.set_if_changed(invited);
         self.asked.set_if_changed(asked);
     }
 
     pub(super) fn found(self, notice: SearchNotice) {
-        let SearchNotice::Outcome { status, reason, username, session_id, .. } = notice else { return };
-        let name = username.clone();
+        match notice {
+            SearchNotice::Outcome { status, reason, username, invite_id, session_id } => {
+                let search = self.answered(status, invite_id, &username);
+                self.told(status, reason, username, session_id, search);
+            }
+            SearchNotice::Closed { invite_id, session_id, .. } => {
+                if let Some((to, asked_at)) = session_id.zip(self.no_longer_awaits(invite_id)) {
+                    self.lead_to(to, asked_at);
+                }
+            }
+            SearchNotice::Invited { .. } => {}
+        }
+    }
+
+    /// The search that this is the answer to, which is over. News of an invitation answers none; and what is told to
+    /// all of one's pages answers that of another page, unless it is of the same person.
+    fn answered(self, status: Outcome, invite_id: Option<InviteId>, username: &str) -> Option<Searching> {
+        let is_answer = |search: &mut Searching| match status {
+            Outcome::Offline | Outcome::NoUser | Outcome::AlreadyConnected => true,
+            Outcome::Rejected | Outcome::Cancelled => false,
+            Outcome::Pending | Outcome::Accepted | Outcome::Unknown => {
+                invite_id.is_none() || search.is_for(username)
+            }
+        };
+        let search = self.inner.try_update_value(|inner| inner.search.take_if(is_answer)).flatten();
+        if search.is_some() {
+            self.asking.set(false);
+        }
+        search
+    }
+
+    fn told(
+        self,
+        status: Outcome,
+        reason: String,
+        username: String,
+        session_id: Option<SessionId>,
+        search: Option<Searching>,
+    ) {
+        // The server's sentence is plain text, in which a name could turn the words beside it.
+        let text = reason.replacen(&username, &names::isolated(&username), 1);
         let next = match status {
             // Told again after every connect; said only to the one who just asked.
-            Outcome::Pending if !self.asking.get_untracked() => return,
+            Outcome::Pending if search.is_none() => return,
             // One's own doing; the list shows it.
             Outcome::Cancelled => return,
             Outcome::Offline => Next::Leave(username),
-            Outcome::AlreadyConnected => {
-                self.summons.set(session_id);
+            Outcome::AlreadyConnected | Outcome::Accepted | Outcome::Unknown => {
                 session_id.map_or(Next::Nothing, Next::Open)
             }
-            Outcome::Accepted | Outcome::Unknown => session_id.map_or(Next::Nothing, Next::Open),
             Outcome::Pending | Outcome::Rejected | Outcome::NoUser => Next::Nothing,
         };
-        let settled = matches!(status, Outcome::Pending | Outcome::AlreadyConnected);
-        self.asking.set(false);
-        // The server's sentence is plain text, in which a name could turn the words beside it.
-        let text = reason.replacen(&name, &names::isolated(&name), 1);
-        self.finding.set(Some(Finding { text, next, settled }));
+        let is_settled = matches!(status, Outcome::Pending | Outcome::AlreadyConnected | Outcome::Accepted);
+        let asked_at = search.as_ref().map(|search| search.asked_at);
+        let settled = search.filter(|_| is_settled).map(|search| search.username);
+        // News takes nothing away that a search is about to say, or has offered.
+        let offers =
+            |found: &Option<Finding>| found.as_ref().is_some_and(|f| matches!(f.next, Next::Leave(_)));
+        let is_busy = self.asking.get_untracked() || self.finding.with_untracked(offers);
+        let slot = if asked_at.is_none() && is_busy { self.note } else { self.finding };
+        slot.set(Some(Finding { text, next, settled }));
+        if let Some((to, asked_at)) = session_id.zip(asked_at) {
+            self.lead_to(to, asked_at);
+        }
     }
 
+    /// Something was refused: said where it was asked for. A message's refusal stands at its row; what a page asks for by
+    /// itself is nobody's news.
     pub(super) fn refused(self, refused: Refused) {
-        let Some(invite_id) = refused.invite_id else {
-            return self.tell(&refused.reason);
-        };
-        self.answering.update(|answers| _ = answers.remove(&invite_id));
-        self.inner.update_value(|inner| inner.awaited = None);
-        let note = match refused.code {
+        let Refused { message_id, session_id, invite_id, username, code, reason, .. } = refused;
+        if let Some(invite_id) = invite_id {
+            self.answer_refused(invite_id, code, reason);
+        } else if username.is_some() || (message_id.is_none() && session_id.is_none()) {
+            // What answers nothing by name may be of a search that the server could not read.
+            if self.asking.get_untracked() {
+                self.end_search(&reason);
+            }
+        }
+    }
+
+    fn answer_refused(self, invite_id: InviteId, code: Code, reason: String) {
+        self.answering.update(|answers| answers.retain(|(id, _)| *id != invite_id));
+        let _ = self.no_longer_awaits(invite_id);
+        let text = match code {
             Code::Gone | Code::NotFound => Code::Gone.reason().to_owned(),
-            _ => refused.reason,
+            _ => reason,
         };
-        self.too_late.set(Some(note.clone()));
+        let note = Some(Finding::of(text, Next::Nothing));
+        self.note.set(note.clone());
         let forget = move || {
-            if self.too_late.try_get_untracked() == Some(Some(note)) {
-                self.too_late.set(None);
+            if self.note.try_get_untracked() == Some(note) {
+                self.note.set(None);
             }
         };
         set_timeout(forget, NOTE_FOR);
     }
 
-    /// Opens the session that an accepted invitation led to.
-    pub(super) fn open_awaited(self) {
-        let Some(name) = self.inner.with_value(|inner| inner.awaited.clone()) else { return };
-        let agreed = self.sessions.with_untracked(|sessions| {
-            sessions.iter().copied().find(|id| {
-                self.thread_now(*id).is_some_and(|thread| {
-                    thread.others.with_untracked(|others| others.values().any(|user| user.username == name))
-                })
-            })
-        });
-        if agreed.is_some() {
-            self.inner.update_value(|inner| inner.awaited = None);
-            self.summons.set(agreed);
-        }
+    /// An invitation that was accepted here is answered. Gives how much had been done when it was.
+    fn no_longer_awaits(self, invite_id: InviteId) -> Option<u32> {
+        let answered = |inner: &mut super::Inner| {
+            let at = inner.awaited.iter().position(|(id, _)| *id == invite_id)?;
+            Some(inner.awaited.swap_remove(at).1)
+        };
+        self.inner.try_update_value(answered).flatten()
     }
 
-    fn tell(self, text: &str) {
+    fn end_search(self, text: &str) {
+        self.inner.update_value(|inner| inner.search = None);
         self.asking.set(false);
-        self.finding.set(Some(Finding { text: text.to_owned(), next: Next::Nothing, settled: false }));
+        self.finding.set(Some(Finding::of(text.to_owned(), Next::Nothing)));
     }
 }

@@ -132,6 +132,12 @@ impl Thread {
         self.others.try_with_untracked(|others| others.get(&user).map(|user| user.username.clone())).flatten()
     }
 
+    /// What its writer is called where they are named.
+    pub(crate) fn called(self, user: UserId) -> String {
+        let unknown = || if user == self.me { "You" } else { "Somebody who left" }.to_owned();
+        self.name_of(user).unwrap_or_else(unknown)
+    }
+
     /// The names of those who write.
     pub(crate) fn writers(self) -> Vec<String> {
         self.typing.read().iter().filter_map(|user| self.name_of(*user)).collect()
@@ -269,9 +275,7 @@ impl Thread {
                 });
                 previous = Some((row.sender, row.time_stamp, day));
                 let opens_group = opens_day || opens_unread || !grouped;
-                let name = self.name_of(row.sender);
-                let name =
-                    name.unwrap_or_else(|| if self.is_own(&row) { "You" } else { "Somebody" }.to_owned());
+                let name = self.called(row.sender);
                 RowView { row, name, opens_group, opens_day, opens_unread }
             })
             .collect()
@@ -319,8 +323,8 @@ impl Thread {
     /// Forgets who has stopped writing.
     pub(super) fn refresh_typing(self, now: i64) {
         let typing = self.inner.try_update_value(|inner| {
-            inner.typed.retain(|_, until| *until > now);
-            inner.typed.keys().copied().collect::<Vec<_>>()
+            inner.typed.retain(|(_, until)| *until > now);
+            inner.typed.iter().map(|(user, _)| *user).collect::<Vec<_>>()
         });
         self.typing.set_if_changed(typing.unwrap_or_default());
     }
