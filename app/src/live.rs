@@ -195,6 +195,7 @@ impl Live {
 
     /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
     pub(crate) fn send(self, to: SessionId, text: String) {
+        keep::forget_draft(self.me().user_id, to, &text);
         self.act(|sync| sync.send(to, text, clock::now()));
         self.inner.update_value(|inner| inner.typing_in = None);
         if let Some(thread) = self.thread_now(to) {
@@ -217,11 +218,18 @@ impl Live {
         self.inner.with_value(|inner| inner.sync.outbox().len().max(keep::unsent(inner.me.user_id).len()))
     }
 
-    /// Keeps what is in a composer.
-    pub(crate) fn keep_draft(self, session_id: SessionId, text: &str) {
-        let _ = self.inner.try_update_value(|inner| {
-            inner.draft_kept = keep::keep_draft(inner.me.user_id, session_id, text);
-        });
+    /// Another tab did something in the storage; this composer holds `text`. Returns whether it has sent just that, which
+    /// is no draft any more.
+    pub(crate) fn was_sent_elsewhere(
+        self,
+        session_id: SessionId,
+        text: &str,
+        event: &web_sys::Event,
+    ) -> bool {
+        let me = self.me().user_id;
+        keep::guard_draft(me, session_id, text, event);
+        let sent = keep::sent_by_another_tab(me, event);
+        sent.is_some_and(|(session, sent)| session == session_id && sent == keep::sendable(text))
     }
 
     /// Everything in the session has been in front of the reader's eyes.

@@ -3,10 +3,11 @@
 use leptos::ev::{KeyboardEvent, PointerEvent};
 use leptos::html;
 use leptos::prelude::*;
-use protocol::text::{check_message, clean, is_blank};
+use protocol::text::{check_message, is_blank};
 use web_sys::HtmlTextAreaElement;
 
-use crate::live::{Live, Thread, keep};
+use crate::focus::is_touch;
+use crate::live::{Live, Thread, keep, somebody_writes};
 use crate::whole::IntoWhole;
 
 /// The field is the browser's own: what is typed before the page lives stays. It belongs to one session for its whole
@@ -15,21 +16,41 @@ use crate::whole::IntoWhole;
 pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let refusal = RwSignal::new(None::<String>);
+    // What of it this tab last saw or put into the browser's storage.
+    let kept = StoredValue::new(String::new());
 
     Effect::new(move |_| {
         let Some(field) = field.get() else { return };
-        restore(&field, keep::draft(live.me().user_id, thread.id));
+        let draft = keep::draft(live.me().user_id, thread.id);
+        kept.set_value(draft.clone().unwrap_or_default());
+        restore(&field, draft);
         fit(&field);
         let greeted =
             live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
-        if greeted.is_some() || (!is_touch() && !somebody_types()) {
+        if greeted.is_some() || (!is_touch() && !somebody_writes()) {
             _ = field.focus();
         }
     });
+    let hold = move |text: String| {
+        kept.update_value(|kept| {
+            live.keep_draft(thread.id, kept, &text);
+            *kept = text;
+        });
+    };
+    let other_tabs = window_event_listener_untyped("storage", move |event| {
+        if let Some(field) = field.try_get_untracked().flatten()
+            && live.was_sent_elsewhere(thread.id, &field.value(), &event)
+        {
+            field.set_value("");
+            hold(String::new());
+            fit(&field);
+        }
+    });
+    on_cleanup(move || other_tabs.remove());
     let changed = move |_| {
         let Some(field) = field.get_untracked() else { return };
         let text = field.value();
-        live.keep_draft(thread.id, &text);
+        hold(text.clone());
         fit(&field);
         if refusal.read_untracked().is_some() {
             refusal.set(None);
@@ -41,14 +62,13 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     let send = move || {
         let Some(field) = field.get_untracked() else { return };
         // Whoever pasted what cannot be seen could not find it to take it out.
-        let text = clean(&field.value());
-        let text = text.trim_end().trim_start_matches('\n');
-        if !is_blank(text) {
-            match check_message(text) {
+        let text = keep::sendable(&field.value());
+        if !is_blank(&text) {
+            match check_message(&text) {
                 Ok(()) => {
-                    live.send(thread.id, text.to_owned());
+                    live.send(thread.id, text);
                     field.set_value("");
-                    live.keep_draft(thread.id, "");
+                    hold(String::new());
                     fit(&field);
                     refusal.set(None);
                 }
@@ -61,6 +81,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         // While an input method composes, Enter belongs to it; some browsers say so only by 229.
         let composes = event.is_composing() || event.key_code() == 229;
         let forced = event.ctrl_key() || event.meta_key();
+        // On a touch screen Enter makes a new line, as its keyboard says.
         if event.key() == "Enter" && !composes && !event.shift_key() && (forced || !is_touch()) {
             event.prevent_default();
             send();
@@ -116,14 +137,4 @@ fn fit(field: &HtmlTextAreaElement) {
         let _ = style.set_property("height", "auto");
         let _ = style.set_property("height", &format!("{}px", field.scroll_height()));
     }
-}
-
-/// On a touch screen Enter makes a new line, as its keyboard says, and the keyboard comes only when it is called.
-fn is_touch() -> bool {
-    window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
-}
-
-fn somebody_types() -> bool {
-    let active = document().active_element();
-    active.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA"))
 }

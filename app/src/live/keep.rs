@@ -1,16 +1,22 @@
 //! What survives a reload: drafts, and messages that the server has not acknowledged. All of it stays in this
 //! browser, under the name of its writer, and goes when they have signed out.
 //!
-//! Every message has an entry of its own: two tabs never overwrite one another, and a message that both send stays
-//! one, because it keeps its `MessageID`.
+//! All tabs of a browser share it, and none overwrites what another one keeps. Every message has an entry of its own: one
+//! that two tabs send stays one, because it keeps its `MessageID`. A session's draft has one entry, which a new tab
+//! begins with; a tab that finds somebody else's draft there keeps its own in an entry of its own. Every user who signs
+//! out has a note of their own.
 
 use leptos::prelude::window;
+use protocol::text::clean;
 use protocol::{MessageId, Pending, SessionId, TimeStamp, UserId};
 use serde::{Deserialize, Serialize};
-use web_sys::Storage;
+use wasm_bindgen::JsCast;
+use web_sys::{Event, Storage, StorageEvent};
 
-/// Says whose things go when they have signed out.
-const LEAVING: &str = "natter/leaving";
+/// Begins the names of the notes that say whose things go when they have signed out.
+const LEAVING: &str = "natter/leaving/";
+/// Where a tab keeps what it is called.
+const TAB: &str = "natter/tab";
 
 #[derive(Serialize, Deserialize)]
 struct Unsent {
@@ -19,19 +25,54 @@ struct Unsent {
     written: TimeStamp,
 }
 
-/// The text that waits in a session's composer.
+/// The text that waits in a session's composer: this tab's own, or what any tab left there.
 pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
-    get(&draft_key(me, session))
+    get(&own_draft_key(me, session)).or_else(|| get(&draft_key(me, session)))
 }
 
-/// Keeps what is in the composer; nothing when it is empty. Returns whether that worked.
-pub(super) fn keep_draft(me: UserId, session: SessionId, text: &str) -> bool {
-    let key = draft_key(me, session);
-    if text.is_empty() {
-        remove(&key);
-        return true;
+/// Keeps what is in a composer, which held `before`; nothing when it is empty. Returns whether that worked.
+pub(super) fn keep_draft(me: UserId, session: SessionId, before: &str, text: &str) -> bool {
+    let (shared, own) = (draft_key(me, session), own_draft_key(me, session));
+    // The shared entry is this tab's when it holds what was here, or nothing.
+    if get(&shared).is_none_or(|kept| kept == before) {
+        remove(&own);
+        put(&shared, text)
+    } else {
+        put(&own, text)
     }
-    set(&key, text)
+}
+
+/// Another tab did something in the storage. When it keeps something else in the shared entry now, what is in this
+/// composer goes into an entry of its own. What only goes is not saved: its writer may have signed out.
+pub(crate) fn guard_draft(me: UserId, session: SessionId, text: &str, event: &Event) {
+    let Some(event) = event.dyn_ref::<StorageEvent>() else { return };
+    let is_shared = event.key().is_some_and(|key| key == draft_key(me, session));
+    if is_shared && !text.is_empty() && event.new_value().is_some_and(|kept| kept != text) {
+        put(&own_draft_key(me, session), text);
+    }
+}
+
+/// A message is sent: whatever tab kept the same as a draft, it is none any more.
+pub(super) fn forget_draft(me: UserId, session: SessionId, sent: &str) {
+    let prefix = draft_key(me, session);
+    for key in keys().filter(|key| key.starts_with(&prefix)) {
+        if get(&key).is_some_and(|draft| sendable(&draft) == sent) {
+            remove(&key);
+        }
+    }
+}
+
+/// The message that another tab sends, when that is what it did in the storage.
+pub(super) fn sent_by_another_tab(me: UserId, event: &Event) -> Option<(SessionId, String)> {
+    let event = event.dyn_ref::<StorageEvent>()?;
+    event.key()?.strip_prefix(&unsent_prefix(me))?;
+    let Unsent { session_id, data, .. } = serde_json::from_str(&event.new_value()?).ok()?;
+    Some((session_id, data))
+}
+
+/// What of a composer's text is sent.
+pub(crate) fn sendable(text: &str) -> String {
+    clean(text).trim_end().trim_start_matches('\n').to_owned()
 }
 
 /// Messages never acknowledged, in the order in which they were written.
@@ -62,19 +103,24 @@ pub(super) fn forget_unsent(me: UserId, id: MessageId) {
 
 /// This person signs out. What they leave in this browser goes when that has happened: see [`signed_out`].
 pub(crate) fn sign_out(me: UserId) {
-    let prefix = prefix(me);
-    if !set(LEAVING, &prefix) {
-        forget(&prefix);
+    if !set(&format!("{LEAVING}{me}"), &tab()) {
+        forget(&prefix(me));
     }
 }
 
-/// A page begins, with somebody signed in or nobody. Whoever was signing out is gone unless it is they.
+/// A page begins, with somebody signed in or nobody. Whoever was signing out is gone unless it is they; of them the tab
+/// in which they did knows that it has failed, and any other may just be earlier.
 pub(crate) fn signed_out(me: Option<UserId>) {
-    let Some(left) = get(LEAVING) else { return };
-    if me.map(prefix).as_ref() != Some(&left) {
-        forget(&left);
+    for key in keys().filter(|key| key.starts_with(LEAVING)) {
+        let left: Option<UserId> = key[LEAVING.len()..].parse().ok();
+        if left == me && get(&key).is_some_and(|leaver| leaver != tab()) {
+            continue;
+        }
+        if let Some(left) = left.filter(|left| Some(*left) != me) {
+            forget(&prefix(left));
+        }
+        remove(&key);
     }
-    remove(LEAVING);
 }
 
 fn forget(prefix: &str) {
@@ -91,8 +137,23 @@ fn draft_key(me: UserId, session: SessionId) -> String {
     format!("{}draft/{session}", prefix(me))
 }
 
+fn own_draft_key(me: UserId, session: SessionId) -> String {
+    format!("{}/{}", draft_key(me, session), tab())
+}
+
 fn unsent_prefix(me: UserId) -> String {
     format!("{}unsent/", prefix(me))
+}
+
+/// What this tab is called, for as long as it is there, however often it is loaded anew.
+fn tab() -> String {
+    let Some(own) = window().session_storage().ok().flatten() else { return String::new() };
+    if let Ok(Some(name)) = own.get_item(TAB) {
+        return name;
+    }
+    let name = MessageId::new().to_string();
+    _ = own.set_item(TAB, &name);
+    name
 }
 
 /// None where the browser allows no storage; everything then lasts as long as the page.
@@ -114,6 +175,14 @@ fn get(key: &str) -> Option<String> {
 /// Returns false when the storage is full: that loses the copy, not the text, which is still on the screen.
 fn set(key: &str, value: &str) -> bool {
     storage().is_some_and(|storage| storage.set_item(key, value).is_ok())
+}
+
+/// Sets an entry, or removes it when there is nothing to keep.
+fn put(key: &str, text: &str) -> bool {
+    if text.is_empty() {
+        remove(key);
+    }
+    text.is_empty() || set(key, text)
 }
 
 fn remove(key: &str) {

@@ -1,0 +1,95 @@
+// Several tabs of one browser share its storage: none overwrites what another one keeps.
+
+import { Chat } from '../pages/chat';
+import { connect, expect, test } from '../support/test';
+
+/** Another tab of the same browser. */
+async function tab(chat: Chat, path: string): Promise<Chat> {
+  const other = new Chat(await chat.page.context().newPage(), chat.name);
+  await other.open(path);
+  return other;
+}
+
+/** The drafts that the browser keeps. */
+function kept(chat: Chat): Promise<string[]> {
+  return chat.page.evaluate(() =>
+    Object.entries(localStorage).flatMap(([key, text]) => (key.includes('/draft/') ? [text as string] : [])),
+  );
+}
+
+test('a draft outlasts what another tab writes and sends in the same conversation', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  const path = `/chat/${await connect(ada, ben)}`;
+  const second = await tab(ada, path);
+  await ada.composer.fill('a long letter');
+  await expect.poll(() => kept(ada)).toEqual(['a long letter']);
+  await second.composer.pressSequentially('ok');
+  await second.reload();
+  await expect(second.composer, 'each tab has its own').toHaveValue('ok');
+  await second.composer.press('Enter');
+  await expect(ada.row('ok')).toBeVisible();
+  await expect(ada.composer).toHaveValue('a long letter');
+  await ada.reload();
+  await expect(ada.composer).toHaveValue('a long letter');
+  await ada.page.close();
+  const third = await tab(second, path);
+  await expect(third.composer, 'a new tab begins with it').toHaveValue('a long letter');
+});
+
+test('a draft outlasts another tab that began with it and made something else of it', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  const path = `/chat/${await connect(ada, ben)}`;
+  await ada.composer.fill('a long letter');
+  await expect.poll(() => kept(ada)).toEqual(['a long letter']);
+  const second = await tab(ada, path);
+  await expect(second.composer).toHaveValue('a long letter');
+  await second.type('ok');
+  await expect(ada.row('ok')).toBeVisible();
+  await ada.reload();
+  await expect(ada.composer).toHaveValue('a long letter');
+});
+
+test('a draft that was sent goes from every tab that shows it, and from the storage', async ({ person }) => {
+  const [ada, ben, cleo] = [await person('Ada'), await person('Ben'), await person('Cleo')];
+  await connect(ada, cleo);
+  const path = `/chat/${await connect(ada, ben)}`;
+  await ada.composer.fill('shall we meet at six?');
+  await expect.poll(() => kept(ada)).toEqual(['shall we meet at six?']);
+  const second = await tab(ada, path);
+  const third = await tab(ada, path);
+  await expect(second.composer).toHaveValue('shall we meet at six?');
+  await third.composer.pressSequentially(' Or at seven?');
+  await second.composer.press('Enter');
+  await expect(ben.row('shall we meet at six?')).toBeVisible();
+  await expect(ada.composer).toHaveValue('');
+  await expect(third.composer, 'what goes on is another one').toHaveValue('shall we meet at six? Or at seven?');
+  await expect.poll(() => kept(ada)).toEqual(['shall we meet at six? Or at seven?']);
+  // Nor does it come back where one looks later.
+  await ada.openConversation('Cleo');
+  await ada.openConversation('Ben');
+  await third.composer.press('Enter');
+  await expect.poll(() => kept(ada)).toEqual([]);
+  await ada.reload();
+  await expect(ada.composer).toHaveValue('');
+});
+
+test('who signs out leaves nothing behind, also when another tab begins meanwhile', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  const session = await connect(ada, ben);
+  await ada.composer.fill('a draft');
+  await expect.poll(() => kept(ada)).toEqual(['a draft']);
+  const second = await tab(ada, `/chat/${session}`);
+  // The first sign-out is on its way, and takes its time; meanwhile another tab begins as the same person.
+  let arrive!: () => void;
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  await ada.page.route('**/logout', async (route) => {
+    await arrived;
+    await route.continue();
+  });
+  await ada.page.getByRole('button', { name: 'Sign out' }).click({ noWaitAfter: true });
+  await second.reload();
+  arrive();
+  await ada.page.waitForURL(/\/(login)?$/);
+  await expect(ada.page.getByRole('link', { name: 'Sign in' })).toBeVisible();
+  await expect.poll(() => kept(ada), 'nothing of hers is left').toEqual([]);
+});
