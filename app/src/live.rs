@@ -32,10 +32,8 @@ use crate::names;
 use crate::route::Open;
 pub(crate) use announce::Announcer;
 pub(crate) use invitations::{Finding, Next};
-pub(crate) use thread::{Older, RowView, Thread};
-
-/// One's own frames of this kind are at most this frequent.
-const TYPING_EVERY: i64 = 2_000;
+pub(crate) use summons::somebody_writes;
+pub(crate) use thread::{Older, Place, RowView, Thread, looks_here};
 
 /// The live state. A handle: copies share one state.
 #[derive(Clone, Copy)]
@@ -232,46 +230,16 @@ impl Live {
         sent.is_some_and(|(session, sent)| session == session_id && sent == keep::sendable(text))
     }
 
-    /// Everything in the session has been in front of the reader's eyes.
-    pub(crate) fn seen(self, thread: Thread) {
-        if thread.window().is_at_end() && thread.older.get_untracked() != Older::Loading {
-            self.act(|sync| {
-                let newest = sync.sessions().get(&thread.id).map(Conversation::last_seq);
-                ((), newest.map(|seq| sync.read(thread.id, seq)).unwrap_or_default())
-            });
-        }
+    /// Keeps what is in a composer, which held `before`.
+    pub(crate) fn keep_draft(self, session_id: SessionId, before: &str, text: &str) {
+        let _ = self.inner.try_update_value(|inner| {
+            inner.draft_kept = keep::keep_draft(inner.me.user_id, session_id, before, text);
+        });
     }
 
-    /// One writes here: the others are told, now and then.
-    pub(crate) fn typing(self, session_id: SessionId) {
-        let now = clock::now().0;
-        let wait = self.inner.try_update_value(|inner| {
-            if !inner.sync.is_ready() {
-                return None;
-            }
-            let wait = (inner.typed + TYPING_EVERY - now).max(0);
-            if wait > 0 {
-                let is_first = inner.typing_in.replace(session_id).is_none();
-                return is_first.then_some(wait);
-            }
-            inner.typed = now;
-            inner.typing_in = None;
-            Some(0)
-        });
-        match wait.flatten() {
-            None => {}
-            Some(0) => self.transmit(ClientFrame::Typing { session_id }),
-            // Too soon after the last time: later, unless the message is there first.
-            Some(wait) => set_timeout(
-                move || {
-                    let waits = self.inner.try_update_value(|inner| inner.typing_in.take()).flatten();
-                    if waits == Some(session_id) {
-                        self.typing(session_id);
-                    }
-                },
-                Duration::from_millis(wait.unsigned_abs()),
-            ),
-        }
+    /// Everything in the session up to here has been before the reader's eyes.
+    pub(crate) fn seen(self, thread: Thread, up_to: Seq) {
+        self.act(|sync| ((), sync.read(thread.id, up_to)));
     }
 
     /// The session is on the screen from now on: draws its newest rows, and marks where the unread ones begin.

@@ -4,7 +4,7 @@
 //! it applies nothing more until the server's pages have filled it, so there is never a silent hole.
 
 use std::collections::BTreeMap;
-use std::ops::RangeBounds;
+use std::ops::{Bound, RangeBounds};
 
 use crate::{Epoch, Head, Message, Rev, Seq, keyed};
 
@@ -60,12 +60,24 @@ impl Timeline {
 
     /// The messages held, by place.
     pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
-        self.messages.range(self.floor..).map(|(_, message)| message)
+        self.messages.range(self.floor..Seq(i64::MAX)).map(|(_, message)| message)
     }
 
-    /// The messages held in a range of places.
+    /// The messages held in a range of places. Costs what it gives, however much is held.
     pub fn messages_in(&self, range: &impl RangeBounds<Seq>) -> impl DoubleEndedIterator<Item = &Message> {
-        self.messages().filter(move |message| range.contains(&message.seq))
+        let first = match range.start_bound() {
+            Bound::Included(seq) => *seq,
+            Bound::Excluded(seq) => Seq(seq.0 + 1),
+            Bound::Unbounded => self.floor,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(seq) => Seq(seq.0 + 1),
+            Bound::Excluded(seq) => *seq,
+            Bound::Unbounded => Seq(i64::MAX),
+        };
+        let first = first.max(self.floor);
+        // A map panics when its range ends before it begins.
+        self.messages.range(first..end.max(first)).map(|(_, message)| message)
     }
 
     /// Whether there are older messages than those held.
@@ -260,6 +272,21 @@ mod tests {
         assert_eq!(timeline.take_fetch(), None, "it is on its way");
         assert_eq!(timeline.apply(message(5, 5, "five")), Applied::Next);
         assert_eq!(texts(&timeline), ["three", "four", "five"]);
+    }
+
+    #[test]
+    fn a_part_is_what_is_held_of_that_range() {
+        use Bound::{Excluded, Included, Unbounded};
+
+        let timeline = newest(Epoch::new());
+        let part = |range: (Bound<Seq>, Bound<Seq>)| {
+            timeline.messages_in(&range).map(|m| m.data.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(part((Unbounded, Unbounded)), ["three", "four"]);
+        assert_eq!(part((Included(Seq(1)), Included(Seq(3)))), ["three"]);
+        assert_eq!(part((Excluded(Seq(3)), Unbounded)), ["four"]);
+        assert_eq!(part((Included(Seq(1)), Excluded(Seq(3)))), [""; 0], "what is not held yet");
+        assert_eq!(part((Included(Seq(9)), Included(Seq(2)))), [""; 0]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl Live {
                 other => notes.push(other),
             }
         }
+        self.mark_news(&notes);
         for id in &stale {
             self.refresh(*id);
         }
@@ -115,13 +116,15 @@ impl Live {
         self.sessions.set_if_changed(threads.iter().map(|thread| thread.id).collect());
     }
 
-    fn wrote(self, id: SessionId, user: UserId) {
-        let Some(thread) = self.thread_now(id) else { return };
-        let now = clock::now().0;
-        #[expect(clippy::cast_possible_truncation, reason = "five seconds")]
-        thread.wrote(user, now + TYPING_FOR.as_millis() as i64);
-        thread.refresh_typing(now);
-        set_timeout(move || thread.refresh_typing(clock::now().0), TYPING_FOR + Duration::from_millis(50));
+    /// What comes while nobody looks gets the mark where it begins.
+    fn mark_news(self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Arrived(id, _) = change
+                && let Some(thread) = self.thread_now(*id)
+            {
+                let _ = self.inner.try_with_value(|inner| thread.mark_news(&inner.sync));
+            }
+        }
     }
 
     fn arrived(self, id: SessionId, message: MessageId) {

@@ -52,9 +52,24 @@ struct Inner {
     open: bool,
     views: BTreeMap<MessageId, ArcRwSignal<RowView>>,
     window: Option<Window>,
-    /// The last message seen before it was opened: the mark for unread ones stands after it, and stays.
+    /// The last message seen before it was opened, or before news came that nobody looked at: the mark for unread ones
+    /// stands after it, and stays.
     unread_after: Option<Seq>,
-    typed: BTreeMap<UserId, i64>,
+    /// Where its reader was when they left it, unless they followed the end.
+    left: Option<Place>,
+    /// Who wrote lately, and until when that is good.
+    typed: Vec<(UserId, i64)>,
+    /// When the others were last told that one writes here.
+    told: Option<i64>,
+    /// They are to be told again.
+    tells: bool,
+}
+
+/// A place in a conversation: a row, and how far below the upper edge it stood.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) row: MessageId,
+    pub(crate) stood: f64,
 }
 
 /// The state of loading older rows.
@@ -178,19 +193,47 @@ impl Thread {
 
     pub(super) fn open(self, sync: &Sync, clock: Clock) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
-        self.inner.update_value(|inner| {
+        let returns = self.inner.try_update_value(|inner| {
             inner.open = true;
             inner.views.clear();
-            inner.window = Some(Window::at_end(session.last_seq()));
+            inner.window =
+                inner.window.filter(|_| inner.left.is_some()).or(Some(Window::at_end(session.last_seq())));
             inner.unread_after = (1..=MOST_MARKED).contains(&session.unread()).then_some(session.read_seq());
+            inner.left.is_some()
         });
-        self.following.set(true);
+        self.following.set(returns != Some(true));
         self.older.set(Older::None);
         self.refresh_rows(sync, clock);
     }
 
     pub(super) fn close(self) {
         let _ = self.inner.try_update_value(|inner| inner.open = false);
+    }
+
+    /// Its reader goes elsewhere, and was here; or followed the end.
+    pub(crate) fn leave(self, place: Option<Place>) {
+        let _ = self.inner.try_update_value(|inner| inner.left = place);
+    }
+
+    /// Where its reader was when they went elsewhere. Told once.
+    pub(crate) fn left(self) -> Option<Place> {
+        self.inner.try_update_value(|inner| inner.left.take()).flatten()
+    }
+
+    /// News has come. What will not be before the reader's eyes gets the mark where it begins; a mark with unread
+    /// messages behind it moves only while nobody looks.
+    pub(super) fn mark_news(self, sync: &Sync) {
+        let Some(session) = sync.sessions().get(&self.id) else { return };
+        let looks = looks_here();
+        if looks && self.following.get_untracked() || session.unread() > MOST_MARKED {
+            return;
+        }
+        let had_read_all = self.unread.get_untracked() == 0;
+        let _ = self.inner.try_update_value(|inner| {
+            if inner.open && (had_read_all || !looks) {
+                inner.unread_after = Some(session.read_seq());
+            }
+        });
     }
 
     pub(super) fn to_end(self, sync: &Sync, clock: Clock) {
