@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use js_sys::{Array, Date, Function, Intl, Object, Reflect};
 use leptos::prelude::*;
 use protocol::TimeStamp;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -65,10 +65,24 @@ impl Clock {
     }
 }
 
-/// This computer's clock. Only in the browser.
+/// This computer's clock, which may be set: for moments that are shown. Only in the browser.
 pub(crate) fn now() -> TimeStamp {
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit for 300,000 years")]
     TimeStamp(Date::now() as i64)
+}
+
+/// Milliseconds since this page began, by a clock that nobody sets: for everything that lasts. In some browsers it stands
+/// still while the computer sleeps. Only in the browser.
+pub(crate) fn elapsed() -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of one page")]
+    let elapsed = performance_now() as i64;
+    elapsed
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
 }
 
 fn local_day(at: TimeStamp) -> i64 {

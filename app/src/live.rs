@@ -13,6 +13,7 @@ pub(crate) mod keep;
 mod socket;
 mod summons;
 mod thread;
+mod typing;
 mod window;
 
 use std::collections::BTreeMap;
@@ -83,12 +84,8 @@ struct Inner {
     awaited: Vec<(InviteId, u32)>,
     /// One is about to sign out.
     leaving: bool,
-    /// A search made before the connection was there.
-    early_search: Option<ClientFrame>,
-    /// When the others were last told that one writes.
-    typed: i64,
-    /// Where one has written since.
-    typing_in: Option<SessionId>,
+    /// The search under way.
+    search: Option<invitations::Searching>,
     #[cfg(feature = "hydrate")]
     wire: Option<socket::Wire>,
 }
@@ -122,9 +119,7 @@ impl Live {
                 draft_kept: true,
                 awaited: Vec::new(),
                 leaving: false,
-                early_search: None,
-                typed: 0,
-                typing_in: None,
+                search: None,
                 #[cfg(feature = "hydrate")]
                 wire: None,
             }),
@@ -195,8 +190,8 @@ impl Live {
     pub(crate) fn send(self, to: SessionId, text: String) {
         keep::forget_draft(self.me().user_id, to, &text);
         self.act(|sync| sync.send(to, text, clock::now()));
-        self.inner.update_value(|inner| inner.typing_in = None);
         if let Some(thread) = self.thread_now(to) {
+            thread.stops_telling();
             self.to_end(thread);
         }
     }

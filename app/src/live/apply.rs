@@ -1,16 +1,12 @@
 //! From a [`Step`] of the state machine to what people see, what is sent, and what is kept.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::{Change, MessageId, SessionId, Step, UserId};
+use protocol::{Change, MessageId, SessionId, Step};
 
+use super::Live;
 use super::thread::{SetIfChanged, Thread};
-use super::{Live, clock};
-
-/// A sign of writing is good for this long.
-const TYPING_FOR: Duration = Duration::from_secs(5);
 
 impl Live {
     /// Keeps, then sends, then shows. Each signal is set once, however often the step names it.
@@ -134,9 +130,7 @@ impl Live {
             messages.find(|held| held.message_id == message).map(|held| (held.sender, held.data.clone()))
         });
         let Some((sender, text)) = found.flatten() else { return };
-        let now = clock::now().0;
-        thread.wrote(sender, now - 1); // what was being written is here
-        thread.refresh_typing(now);
-        self.announcer.arrived(&thread.name_of(sender).unwrap_or_default(), &text);
+        self.has_written(id, sender);
+        self.announcer.arrived(&thread.called(sender), &text);
     }
 }

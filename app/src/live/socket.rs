@@ -71,6 +71,23 @@ enum End {
     Revoked,
 }
 
+/// When something was heard last, by both clocks: one may be set, and the other one stand still while the computer
+/// sleeps.
+struct Heard {
+    elapsed: i64,
+    now: i64,
+}
+
+impl Heard {
+    fn just_now() -> Self {
+        Self { elapsed: clock::elapsed(), now: clock::now().0 }
+    }
+
+    fn is_stale(&self) -> bool {
+        (clock::elapsed() - self.elapsed).max(clock::now().0 - self.now) > STALE_MS
+    }
+}
+
 /// Connects, and stays connected.
 pub(super) fn start(live: Live) {
     let (sender, commands) = mpsc::unbounded();
@@ -142,7 +159,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     let Some(hello) = live.inner.try_update_value(|inner| inner.sync.connected()) else { return End::Lost };
     say(&mut socket, &hello);
 
-    let mut heard = clock::now().0;
+    let mut heard = Heard::just_now();
     // Also for the Welcome, which may be large and the line slow. A timer, because a clock may be set.
     let mut silence = TimeoutFuture::new(SILENCE_MS);
     let mut end = End::Lost;
@@ -154,7 +171,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
         };
         match event {
             Event::Frame(Ok(Message::Text(text))) => {
-                heard = clock::now().0;
+                heard = Heard::just_now();
                 silence = TimeoutFuture::new(SILENCE_MS);
                 // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
                 match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
@@ -162,7 +179,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                         end = End::Drained(after_ms.try_into().unwrap_or_default());
                     }
                     frame => {
-                        course.hear(&frame, heard);
+                        course.hear(&frame, heard.elapsed);
                         if matches!(frame, ServerFrame::Lagged) {
                             live.search_lost();
                         }
@@ -184,7 +201,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
             Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
             // The attempt has failed just now. Its close event follows, and says how to go on.
             Event::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
-            Event::Command(Command::Now) if clock::now().0 - heard > STALE_MS => return End::Stale,
+            Event::Command(Command::Now) if heard.is_stale() => return End::Stale,
             Event::Command(Command::Now) => {}
         }
     }

@@ -360,7 +360,29 @@ impl Thread {
 
     /// Somebody writes, or (with a moment in the past) has stopped.
     pub(super) fn wrote(self, user: UserId, until: i64) {
-        let _ = self.inner.try_update_value(|inner| inner.typed.insert(user, until));
+        let _ =
+            self.inner.try_update_value(|inner| match inner.typed.iter_mut().find(|(who, _)| *who == user) {
+                Some(known) => known.1 = until,
+                None => inner.typed.push((user, until)),
+            });
+    }
+
+    /// One writes here. Gives in how many milliseconds the others are to be told; `None` when that is agreed already.
+    pub(super) fn tells(self, now: i64, every: i64) -> Option<i64> {
+        let wait = self.inner.try_update_value(|inner| {
+            let wait = inner.told.map_or(0, |told| (told + every - now).max(0));
+            if wait == 0 {
+                (inner.told, inner.tells) = (Some(now), false);
+                return Some(0);
+            }
+            (!std::mem::replace(&mut inner.tells, true)).then_some(wait)
+        });
+        wait.flatten()
+    }
+
+    /// Nothing more is to be told. Returns whether something was.
+    pub(super) fn stops_telling(self) -> bool {
+        self.inner.try_update_value(|inner| std::mem::take(&mut inner.tells)).unwrap_or_default()
     }
 
     /// Forgets who has stopped writing.
