@@ -63,6 +63,8 @@ pub struct Live {
     pub(crate) greeted: StoredValue<Option<SessionId>>,
     /// Without a connection for longer than a moment.
     pub(crate) lost: RwSignal<bool>,
+    /// Without one because this user has as many as one may.
+    pub(crate) crowded: RwSignal<bool>,
     /// The login is over, and not everything written could be kept.
     pub(crate) ended: RwSignal<bool>,
     /// What the live region says.
@@ -108,6 +110,7 @@ impl Live {
             deeds: StoredValue::default(),
             greeted: StoredValue::default(),
             lost: RwSignal::default(),
+            crowded: RwSignal::default(),
             ended: RwSignal::default(),
             announcer: Announcer::new(),
             inner: StoredValue::new(Inner {

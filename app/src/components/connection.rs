@@ -9,6 +9,8 @@ use crate::whole::IntoWhole;
 const LOST: (&str, &str) = ("No connection. What you write is kept and sent later.", "Try now");
 /// Where the browser's storage is full or switched off.
 const LOST_UNKEPT: &str = "No connection. What you write is sent later, as long as this page stays open.";
+const CROWDED: (&str, &str) =
+    ("Natter is open in too many tabs or devices. Close one; this page tries again by itself.", "Try now");
 const ENDED: (&str, &str) =
     ("You are signed out, and your text could not be kept. Copy it first.", "Sign in");
 
@@ -28,8 +30,10 @@ pub(crate) fn Connection(live: Live) -> impl IntoView {
                 lost()
                     .then(|| {
                         let ended = live.ended.get();
-                        let (words, way) = if ended { ENDED } else { LOST };
-                        let words = if ended || live.keeps_all() { words } else { LOST_UNKEPT };
+                        let crowded = live.crowded.get();
+                        let (words, way) =
+                            if ended { ENDED } else if crowded { CROWDED } else { LOST };
+                        let words = if ended || crowded || live.keeps_all() { words } else { LOST_UNKEPT };
                         view! {
                             <span>{words}</span>
                             <button

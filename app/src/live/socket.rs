@@ -28,6 +28,8 @@ const OPEN_MS: u32 = 10_000;
 const LOOK_MS: u32 = 5_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
 const STALE_MS: i64 = 20_000;
+/// While this user has as many connections as one may, the next try waits for so long and up to twice as long.
+const CROWDED_MS: u32 = 15_000;
 /// Whoever signs in anew in another tab ends this login first, and has the new cookie a moment later.
 const NEW_LOGIN_MS: u32 = 500;
 /// A connection that lasts this long was a good one.
@@ -67,6 +69,8 @@ enum End {
     Stale,
     /// The server asked to come back after this many milliseconds.
     Drained(u32),
+    /// This user has as many connections as one may.
+    Crowded,
     /// The login is no longer good.
     Revoked,
 }
@@ -138,6 +142,12 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
             End::Revoked => return sign_in_again(live).await,
             End::Stale => 0,
             End::Drained(after) => after,
+            End::Crowded => {
+                course.notice = None;
+                live.crowded.try_set(true);
+                live.lost.try_set(true);
+                jitter(CROWDED_MS, CROWDED_MS)
+            }
             End::Lost => backoff(course.failures),
         };
         course.failures += 1;
@@ -194,7 +204,11 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                 }
             }
             Event::Frame(Err(WebSocketError::ConnectionClose(event))) => {
-                return if event.code == close::LOGIN_REVOKED { End::Revoked } else { end };
+                return match event.code {
+                    close::LOGIN_REVOKED => End::Revoked,
+                    close::TOO_MANY => End::Crowded,
+                    _ => end,
+                };
             }
             // The close event, which says more, follows.
             Event::Frame(_) => {}
@@ -247,10 +261,14 @@ async fn pause(live: Live, wait: u32, looks: bool, commands: &mut UnboundedRecei
 
 /// Full jitter: anything up to a bound that doubles with each failure, so that clients do not come back together.
 fn backoff(failures: u32) -> u32 {
-    let most = (500 << failures.min(6)).min(20_000);
+    jitter(0, (500 << failures.min(6)).min(20_000))
+}
+
+/// Anything from `least` up to so much more.
+fn jitter(least: u32, more: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the bound")]
-    let wait = (js_sys::Math::random() * f64::from(most)) as u32;
-    wait
+    let wait = (js_sys::Math::random() * f64::from(more)) as u32;
+    least + wait
 }
 
 fn address() -> String {
