@@ -12,6 +12,7 @@ pub mod boot;
 mod clock;
 mod components;
 pub mod error;
+mod focus;
 mod live;
 #[cfg(feature = "ssr")]
 pub mod login;

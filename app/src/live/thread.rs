@@ -395,6 +395,12 @@ impl Thread {
     }
 }
 
+/// Whether somebody looks at this page. Only in the browser.
+pub(crate) fn looks_here() -> bool {
+    let document = document();
+    !document.hidden() && document.has_focus().unwrap_or_default()
+}
+
 /// Telling nobody when nothing changed.
 pub(super) trait SetIfChanged<T> {
     fn set_if_changed(&self, value: T);

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use protocol::Code;
 
 use crate::components::{Account, Connection, Conversations, Invitations, Logo, Search};
+use crate::focus;
 use crate::live::Live;
 use crate::pages::Conversation;
 use crate::route::Open;
@@ -57,13 +58,8 @@ pub(crate) fn Welcome(open_registration: bool) -> impl IntoView {
 #[component]
 pub(crate) fn Chat(live: Live, open: Open) -> impl IntoView {
     Effect::new(move |_| open.start());
-    Effect::new(move |_| {
-        if let Some(id) = live.summons.get() {
-            live.summons.set(None);
-            live.greeted.set_value(Some(id));
-            open.go(Some(id));
-        }
-    });
+    live.route.set_value(Some(open));
+    Effect::new(|_| focus::start());
     view! {
         <div class="chat" class:open=move || open.get().is_some()>
             <div class="sidebar">

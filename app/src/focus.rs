@@ -1,0 +1,88 @@
+//! Where the focus goes when what had it has gone.
+//!
+//! A button that is used up, a card that is answered, a conversation that gives way to another one take the focus with
+//! them, and whoever works by keyboard or ear would have to begin at the top of the page. So it goes to what is nearest
+//! and makes sense: in the list, to the search; in a conversation, to its messages; from what lies over the page, back to
+//! where it came from. Never away from anything: only when nothing has it.
+
+use std::cell::RefCell;
+
+use leptos::prelude::*;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Element, HtmlElement, MutationObserver, MutationObserverInit};
+
+/// What had the focus, in this order, and in which of [`PLACES`] the last of it stands.
+#[derive(Default)]
+struct Trail {
+    been: Vec<Element>,
+    place: Option<usize>,
+}
+
+/// As long as anybody goes back.
+const MOST: usize = 16;
+
+/// Where a control may stand, and what is sensible there.
+const PLACES: [(&str, &str); 2] = [(".sidebar", "#search"), (".conversation", ".messages")];
+
+thread_local! {
+    static TRAIL: RefCell<Trail> = RefCell::default();
+}
+
+/// Begins to watch, for as long as the page is open.
+pub(crate) fn start() {
+    _ = window_event_listener_untyped("focusin", |event| {
+        if let Some(element) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) {
+            let around = |(place, _): &(&str, &str)| element.closest(place).ok().flatten().is_some();
+            let place = PLACES.iter().position(around);
+            TRAIL.with_borrow_mut(|trail| {
+                trail.been.retain(|been| *been != element);
+                if trail.been.len() == MOST {
+                    trail.been.remove(0);
+                }
+                trail.been.push(element);
+                trail.place = place;
+            });
+        }
+    });
+    let watch = Closure::<dyn Fn()>::new(|| {
+        let next = TRAIL.with_borrow(next);
+        // On a touch screen a field would call the keyboard, which comes only when its owner calls it.
+        if let Some(next) = next.filter(|next| next.tag_name() != "INPUT" || !is_touch()) {
+            _ = next.unchecked_ref::<HtmlElement>().focus();
+        }
+    });
+    let Ok(observer) = MutationObserver::new(watch.as_ref().unchecked_ref()) else { return };
+    let what = MutationObserverInit::new();
+    what.set_child_list(true);
+    what.set_subtree(true);
+    // A class is how a phone goes from the list to a conversation.
+    what.set_attribute_filter(
+        &["hidden", "class"].map(JsValue::from_str).into_iter().collect::<js_sys::Array>(),
+    );
+    _ = document().body().map(|body| observer.observe_with_options(&body, &what));
+    watch.forget();
+}
+
+/// What is to have the focus, when what had it has gone and nothing else has it.
+fn next(trail: &Trail) -> Option<Element> {
+    let document = document();
+    let is_free = document.active_element().is_none_or(|active| active.tag_name() == "BODY");
+    if !is_free || trail.been.last().is_none_or(is_there) {
+        return None;
+    }
+    let find = |what: &str| document.query_selector(what).ok().flatten().filter(is_there);
+    let near = trail.place.and_then(|place| find(PLACES[place].1));
+    let before = || trail.been.iter().rev().find(|been| is_there(been)).cloned();
+    near.or_else(before).or_else(|| PLACES.iter().rev().find_map(|(_, home)| find(home)))
+}
+
+/// Whether fingers are what the page is used with.
+pub(crate) fn is_touch() -> bool {
+    window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Whether an element is in the page and can be seen.
+fn is_there(element: &Element) -> bool {
+    element.is_connected() && element.get_bounding_client_rect().height() > 0.
+}
