@@ -6,11 +6,13 @@ pub(crate) fn isolated(name: &str) -> String {
     if name.is_ascii() { name.to_owned() } else { format!("\u{2068}{name}\u{2069}") }
 }
 
+/// The same where the name stands in a sentence. Only in the browser, which searches texts without a byte of WASM.
+pub(crate) fn isolated_in(sentence: &str, name: &str) -> String {
+    js_sys::JsString::from(sentence).replace(name, &isolated(name)).into()
+}
+
 /// The names of everybody else in a conversation.
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    match names.collect::<Vec<_>>().as_slice() {
-        [] => "Only you".to_owned(),
-        [one] => (*one).to_owned(),
-        many => many.iter().map(|name| isolated(name)).collect::<Vec<_>>().join(", "),
-    }
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "Only you".to_owned() } else { names.join(", ") }
 }

@@ -16,6 +16,7 @@ export class Cable {
     private readonly near: net.Server,
     private readonly host: string,
     port: number,
+    keepsCookies: boolean,
   ) {
     near.on('connection', (here) => {
       if (this.state === 'pulled') return void here.destroy();
@@ -30,7 +31,9 @@ export class Cable {
       const there = net.connect(port, host);
       for (const [one, other] of [[here, there], [there, here]] as const) {
         this.connections.add(one);
-        one.setNoDelay(true).pipe(other);
+        one.setNoDelay(true);
+        if (one === there || keepsCookies) one.pipe(other);
+        else one.on('data', (head) => other.write(head.toString('latin1').replace(/^cookie:.*\r\n/gim, ''), 'latin1'));
         one.on('error', () => undefined); // The close that follows is what counts.
         one.on('close', () => {
           this.connections.delete(one);
@@ -40,11 +43,12 @@ export class Cable {
     });
   }
 
-  static async to(natter: Natter): Promise<Cable> {
+  /** To this server; with `keepsCookies` false as if the browser kept none. */
+  static async to(natter: Natter, { keepsCookies = true } = {}): Promise<Cable> {
     const near = net.createServer();
     // On the same address, for which the browser has its cookies.
     const { hostname, port } = new URL(natter.url);
-    const cable = new Cable(near, hostname, Number(port));
+    const cable = new Cable(near, hostname, Number(port), keepsCookies);
     near.listen(0, hostname);
     await once(near, 'listening');
     return cable;

@@ -188,8 +188,10 @@ impl Sync {
     /// The row that stands for a session in a list: the newest refused one, while there is any, or else the newest.
     #[must_use]
     pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
-        self.rows_on_their_way(session_id)
-            .max_by_key(|row| matches!(row.state, RowState::Failed(_))) // the last of those that count most
+        let on_its_way = self.outbox.pending().iter().filter(|p| p.session_id == session_id);
+        on_its_way
+            .max_by_key(|p| matches!(p.state, PendingState::Failed(_))) // the last of those that count most
+            .and_then(|p| Some(Row::pending(p, self.me?)))
             .or_else(|| self.sessions.get(&session_id)?.timeline.messages().next_back().map(Row::stored))
     }
 

@@ -54,7 +54,8 @@ fn Words(view: RwSignal<RowView>) -> impl IntoView {
             return "Message deleted".to_owned();
         }
         // These end a line, but not for what turns the writing in it: a newline does.
-        view.read().row.data.replace(['\u{2028}', '\u{2029}'], "\n")
+        let ended = |c| if matches!(c, '\u{2028}' | '\u{2029}') { '\n' } else { c };
+        view.read().row.data.chars().map(ended).collect()
     };
     view! {
         <div class="text" class:gone=gone dir="auto">

@@ -214,7 +214,7 @@ impl Live {
         search: Option<Searching>,
     ) {
         // The server's sentence is plain text, in which a name could turn the words beside it.
-        let text = reason.replacen(&username, &names::isolated(&username), 1);
+        let text = names::isolated_in(&reason, &username);
         let next = match status {
             // Told again after every connect; said only to the one who just asked.
             Outcome::Pending if search.is_none() => return,

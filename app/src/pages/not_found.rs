@@ -6,10 +6,15 @@ use leptos::prelude::*;
 /// Also sets the status, when it is drawn on the server.
 #[component]
 pub(crate) fn NotFound() -> impl IntoView {
+    nothing("There is nothing here", "This page does not exist, or it is not yours to see.")
+}
+
+/// A page that only says why there is none, and leads back.
+pub(super) fn nothing(heading: &'static str, why: &'static str) -> AnyView {
     view! {
         <main class="not-found">
-            <h1>"There is nothing here"</h1>
-            <p>"This page does not exist, or it is not yours to see."</p>
+            <h1>{heading}</h1>
+            <p>{why}</p>
             <p>
                 <a class="button" href="/">
                     "Back to the beginning"

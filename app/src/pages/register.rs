@@ -6,14 +6,16 @@ use protocol::api::Credentials;
 
 use crate::api;
 use crate::boot::Door;
-use crate::components::{CredentialsForm, Logo};
+use crate::components::CredentialsForm;
+use crate::pages::not_found::nothing;
 use crate::whole::IntoWhole;
 
 /// Works without a script: the form posts to the same path.
 #[component]
 pub(crate) fn Register(door: Door, open_registration: bool) -> impl IntoView {
     if !open_registration {
-        return Closed().whole();
+        // In place of a form that nobody could get through.
+        return nothing("No new accounts here", Code::RegistrationClosed.reason());
     }
     let register = Action::new(|credentials: &Credentials| {
         let name = credentials.username.clone();
@@ -39,20 +41,4 @@ pub(crate) fn Register(door: Door, open_registration: bool) -> impl IntoView {
         </CredentialsForm>
     }
     .whole()
-}
-
-/// In place of a form that nobody could get through.
-#[component]
-fn Closed() -> impl IntoView {
-    view! {
-        <main class="door">
-            <a class="brand" href="/">
-                <Logo />
-                "Natter"
-            </a>
-            <h1>"No new accounts here"</h1>
-            <p class="lead">{Code::RegistrationClosed.reason()}</p>
-            <p class="elsewhere">"You have an account? " <a href="/login">"Sign in"</a></p>
-        </main>
-    }
 }
