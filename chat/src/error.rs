@@ -74,6 +74,24 @@ pub enum OpenError {
         "The data folder {0} cannot be used: {1}. Name another one with --data, or mend its permissions."
     )]
     Folder(PathBuf, std::io::Error),
+    /// A data folder that others may write.
+    #[error(
+        "Others may write into the data folder {0} (its permissions are {1:o}), and so exchange what Natter keeps there. Look whether all of it is yours, then run `chmod go-w {0}`, or name another folder with --data."
+    )]
+    Shared(PathBuf, u32),
+    /// A data folder of another user, or a file in it.
+    #[error(
+        "{0} belongs to another user (number {1}). Run this as that user, give it to yours with `chown`, or name another folder with --data."
+    )]
+    Foreign(PathBuf, u32),
+    /// A link in place of a file.
+    #[error(
+        "{0} is a link, and Natter follows none in its data folder. Put the file itself there, or name the folder it is in with --data."
+    )]
+    Link(PathBuf),
+    /// Something else in place of a file.
+    #[error("{0} is none of Natter's files. Move it away, or name another folder with --data.")]
+    NotOurs(PathBuf),
     /// A second process.
     #[error(
         "Another Natter is using the data folder {0}. Stop it first, or name another folder with --data."
@@ -103,4 +121,12 @@ pub enum OpenError {
     /// Anything else.
     #[error("The database {0} cannot be opened: {1}")]
     Database(PathBuf, Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl OpenError {
+    /// Whether Natter was told to use a folder in which others could exchange its files.
+    #[must_use]
+    pub fn is_unsafe_folder(&self) -> bool {
+        matches!(self, Self::Shared(..) | Self::Foreign(..) | Self::Link(_) | Self::NotOurs(_))
+    }
 }

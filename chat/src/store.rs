@@ -11,6 +11,7 @@ mod backup;
 mod contract;
 mod event;
 mod failure;
+mod folder;
 mod health;
 mod invites;
 mod logins;
@@ -30,7 +31,6 @@ mod trouble;
 mod users;
 mod writer;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub(crate) use sessions::SessionRow;
 pub(crate) use users::UserRow;
 
 use crate::{Error, Result};
+use folder::Folder;
 #[cfg(test)]
 use tokio::sync::mpsc;
 #[cfg(test)]
@@ -77,16 +78,20 @@ pub(crate) struct Store {
     writer: Writer,
     health: Health,
     /// Held as long as the database is open, so that a second process finds it taken.
-    lock: Option<Arc<File>>,
+    folder: Option<Arc<Folder>>,
 }
 
 impl Store {
-    /// Finishes what is queued and closes the files.
+    /// Finishes what is queued and closes the files. Only where all of it came to the disk, and nothing failed since the
+    /// start, need the next start not look whether the database is whole.
     pub(crate) async fn close(&self) {
-        self.writer.close().await;
+        let is_whole = self.writer.close().await;
         self.read.close().await;
-        if let Some(lock) = &self.lock {
-            open::mark_clean(lock);
+        if let Some(folder) = &self.folder
+            && is_whole
+            && folder.has_no_log()
+        {
+            folder.mark_clean();
         }
     }
 
@@ -99,7 +104,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn crashed(&self, engine: &mut Engine) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (writer, engine, events) = engine.crashed();
-        (Self { read: self.read.clone(), writer, health: self.health.clone(), lock: None }, engine, events)
+        (Self { read: self.read.clone(), writer, health: self.health.clone(), folder: None }, engine, events)
     }
 
     /// Hands in a message. Its answer is an [`Event`].

@@ -79,6 +79,17 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
+impl Error {
+    /// Whether the settings have to be others: a folder in which others could exchange Natter's files.
+    #[must_use]
+    pub fn is_a_wrong_setting(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Backup(chat::BackupError::Open(error)) => error.is_unsafe_folder(),
+            _ => false,
+        }
+    }
+}
+
 /// Serves until told to stop, by SIGTERM or Ctrl-C. Prints one line on standard output when it listens. To be called after
 /// [`more_descriptors`].
 ///
@@ -260,7 +271,10 @@ pub async fn restore(data: &Path, file: &Path) -> Result<(), Error> {
         logins => format!("{logins} logins go on"),
     };
     match replaced {
-        Some(replaced) => println!("{what}; {who}. What it replaced is {}.", replaced.display()),
+        Some(replaced) => println!(
+            "{what}; {who}. What it replaced is {}: remove it when you do not need it, since no deletion reaches it.",
+            replaced.display()
+        ),
         None => println!("{what}; {who}."),
     }
     Ok(())

@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
 use server::cli::{Cli, Command};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
+    // Whatever this process makes, wherever it is, is its user's alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     give_memory_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("natter: {error}");
-            ExitCode::FAILURE
+            if error.is_a_wrong_setting() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

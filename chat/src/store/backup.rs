@@ -1,12 +1,14 @@
 //! A copy of the whole database in one file, taken while a server uses it, and its way back: see `restore`.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::folder::{DATABASE, is_link, is_same};
 use super::open::one_line;
 use super::writer::log;
 
@@ -41,6 +43,11 @@ pub enum BackupError {
         "Beside {0} is {1}: it was copied while it was in use. Name a file that `natter backup` made. Nothing was changed."
     )]
     NotWhole(PathBuf, PathBuf),
+    /// Another database came in its place.
+    #[error(
+        "The database {0} was exchanged meanwhile, by a restore perhaps. Try again. Nothing was changed."
+    )]
+    Exchanged(PathBuf),
     /// The data folder: another process has it, or it cannot be used.
     #[error(transparent)]
     Open(#[from] crate::OpenError),
@@ -57,11 +64,14 @@ pub(super) type Result<T> = std::result::Result<T, BackupError>;
 /// # Errors
 /// A sentence for the person who asked; then there is no such file.
 pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
-    let path = data.join("natter.sqlite");
+    let path = data.join(DATABASE);
+    if is_link(&path) {
+        return Err(crate::OpenError::Link(path).into());
+    }
     if !path.exists() {
         return Err(BackupError::NoData(data.to_owned()));
     }
-    if file.exists() {
+    if file.exists() || is_link(file) {
         return Err(BackupError::Exists(file.to_owned()));
     }
     let fault = |error| BackupError::File(file.to_owned(), error);
@@ -69,8 +79,12 @@ pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
     let mut partial = tempfile::Builder::new();
     partial.prefix(".natter-").suffix(".partial");
     // SQLite writes into a file that is there and empty. This one nobody else may read, and it goes with the value.
-    let partial = partial.tempfile_in(folder_of(file)).map_err(fault)?.into_temp_path();
+    let (made, partial) = partial.tempfile_in(folder_of(file)).map_err(fault)?.into_parts();
     let contents = copy(&path, file, &partial).await?;
+    // Where others may write, they could have put another file in its place.
+    if !is_same(&made, &partial).map_err(fault)? {
+        return Err(fault(io::Error::other("another program exchanged it while it was written")));
+    }
     partial.persist_noclobber(file).map_err(|failed| match failed.error.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists(file.to_owned()),
         _ => fault(failed.error),
@@ -87,11 +101,18 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
         .filename(path)
         .busy_timeout(log::BUSY)
         .pragma("wal_autocheckpoint", "0") // the server's writer alone does that
+        .pragma("temp_store", "memory")
         .disable_statement_logging();
+    let unseen = |error| BackupError::File(path.to_owned(), error);
+    let before = fs::metadata(path).map_err(unseen)?;
     let mut db = options.connect().await.map_err(failed)?;
     let into = partial.to_str().ok_or_else(|| fault(io::Error::other("its name is not UTF-8")))?;
     sqlx::query("vacuum into $1").bind(into).execute(&mut db).await.map_err(failed)?;
     db.close().await.map_err(failed)?;
+    let after = fs::metadata(path).map_err(unseen)?;
+    if (before.dev(), before.ino()) != (after.dev(), after.ino()) {
+        return Err(BackupError::Exchanged(path.to_owned()));
+    }
 
     // A backup that cannot be restored should be known today.
     let options = SqliteConnectOptions::new().filename(partial).read_only(true).disable_statement_logging();

@@ -5,6 +5,10 @@ use crate::Error;
 /// Why the database failed: as sqlx says it, or as SQLite does.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Another connection has a lock: of the database, or of a table.
+pub(super) const BUSY: u32 = 5;
+pub(super) const LOCKED: u32 = 6;
+
 /// The primary result code, when the failure is SQLite's own.
 pub(super) fn code(error: &(dyn std::error::Error + 'static)) -> Option<u32> {
     let extended = match error.downcast_ref::<rusqlite::Error>() {

@@ -1,7 +1,5 @@
 //! Opening the database: one process at a time, a SQLite that is safe, a file that is whole.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
 
 use super::failure::{self, Failure};
+use super::folder::{DATABASE, Folder, create_database};
 use super::writer::{Connection, Engine, log};
 use super::{Event, Health, Store, Writer};
 use crate::OpenError;
@@ -28,13 +27,13 @@ type Result<T> = std::result::Result<T, OpenError>;
 impl Store {
     /// Opens the database in this folder for serving: nobody else may have it.
     pub(crate) async fn open(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
-        let mut lock = lock(data)?;
-        let was_running =
-            mark_running(&mut lock).map_err(|error| OpenError::Folder(data.to_owned(), error))?;
-        let (mut store, engine, events) = Self::connect(data, was_running).await?;
+        let mut folder = Folder::take(data)?;
+        let is_unclean = folder.mark_running()?;
+        folder.clear();
+        let (mut store, engine, events) = Self::connect(data, is_unclean).await?;
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
-        store.lock = Some(Arc::new(lock));
-        let explain = |error| explain(&data.join("natter.sqlite"), error);
+        store.folder = Some(Arc::new(folder));
+        let explain = |error| explain(&data.join(DATABASE), error);
         store.renew_names().await.map_err(explain)?;
         store.everybody_offline().await.map_err(explain)?;
         Ok((store, events))
@@ -43,17 +42,18 @@ impl Store {
     /// Opens the database beside a server that may have it, for one piece of work. Under a server its tables are not
     /// changed, and nobody begins to serve while they are.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
-        let alone = match lock(data) {
-            Err(OpenError::InUse(_)) if is_older(&data.join("natter.sqlite")).await? => {
-                return Err(OpenError::Older(data.join("natter.sqlite")));
+        let alone = match Folder::take(data) {
+            Err(OpenError::InUse(_)) if is_older(&data.join(DATABASE)).await? => {
+                return Err(OpenError::Older(data.join(DATABASE)));
             }
             Err(OpenError::InUse(_)) => None,
-            lock => Some(lock?),
+            taken => Some(taken?),
         };
-        let (store, engine, events) = Self::connect(data, false).await?;
+        let is_unclean = alone.as_ref().map_or(Ok(false), Folder::is_unclean)?;
+        let (store, engine, events) = Self::connect(data, is_unclean).await?;
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         if alone.is_some() {
-            store.renew_names().await.map_err(|error| explain(&data.join("natter.sqlite"), error))?;
+            store.renew_names().await.map_err(|error| explain(&data.join(DATABASE), error))?;
         }
         Ok((store, events))
     }
@@ -63,8 +63,9 @@ impl Store {
         data: &Path,
         check: bool,
     ) -> Result<(Self, Engine, mpsc::Receiver<Vec<Event>>)> {
-        let path = data.join("natter.sqlite");
+        let path = data.join(DATABASE);
         let explain = |error: sqlx::Error| explain(&path, error);
+        create_database(&path).map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -101,21 +102,7 @@ impl Store {
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let health = Health::new();
         let (writer, engine, events) = Writer::new(db, options, health.clone());
-        Ok((Self { read, writer, health, lock: None }, engine, events))
-    }
-}
-
-/// Takes the folder, which is made when missing, for this process: until the file is closed.
-pub(super) fn lock(data: &Path) -> Result<File> {
-    let folder = |error| OpenError::Folder(data.to_owned(), error);
-    fs::create_dir_all(data).map_err(folder)?;
-    let lock =
-        File::options().read(true).write(true).create(true).truncate(false).open(data.join("natter.lock"));
-    let lock = lock.map_err(folder)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
-        Err(TryLockError::Error(error)) => Err(folder(error)),
+        Ok((Self { read, writer, health, folder: None }, engine, events))
     }
 }
 
@@ -161,29 +148,11 @@ pub(super) fn one_line(found: &str) -> String {
     found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Notes in the lock file that a process runs. Returns whether the last one ended without [`mark_clean`].
-fn mark_running(lock: &mut File) -> std::io::Result<bool> {
-    let mut before = String::new();
-    lock.read_to_string(&mut before)?;
-    lock.set_len(0)?;
-    lock.rewind()?;
-    lock.write_all(b"running\n")?;
-    lock.sync_data()?;
-    Ok(!before.is_empty())
-}
-
-/// Notes in the lock file that the database was closed properly.
-pub(super) fn mark_clean(lock: &File) {
-    if let Err(error) = lock.set_len(0).and_then(|()| lock.sync_data()) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the lock file could not be cleared");
-    }
-}
-
 /// SQLite's failures as sentences.
 fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
     let error = error.into();
     match failure::code(&*error) {
-        Some(5 | 6) => OpenError::Locked(path.to_owned()), // BUSY, LOCKED
+        Some(failure::BUSY | failure::LOCKED) => OpenError::Locked(path.to_owned()),
         Some(11 | 26) => OpenError::Damaged(path.to_owned(), said(&*error)), // CORRUPT, NOTADB
         _ => OpenError::Database(path.to_owned(), error),
     }
@@ -247,7 +216,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let old = SqlitePoolOptions::new().connect_with(options.clone()).await.unwrap();
         Migrator::with_migrations(MIGRATIONS.migrations[..1].to_vec()).run(&old).await.unwrap();
-        let serving = lock(folder.path()).unwrap();
+        let serving = Folder::take(folder.path()).unwrap();
         let refused = Store::open_beside(folder.path()).await.err().expect("refused");
         assert!(matches!(refused, OpenError::Older(_)), "{refused}");
         assert!(is_older(&path).await.unwrap(), "it was left as it is");
@@ -255,7 +224,8 @@ mod tests {
         let (store, _events) = undisturbed(async || Store::open_beside(folder.path()).await).await.unwrap();
         store.close().await;
         assert!(!is_older(&path).await.unwrap(), "nobody has it: it was brought up");
-        let _serving = undisturbed(async || lock(folder.path())).await.expect("nobody holds it any more");
+        let _serving =
+            undisturbed(async || Folder::take(folder.path())).await.expect("nobody holds it any more");
         let (store, _events) = Store::open_beside(folder.path()).await.unwrap();
         store.close().await;
     }

@@ -13,8 +13,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::backup::{BackupError, Contents, Result, count, sync_folder_of};
-use super::open;
-use crate::clock;
+use super::folder::{DATABASE, Folder, create_new, is_link};
+use super::writer::log;
+use super::{failure, open};
+use crate::{OpenError, clock};
 
 /// What a restore did.
 #[derive(Debug)]
@@ -42,17 +44,18 @@ pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(BackupError::NotWhole(file.to_owned(), log));
     }
-    let _lock = open::lock(data)?; // held until the end
-    let path = data.join("natter.sqlite");
+    let folder = Folder::take(data)?; // held until the end
+    folder.clear();
+    let path = data.join(DATABASE);
     let new = with_ending(&path, ".restoring");
-    let _ = fs::remove_file(&new);
     let restored = prepare(&path, file, &new).await.and_then(|Prepared { contents, logins, date }| {
         let replaced =
             exchange(&path, &new, &date).map_err(|error| BackupError::File(path.clone(), error))?;
         Ok(Restored { contents, replaced, logins })
     });
     if restored.is_err() {
-        let _ = fs::remove_file(&new);
+        folder.clear();
+        folder.leave_as_it_was();
     }
     restored
 }
@@ -72,7 +75,7 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
         BackupError::NoBackup(file.to_owned(), what.unwrap_or_else(|| error.to_string()))
     };
     let failed = |error| BackupError::Database(new.to_owned(), error);
-    fs::copy(file, new).map_err(fault)?;
+    copy(file, new).map_err(fault)?;
     let options = SqliteConnectOptions::new()
         .filename(new)
         .create_if_missing(false)
@@ -83,10 +86,11 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
     let mut db = options.connect().await.map_err(no_backup)?;
     check(&mut db, file).await?;
     open::migrate(&options, new).await.map_err(|error| match error {
-        crate::OpenError::Version(_, what) => BackupError::NoBackup(file.to_owned(), what),
+        OpenError::Version(_, what) => BackupError::NoBackup(file.to_owned(), what),
         other => other.into(),
     })?;
-    let logins = begin_anew(&mut db, path).await.map_err(failed)?;
+    let is_readable = path.exists() && settle(path).await?;
+    let logins = begin_anew(&mut db, is_readable.then_some(path)).await.map_err(failed)?;
     let (users, messages) = count(&mut db).await.map_err(failed)?;
     let date = sqlx::query_scalar("select strftime('%Y-%m-%dT%H-%M-%SZ', 'now')");
     let date = date.fetch_one(&mut db).await.map_err(failed)?;
@@ -116,15 +120,41 @@ async fn check(db: &mut SqliteConnection, file: &Path) -> Result<()> {
     }
 }
 
-/// New epochs, and the logins of the database that is replaced. Returns how many there are.
-async fn begin_anew(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<i64> {
+/// Plays the old database's log into it, so that it is one file, which nobody else has open: who had it, and closed it
+/// when the new one is in its place, would take away the new one's log. False when it cannot be read.
+async fn settle(old: &Path) -> Result<bool> {
+    let settle = async || {
+        let options =
+            SqliteConnectOptions::new().filename(old).busy_timeout(log::BUSY).disable_statement_logging();
+        let mut whole = options.connect().await?;
+        let mode: String = sqlx::query_scalar("pragma journal_mode = delete").fetch_one(&mut whole).await?;
+        whole.close().await?;
+        Ok::<_, sqlx::Error>(mode)
+    };
+    let in_use = || Err(OpenError::Locked(old.to_owned()).into());
+    match settle().await {
+        Ok(mode) if mode == "delete" => Ok(true),
+        Ok(_) => in_use(),
+        Err(error) if matches!(failure::code(&error), Some(failure::BUSY | failure::LOCKED)) => in_use(),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database that is replaced cannot be read: everybody signs in again"
+            );
+            Ok(false)
+        }
+    }
+}
+
+/// New epochs, and the logins of the database that is replaced, if it can be read. Returns how many there are.
+async fn begin_anew(db: &mut SqliteConnection, old: Option<&Path>) -> sqlx::Result<i64> {
     let mut transaction = db.begin().await?;
     sqlx::raw_sql("update sessions set epoch = randomblob(16); delete from logins")
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    // Best effort: the old one may be damaged, or older, or not there.
-    if old.exists()
+    // Best effort: the old one may be damaged, or older.
+    if let Some(old) = old
         && let Err(error) = take_logins(db, old).await
     {
         tracing::warn!(
@@ -136,11 +166,6 @@ async fn begin_anew(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<i64> 
 }
 
 async fn take_logins(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<()> {
-    // Opened by itself first: this plays its log in, and takes the log away when it is closed.
-    let options = SqliteConnectOptions::new().filename(old).disable_statement_logging();
-    let mut whole = options.connect().await?;
-    sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut whole).await?;
-    whole.close().await?;
     sqlx::query("attach $1 as old").bind(old.to_string_lossy().into_owned()).execute(&mut *db).await?;
     let columns = "token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data";
     let take = format!(
@@ -150,6 +175,11 @@ async fn take_logins(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<()> 
     let taken = sqlx::query(sqlx::AssertSqlSafe(take)).bind(clock::now()).execute(&mut *db).await;
     sqlx::query("detach old").execute(db).await?;
     taken.map(drop)
+}
+
+/// Copies a file to a name that is free, for nobody else to read.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    io::copy(&mut File::open(from)?, &mut create_new(to)?).map(drop)
 }
 
 /// Puts the new database in the old one's place. Returns where the old one is now.
@@ -165,7 +195,7 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
     let _ = fs::remove_file(with_ending(path, "-shm"));
     if let Some(replaced) = &replaced {
         // Both names for a moment, so that at no moment there is none. Not every file system has links.
-        fs::hard_link(path, replaced).or_else(|_| fs::copy(path, replaced).map(drop))?;
+        fs::hard_link(path, replaced).or_else(|_| copy(path, replaced))?;
     }
     fs::rename(new, path)?;
     sync_folder_of(path)?;
@@ -176,7 +206,8 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
 fn free_name(path: &Path, date: &str) -> PathBuf {
     let first = with_ending(path, &format!(".replaced-{date}"));
     let later = (2..).map(|nth| with_ending(&first, &format!("-{nth}")));
-    std::iter::once(first.clone()).chain(later).find(|name| !name.exists()).expect("some number is free")
+    let is_free = |name: &PathBuf| !name.exists() && !is_link(name);
+    std::iter::once(first.clone()).chain(later).find(is_free).expect("some number is free")
 }
 
 /// A file's name with something more at its end.

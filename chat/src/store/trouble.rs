@@ -85,7 +85,7 @@ struct Mounted(PathBuf);
 impl Mounted {
     fn new(at: PathBuf, mib: u32) -> Option<Self> {
         std::fs::create_dir(&at).unwrap();
-        let size = format!("size={mib}m");
+        let size = format!("size={mib}m,mode=700"); // a data folder may be its owner's alone
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "natter-test"]).arg(&at).output();
         done.is_ok_and(|done| done.status.success()).then_some(Self(at))
     }

@@ -49,7 +49,7 @@ enum Job {
     Post(Post),
     Mark(Mark),
     Unit(Box<dyn Unit>),
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<bool>),
 }
 
 /// A unit of work whose answer type is forgotten.
@@ -126,11 +126,12 @@ impl Writer {
         self.0.send(job).await.map_err(|_| Error::CLOSED)
     }
 
-    /// Finishes what is queued and ends the writer.
-    pub(super) async fn close(&self) {
+    /// Finishes what is queued and ends the writer. Returns whether everything since the start came to the disk.
+    pub(super) async fn close(&self) -> bool {
         let (done, ended) = oneshot::channel();
-        if self.0.send(Job::Close(done)).await.is_ok() {
-            let _ = ended.await;
+        match self.0.send(Job::Close(done)).await {
+            Ok(()) => ended.await.unwrap_or(false),
+            Err(_) => false,
         }
     }
 }

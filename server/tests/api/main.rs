@@ -9,6 +9,7 @@ mod account;
 mod backup;
 mod bad_input;
 mod crowds;
+mod data;
 mod drain;
 mod forms;
 mod guesses;

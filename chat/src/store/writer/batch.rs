@@ -35,7 +35,7 @@ impl Batch {
     pub(super) fn new(
         jobs: impl Iterator<Item = Job>,
         broken: &HashMap<ConnId, Instant>,
-    ) -> (Self, Option<oneshot::Sender<()>>) {
+    ) -> (Self, Option<oneshot::Sender<bool>>) {
         let (mut steps, mut marks) = (Vec::<Step>::new(), Vec::new());
         let mut close = None;
         for job in jobs {

@@ -53,6 +53,8 @@ pub(crate) struct Engine {
     /// they are back. What they had queued behind it must not be stored before it.
     broken: HashMap<ConnId, Instant>,
     health: Health,
+    /// Whether the disk has failed since the start, even if it works again.
+    has_failed: bool,
     log: Log,
     /// Units of work in the last commit.
     last: usize,
@@ -91,6 +93,7 @@ impl Engine {
             committed,
             broken,
             health,
+            has_failed: false,
             log,
             last: 0,
             due: None,
@@ -143,20 +146,27 @@ impl Engine {
         if self.closed {
             return false;
         }
+        let next = self.due;
+        // Not left to the timer alone: a flood of requests must not keep it from looking at the disk again.
+        if next.is_some_and(|at| at <= Instant::now()) {
+            self.look_after().await;
+            return true;
+        }
         let mut jobs = Vec::with_capacity(BATCH);
         let due = async {
-            match self.due {
+            match next {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            biased; // a flood of requests must not keep it from looking at the disk again
-            () = due => self.look_after().await,
+            biased;
+            // Before the timer, which panics when the runtime ends: then nobody is left who could hand anything in.
             taken = self.queue.recv_many(&mut jobs, BATCH) => match taken {
-                0 => self.close().await,
+                0 => drop(self.close().await),
                 _ => self.work(jobs).await,
             },
+            () = due => self.look_after().await,
         }
         !self.closed
     }
@@ -193,8 +203,7 @@ impl Engine {
             Err(error) => self.fail("a commit failed", error).await,
         }
         if let Some(done) = close {
-            self.close().await;
-            let _ = done.send(());
+            let _ = done.send(self.close().await);
         }
     }
 
@@ -225,6 +234,7 @@ impl Engine {
         );
         self.meters.errors.increment(1);
         self.health.set_writes(false);
+        self.has_failed = true;
         if let Some(db) = self.db.take() {
             let _ = db.close().await; // its transaction ends with it, whatever it says
         }
@@ -251,13 +261,23 @@ impl Engine {
         }
     }
 
-    async fn close(&mut self) {
+    /// Ends. Returns whether everything since the start came to the disk.
+    async fn close(&mut self) -> bool {
         self.closed = true;
-        if let Some(db) = self.db.take()
-            && let Err(error) = db.close().await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "closing the database");
+        let Some(db) = self.db.take() else { return false };
+        // Here, because whoever closes the database last does the same and says nothing when it fails.
+        let emptied = log::empty(db.direct());
+        if let Err(error) = &emptied {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the last checkpoint failed: the next start looks whether the database is whole"
+            );
         }
+        let closed = db.close().await;
+        if let Err(error) = &closed {
+            tracing::warn!(error = error as &dyn std::error::Error, "closing the database");
+        }
+        !self.has_failed && emptied.is_ok() && closed.is_ok()
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Log {
 struct Length {
     all: i64,
     moved: i64,
+    /// Whether somebody else kept it from being all that was asked for.
+    is_busy: bool,
 }
 
 impl Log {
@@ -85,14 +87,16 @@ impl Log {
             return Ok(());
         }
         self.next = Some(now + INSIST_EVERY);
-        let cut = self.file > CUT;
-        db.busy_timeout(PATIENCE)?;
-        let left = checkpoint(db, if cut { "truncate" } else { "restart" })?;
-        db.busy_timeout(BUSY)?;
-        self.checkpoints.increment(1);
-        if cut && left.all == 0 {
-            self.file = 0;
+        if self.file > CUT {
+            if empty(db)? {
+                self.file = 0;
+            }
+        } else {
+            db.busy_timeout(PATIENCE)?;
+            checkpoint(db, "restart")?;
+            db.busy_timeout(BUSY)?;
         }
+        self.checkpoints.increment(1);
         Ok(())
     }
 }
@@ -104,17 +108,27 @@ impl Log {
 /// The disk does not work.
 pub(in crate::store) fn prove(db: &Connection) -> rusqlite::Result<()> {
     // A reader may hold on to a part of it: then that part was synced when it was committed.
-    db.busy_timeout(PATIENCE)?;
-    checkpoint(db, "truncate")?;
-    db.busy_timeout(BUSY)?;
+    empty(db)?;
     db.pragma_update(None, "application_id", APPLICATION)
 }
 
+/// Moves the log into the database and cuts it to nothing, unless somebody who reads needs it still. Returns whether it
+/// is empty.
+///
+/// # Errors
+/// The disk does not work.
+pub(in crate::store) fn empty(db: &Connection) -> rusqlite::Result<bool> {
+    db.busy_timeout(PATIENCE)?;
+    let left = checkpoint(db, "truncate")?;
+    db.busy_timeout(BUSY)?;
+    Ok(!left.is_busy && left.all == 0)
+}
+
 fn checkpoint(db: &Connection, how: &str) -> rusqlite::Result<Length> {
-    let (all, moved) = db
+    let (is_busy, all, moved) = db
         .prepare_cached(&format!("pragma wal_checkpoint({how})"))?
-        .query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        .query_row([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
     let page: i64 = db.prepare_cached("pragma page_size")?.query_row([], |row| row.get(0))?;
     let frame = page + 24; // sqlite.org/fileformat2.html, section 4.1
-    Ok(Length { all: all.max(0) * frame, moved: moved.max(0) * frame })
+    Ok(Length { all: all.max(0) * frame, moved: moved.max(0) * frame, is_busy })
 }
