@@ -12,6 +12,8 @@ mod contract;
 mod event;
 mod failure;
 mod folder;
+#[cfg(test)]
+mod gone;
 mod health;
 mod invites;
 mod logins;
@@ -29,6 +31,7 @@ mod speed;
 #[cfg(test)]
 mod trouble;
 mod users;
+mod vacuum;
 mod writer;
 
 use std::sync::Arc;

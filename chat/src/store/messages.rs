@@ -334,9 +334,9 @@ impl Store {
                     .bind(session_id)
                     .fetch_one(&mut *tx.db)
                     .await?;
-                    sqlx::query(
+                    let row = sqlx::query_scalar(
                         "update messages set data = $3, rev = $4, edited_at = $5, deleted_at = $6
-                         where session_id = $1 and seq = $2",
+                         where session_id = $1 and seq = $2 returning rowid",
                     )
                     .bind(session_id)
                     .bind(message.seq)
@@ -344,8 +344,9 @@ impl Store {
                     .bind(message.rev)
                     .bind(message.edited_at)
                     .bind(message.deleted_at)
-                    .execute(&mut *tx.db)
+                    .fetch_one(&mut *tx.db)
                     .await?;
+                    tx.forget(row);
                     let live = LiveMessage { session_id, message };
                     tx.announce(Event::Changed { live, origin: None, handed_in: None });
                     Ok(())

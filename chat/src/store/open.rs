@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::failure::{self, Failure};
 use super::folder::{DATABASE, Folder, create_database};
-use super::writer::{Connection, Engine, log};
+use super::vacuum::{self, Vacuum};
+use super::writer::{Connection, Engine, Erasing, log};
 use super::{Event, Health, Store, Writer};
 use crate::OpenError;
 
@@ -18,7 +19,8 @@ use crate::OpenError;
 /// (sqlite.org/wal.html, "the WAL-reset bug").
 pub const MIN_SQLITE: &str = "3.51.3";
 
-const READERS: u32 = 4;
+/// Connections that read.
+pub(super) const READERS: u32 = 4;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -30,7 +32,9 @@ impl Store {
         let mut folder = Folder::take(data)?;
         let is_unclean = folder.mark_running()?;
         folder.clear();
-        let (mut store, engine, events) = Self::connect(data, is_unclean).await?;
+        let (mut store, mut engine, events) = Self::connect(data, is_unclean).await?;
+        let no_room = vacuum(engine.options(), &data.join(DATABASE)).await;
+        engine.erase(no_room);
         engine.start().map_err(|error| OpenError::Folder(data.to_owned(), error))?;
         store.folder = Some(Arc::new(folder));
         let explain = |error| explain(&data.join(DATABASE), error);
@@ -77,6 +81,8 @@ impl Store {
             .pragma("wal_autocheckpoint", "0")
             // What undoes a statement or a savepoint: a file of its own cost more than the statement.
             .pragma("temp_store", "memory")
+            // What is deleted is overwritten.
+            .pragma("secure_delete", "on")
             // Pages written are bytes written, and a message changes seven of them: half the usual size takes
             // two thirds of the bytes. Only a new file listens to it. Never mmap: a read error would be a signal.
             .page_size(2048)
@@ -101,8 +107,24 @@ impl Store {
         let readers = readers.idle_timeout(None).max_lifetime(None);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let health = Health::new();
-        let (writer, engine, events) = Writer::new(db, options, health.clone());
+        let (writer, engine, events) = Writer::new(db, options, health.clone(), Erasing::new(read.clone()));
         Ok((Self { read, writer, health, folder: None }, engine, events))
+    }
+}
+
+/// Takes out of the database what earlier versions have left of deleted texts. Returns how many bytes have to be free for
+/// that, if they are not. The chat works without it: that it failed is said, and it is tried again at the next start.
+async fn vacuum(options: &SqliteConnectOptions, path: &Path) -> Option<u64> {
+    match vacuum::once(options, path).await {
+        Ok(Vacuum::Done) => None,
+        Ok(Vacuum::NoRoom(needed)) => Some(needed),
+        Err(error) => {
+            tracing::warn!(
+                error = &*error as &dyn std::error::Error,
+                "the database may hold texts that were deleted before this version: it could not be written anew"
+            );
+            None
+        }
     }
 }
 

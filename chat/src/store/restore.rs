@@ -82,6 +82,7 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
         .journal_mode(SqliteJournalMode::Delete) // one file, whole after every commit
         .synchronous(SqliteSynchronous::Full)
         .pragma("temp_store", "memory")
+        .pragma("secure_delete", "on")
         .disable_statement_logging();
     let mut db = options.connect().await.map_err(no_backup)?;
     check(&mut db, file).await?;

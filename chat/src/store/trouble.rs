@@ -10,7 +10,7 @@ use protocol::{MessageId, Seq, ServerFrame, SessionId};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::contract::{Database, Person, post};
+use super::contract::{Database, Person, post, undisturbed};
 use super::{Event, Store};
 use crate::hub::ConnId;
 
@@ -237,6 +237,51 @@ async fn a_sync_that_fails_acknowledges_nothing_shows_nothing_and_loses_nothing(
         whole(folder.path()).await;
     }
     assert!(failed >= 5, "the syncs failed where they should not have mattered: {failed}");
+}
+
+#[tokio::test]
+async fn without_room_to_write_the_database_anew_it_is_served_and_that_waits_for_another_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::new(folder.path().join("disk"), 6) else {
+        return skipped("a small file system can be mounted by root only");
+    };
+    let (store, _events) = Store::open(&disk.0).await.unwrap();
+    store.close().await;
+    drop(store);
+    let path = disk.0.join("natter.sqlite");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    let text = "what an earlier version deleted";
+    let insert = "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
+                  values (zeroblob(16), ?1, randomblob(16), zeroblob(16), ?2 || printf('%.*c', 3000, 'x'), 0, 0)";
+    old.execute_batch(
+        "pragma secure_delete = off; delete from vacuumed; pragma journal_mode = delete; begin",
+    )
+    .unwrap();
+    for nth in 0..1_000 {
+        old.execute(insert, (nth, text)).unwrap();
+    }
+    old.execute_batch("update messages set data = '' where seq < 100; commit").unwrap();
+    drop(old);
+    let holds = || {
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(text.len()).filter(|part| *part == text.as_bytes()).count() > 900
+    };
+    let open = async || undisturbed(async || Store::open(&disk.0).await).await;
+    let (mut db, _events) = open().await.unwrap();
+    let count = async |store: &Store| {
+        sqlx::query_scalar::<_, i64>("select count(*) from vacuumed").fetch_one(&store.read).await.unwrap()
+    };
+    assert_eq!(count(&db).await, 0);
+    assert!(holds());
+    db.close().await;
+    drop(db);
+    let remount = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&disk.0).status().unwrap();
+    assert!(remount.success());
+    (db, _) = open().await.unwrap();
+    assert_eq!(count(&db).await, 1);
+    db.close().await;
+    let found = std::fs::read(&path).unwrap();
+    assert_eq!(found.windows(text.len()).filter(|part| *part == text.as_bytes()).count(), 900);
 }
 
 async fn whole(folder: &Path) {

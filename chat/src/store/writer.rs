@@ -7,6 +7,7 @@
 mod batch;
 mod connection;
 mod engine;
+mod erasing;
 pub(super) mod log;
 
 use futures::future::BoxFuture;
@@ -21,6 +22,7 @@ use super::{Event, Health};
 use crate::{Error, Result};
 pub(super) use connection::Connection;
 pub(crate) use engine::Engine;
+pub(super) use erasing::Erasing;
 
 /// Most units of work in one transaction.
 const BATCH: usize = 256;
@@ -32,12 +34,18 @@ const QUEUE: usize = 1024;
 pub(super) struct Tx<'c> {
     pub(super) db: &'c mut SqliteConnection,
     events: &'c mut Vec<Event>,
+    forgotten: &'c mut Vec<i64>,
 }
 
 impl Tx<'_> {
     /// Announces something, once it is committed and in the order of the commits.
     pub(super) fn announce(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Sees to it that nothing is left of the text that this row of `messages` had until now.
+    pub(super) fn forget(&mut self, row: i64) {
+        self.forgotten.push(row);
     }
 }
 
@@ -95,12 +103,13 @@ impl Writer {
         db: Connection,
         options: SqliteConnectOptions,
         health: Health,
+        erasing: Erasing,
     ) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (committed, events) = mpsc::channel(16);
         #[cfg(feature = "planted")]
         crate::planted::goes_out_through(&committed);
-        (Self(jobs), Engine::new(db, options, queue, committed, health), events)
+        (Self(jobs), Engine::new(db, options, queue, committed, health, erasing), events)
     }
 
     /// Runs a unit of work and answers once it is committed and synced.

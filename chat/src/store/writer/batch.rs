@@ -26,6 +26,7 @@ pub(super) struct Batch {
     steps: Vec<Step>,
     marks: Vec<Mark>,
     events: Vec<Event>,
+    has_forgotten: bool,
 }
 
 impl Batch {
@@ -51,7 +52,7 @@ impl Batch {
                 }
             }
         }
-        (Self { steps, marks, events: Vec::new() }, close)
+        (Self { steps, marks, events: Vec::new(), has_forgotten: false }, close)
     }
 
     /// Messages, markers and other units in it.
@@ -61,6 +62,11 @@ impl Batch {
             Step::Unit(_) => 1,
         };
         self.steps.iter().map(size).sum::<usize>() + self.marks.len()
+    }
+
+    /// Whether a text was deleted or replaced.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.has_forgotten
     }
 
     /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
@@ -77,10 +83,13 @@ impl Batch {
                 Step::Posts(posts) => posting::store(direct, known, posts, &mut self.events)?,
                 Step::Unit(unit) => {
                     known.forget();
-                    let announced = self.events.len();
+                    let (announced, mut forgotten) = (self.events.len(), Vec::new());
                     run(direct, "savepoint unit")?;
-                    match unit.run(Tx { db: &mut *db, events: &mut self.events }).await {
-                        None => {}
+                    let tx = Tx { db: &mut *db, events: &mut self.events, forgotten: &mut forgotten };
+                    match unit.run(tx).await {
+                        None => {
+                            self.has_forgotten |= !forgotten.is_empty();
+                        }
                         Some(error) if failure::of_the_disk(error) => {
                             let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
                             return Err(why.into());

@@ -22,6 +22,7 @@ use super::super::failure::Failure;
 use super::super::{Event, Health};
 use super::batch::Batch;
 use super::connection::Connection;
+use super::erasing::{AtRest, Erasing};
 use super::log::{self, Log};
 use super::{BATCH, Job};
 use crate::hub::ConnId;
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     /// Whether the disk has failed since the start, even if it works again.
     has_failed: bool,
     log: Log,
+    erasing: Erasing,
     /// Units of work in the last commit.
     last: usize,
     /// When there is something to do though nothing queues.
@@ -77,6 +79,7 @@ impl Engine {
         queue: mpsc::Receiver<Job>,
         committed: mpsc::Sender<Vec<Event>>,
         health: Health,
+        erasing: Erasing,
     ) -> Self {
         let meters = Meters {
             queue_depth: metrics::gauge!("natter_writer_queue_depth"),
@@ -95,10 +98,16 @@ impl Engine {
             health,
             has_failed: false,
             log,
+            erasing,
             last: 0,
             due: None,
             meters,
         }
+    }
+
+    /// How the database is opened.
+    pub(in crate::store) fn options(&self) -> &SqliteConnectOptions {
+        &self.options
     }
 
     /// The connection itself, for a test to look at the tables with.
@@ -112,7 +121,14 @@ impl Engine {
     pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
         let mut db = self.db.take().expect("not closed");
         db.parts().2.forget();
-        super::Writer::new(db, self.options.clone(), self.health.clone())
+        super::Writer::new(db, self.options.clone(), self.health.clone(), self.erasing.again())
+    }
+
+    /// Empties the log soon, whatever an earlier process has left in it; and says now and then that the database holds
+    /// deleted texts, when it does and so many bytes have to be free before it can be written anew.
+    pub(in crate::store) fn erase(&mut self, no_room: Option<u64>) {
+        self.erasing.expect();
+        self.erasing.remind(no_room);
     }
 
     /// Works until every handle is gone, or until `Writer::close`, on a thread of its own: a commit waits for the
@@ -146,7 +162,7 @@ impl Engine {
         if self.closed {
             return false;
         }
-        let next = self.due;
+        let next = self.due.into_iter().chain(self.erasing.due()).min();
         // Not left to the timer alone: a flood of requests must not keep it from looking at the disk again.
         if next.is_some_and(|at| at <= Instant::now()) {
             self.look_after().await;
@@ -161,6 +177,7 @@ impl Engine {
         };
         tokio::select! {
             biased;
+            readers = self.erasing.readers_rest() => self.empty_log(readers).await,
             // Before the timer, which panics when the runtime ends: then nobody is left who could hand anything in.
             taken = self.queue.recv_many(&mut jobs, BATCH) => match taken {
                 0 => drop(self.close().await),
@@ -187,6 +204,9 @@ impl Engine {
             }
             None => Ok(false),
         };
+        if batch.has_forgotten() {
+            self.erasing.expect();
+        }
         let events = batch.finish(matches!(result, Ok(true)));
         if !matches!(result, Ok(true)) {
             let now = Instant::now();
@@ -210,10 +230,26 @@ impl Engine {
     /// What is to be done though nothing queues.
     async fn look_after(&mut self) {
         let _working = self.health.working();
-        self.due = None;
-        match self.db {
-            Some(_) => self.tend_log(0).await,
-            None => self.revive().await,
+        if self.due.is_some_and(|due| due <= Instant::now()) {
+            self.due = None;
+            match self.db {
+                Some(_) => self.tend_log(0).await,
+                None => self.revive().await,
+            }
+        }
+        self.erasing.begin();
+    }
+
+    /// So that what was deleted is nowhere in the files. Nobody reads just now.
+    async fn empty_log(&mut self, readers: AtRest) {
+        let _working = self.health.working();
+        let emptied = self.db.as_ref().map_or(Ok(false), |db| log::empty(db.direct()));
+        drop(readers);
+        self.erasing.tried(*emptied.as_ref().unwrap_or(&false));
+        match emptied {
+            Ok(true) => self.log = Log::new(),
+            Ok(false) => {}
+            Err(error) => self.fail("a checkpoint failed", error.into()).await,
         }
     }
 

@@ -1,0 +1,76 @@
+//! Once in a database's life, at the first start with a Natter that overwrites what is deleted: the file is written anew,
+//! because earlier ones left deleted texts in it. That it is done stands in the database itself.
+
+use std::path::Path;
+
+use rustix::fs::statvfs;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::failure::Failure;
+
+/// From this size on, the copy that SQLite makes on the way is a file in the data folder, and not in memory.
+const LARGE: u64 = 16 << 20;
+
+/// Bytes that are to be left free.
+const SPARE: u64 = 1 << 20;
+
+/// What has come of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Vacuum {
+    /// There is nothing in the file that was deleted.
+    Done,
+    /// It has to wait: so many bytes have to be free.
+    NoRoom(u64),
+}
+
+/// Writes the file anew, unless that was done before. Nobody else writes meanwhile.
+pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<Vacuum, Failure> {
+    let mut db = options.connect().await?;
+    let is_done: bool =
+        sqlx::query_scalar("select exists (select 1 from vacuumed)").fetch_one(&mut db).await?;
+    if is_done {
+        db.close().await?;
+        return Ok(Vacuum::Done);
+    }
+    let used: i64 = sqlx::query_scalar(
+        "select (page_count - freelist_count) * page_size
+         from pragma_page_count, pragma_freelist_count, pragma_page_size",
+    )
+    .fetch_one(&mut db)
+    .await?;
+    // A copy, and then the log, which holds all of it.
+    let used = u64::try_from(used).unwrap_or_default();
+    let (needed, folder) = (2 * used + SPARE, path.parent().unwrap_or(Path::new(".")));
+    if room(folder)? < needed {
+        db.close().await?;
+        return Ok(Vacuum::NoRoom(needed));
+    }
+    if used >= LARGE {
+        tracing::info!(
+            mebibytes = used >> 20,
+            "the database is written anew, once, so that nothing is left of what was deleted; this takes a while"
+        );
+        // SQLite takes the name away as soon as it has opened the file.
+        let place = folder.to_string_lossy().replace('\'', "''");
+        let place = format!("pragma temp_store = file; pragma temp_store_directory = '{place}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(place)).execute(&mut db).await?;
+    }
+    let done = sqlx::raw_sql(
+        "vacuum; insert into vacuumed values (unixepoch() * 1000); pragma wal_checkpoint(truncate)",
+    )
+    .execute(&mut db)
+    .await;
+    if used >= LARGE {
+        sqlx::raw_sql("pragma temp_store_directory = ''").execute(&mut db).await?;
+    }
+    done?;
+    db.close().await?;
+    Ok(Vacuum::Done)
+}
+
+/// Bytes that are free for this user.
+fn room(folder: &Path) -> std::io::Result<u64> {
+    let room = statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
