@@ -118,6 +118,11 @@ pub enum OpenError {
     /// The SQLite in this program is too old to be safe.
     #[error("This program was built with SQLite {0}, which can lose commits; {min} or newer is needed.", min = crate::MIN_SQLITE)]
     OldSqlite(String),
+    /// The SQLite in this program lacks something.
+    #[error(
+        "This program was built with an SQLite without {0}; .cargo/config.toml says how it has to be built."
+    )]
+    Build(&'static str),
     /// Anything else.
     #[error("The database {0} cannot be opened: {1}")]
     Database(PathBuf, Box<dyn std::error::Error + Send + Sync>),

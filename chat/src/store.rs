@@ -32,6 +32,7 @@ mod speed;
 mod trouble;
 mod users;
 mod vacuum;
+mod wipe;
 mod writer;
 
 use std::sync::Arc;

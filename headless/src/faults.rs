@@ -6,6 +6,7 @@
 
 mod chaos;
 mod crowd;
+mod deleted;
 mod device;
 mod disk;
 mod full_disk;
@@ -109,6 +110,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "sync-error",
         about: "a sync fails with EIO, at another place each time (strace)",
         run: |rig| Box::pin(sync_error::run(rig)),
+    },
+    Scenario {
+        name: "deleted",
+        about: "texts that were deleted or replaced, searched for in every file",
+        run: |rig| Box::pin(deleted::run(rig)),
     },
     Scenario {
         name: "chaos",

@@ -81,7 +81,7 @@ impl Store {
             .pragma("wal_autocheckpoint", "0")
             // What undoes a statement or a savepoint: a file of its own cost more than the statement.
             .pragma("temp_store", "memory")
-            // What is deleted is overwritten.
+            // What is deleted is overwritten; what that leaves out, `wipe` knows.
             .pragma("secure_delete", "on")
             // Pages written are bytes written, and a message changes seven of them: half the usual size takes
             // two thirds of the bytes. Only a new file listens to it. Never mmap: a read error would be a signal.
@@ -94,6 +94,11 @@ impl Store {
             sqlx::query_scalar("select sqlite_version()").fetch_one(db.sqlx()).await.map_err(explain)?;
         if older(&version, MIN_SQLITE) {
             return Err(OpenError::OldSqlite(version));
+        }
+        let can_wipe = sqlx::query_scalar("select sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')");
+        let can_wipe: bool = can_wipe.fetch_one(db.sqlx()).await.map_err(explain)?;
+        if !can_wipe {
+            return Err(OpenError::Build("SQLITE_ENABLE_DBPAGE_VTAB"));
         }
         if check {
             quick_check(db.sqlx(), &path).await?;

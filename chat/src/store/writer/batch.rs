@@ -10,6 +10,7 @@ use super::super::Event;
 use super::super::failure::{self, Failure};
 use super::super::posting::{self, Post};
 use super::super::reading::Mark;
+use super::super::wipe;
 use super::connection::{Connection, run};
 use super::{Job, Tx, Unit};
 use crate::hub::ConnId;
@@ -89,6 +90,9 @@ impl Batch {
                     match unit.run(tx).await {
                         None => {
                             self.has_forgotten |= !forgotten.is_empty();
+                            for row in forgotten {
+                                wipe::around(direct, "messages", row)?;
+                            }
                         }
                         Some(error) if failure::of_the_disk(error) => {
                             let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
