@@ -23,12 +23,11 @@ const LOAD_ROWS: i64 = 30;
 /// Newest messages of the session that a page shows.
 const OPEN_ROWS: i64 = 50;
 
-/// Sessions in a first picture: those in which something was said last. The page has the others from its `Welcome`, and
-/// what was said there from the history, when they are scrolled to.
+/// Sessions in a first picture: those in which something was said last. The page has the others from its `Welcome`.
 const DRAWN: i64 = 100;
 
-/// Most bytes of their newest messages. Those that do not fit come as if they had been scrolled to.
-const DRAWN_BYTES: i64 = 32 * 1024;
+/// Most bytes of their newest messages. Those that do not fit come from the history.
+const DRAWN_BYTES: i64 = 256 * 1024;
 
 /// What a session takes in a `Welcome`, about: two people, and more than most names take.
 const HEAD_BYTES: usize = 640;
@@ -263,7 +262,7 @@ impl Load {
         let Some((users, messages)) = self.chat.0.store.loaded(self.user, session, LOAD_ROWS).await? else {
             return Ok(()); // left meanwhile
         };
-        turn.cost(messages.iter().map(weight).sum());
+        turn.cost(messages.iter().map(|message| message.data.len()).sum());
         let user_ids = users.into_iter().collect();
         let messages = messages.into_iter().map(Into::into).collect();
         json.push(if std::mem::replace(&mut self.began, true) { b',' } else { b'{' });

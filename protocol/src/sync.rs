@@ -70,9 +70,6 @@ pub struct Earlier {
 /// Most sessions that a `Hello` names.
 const MAX_NAMED: usize = 256;
 
-/// Of more sessions than this a client that lets go asks for those alone that it shows.
-const MAX_FETCHED: usize = 100;
-
 /// Everything a client knows.
 #[derive(Debug, Clone, Default)]
 pub struct Sync {
@@ -125,8 +122,7 @@ impl Sync {
 
     /// A client for somebody who looks at the newest messages and scrolls back for others: with more than so many
     /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]). The driver then asks the
-    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`]. Of very many sessions it
-    /// asks for nothing in those that are new to it: the driver does, in the same way, when it shows them.
+    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }
