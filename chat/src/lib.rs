@@ -26,6 +26,7 @@ mod password;
 #[cfg(feature = "planted")]
 mod planted;
 mod presence;
+mod quota;
 mod rank;
 mod registrations;
 mod sessions;
@@ -99,6 +100,15 @@ pub struct Options {
     pub under_way: Option<UnderWay>,
     /// Most conversations of one user; `None` for no limit.
     pub conversations: Option<u32>,
+    /// Most bytes of text a second from one user, once the burst is used up; `None` for no limit.
+    pub text_per_second: Option<u32>,
+    /// Bytes of text that one user may send at once.
+    pub text_burst: u32,
+    /// Most bytes of text from one user in 24 hours; `None` for no limit.
+    pub text_per_day: Option<u64>,
+    /// With less free disk than so many bytes, or a twentieth of it where that is less, no new messages are taken;
+    /// `None` for no such floor.
+    pub disk_floor: Option<u64>,
     /// How long a user stays Online after the last connection ended.
     pub offline_after: Duration,
     /// How long a user is Online after signing in without a connection.
@@ -118,6 +128,10 @@ impl Default for Options {
             reading_pace: Some(Pace { per_second: 1536 * 1024, burst: 16 * 1024 * 1024 }),
             under_way: Some(UnderWay { user: 4 * 1024 * 1024, address: 16 * 1024 * 1024 }),
             conversations: Some(5_000),
+            text_per_second: Some(64 << 10),
+            text_burst: 2 << 20,
+            text_per_day: Some(256 << 20),
+            disk_floor: Some(512 << 20),
             offline_after: Duration::from_secs(5),
             login_lease: Duration::from_secs(30),
         }
@@ -127,6 +141,7 @@ impl Default for Options {
 impl Chat {
     fn of(store: Store, live: Live, options: Options) -> Self {
         let guesses = options.hold_back_guesses.then(Mutex::default);
+        store.quota().set(&options);
         let registrations = options.registrations_per_day.map(|most| Mutex::new(Registrations::new(most)));
         let passwords = Passwords::new();
         Self(Arc::new(Inner { store, live, passwords, guesses, registrations, options }))

@@ -44,6 +44,10 @@ const EDGES: usize = 64;
 const TURN_EVENTS: usize = 32;
 const TURN_BYTES: usize = 16 * 1024;
 
+/// The longest text of a message.
+#[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
+const MOST_TEXT: u32 = protocol::text::MAX_MESSAGE_BYTES as u32;
+
 /// Given back when a message that was handed in has been dealt with.
 pub type Ticket = Box<dyn Any + Send + Sync>;
 
@@ -66,6 +70,8 @@ struct Shared {
     leases_changed: Notify,
     edges: mpsc::UnboundedSender<(UserId, Presence)>,
     throttle: Option<DefaultKeyedRateLimiter<UserId>>,
+    /// Of bytes of text.
+    text_throttle: Option<DefaultKeyedRateLimiter<UserId>>,
     offline_after: Duration,
     login_lease: Duration,
 }
@@ -97,10 +103,11 @@ impl Live {
     ) -> (Self, mpsc::UnboundedReceiver<(UserId, Presence)>) {
         // Unbounded, but one entry is a user coming or going: no client can fill it faster than it connects.
         let (edges, edge_queue) = mpsc::unbounded_channel();
-        let throttle = options.messages_per_second.and_then(NonZeroU32::new).map(|rate| {
-            let burst = NonZeroU32::new(options.message_burst).unwrap_or(NonZeroU32::MIN);
-            RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst))
-        });
+        let throttle = |per_second: Option<u32>, burst: u32| {
+            let rate = per_second.and_then(NonZeroU32::new)?;
+            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+            Some(RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)))
+        };
         metrics::counter!("natter_lag_total").increment(0); // told before it happens
         let shared = Arc::new(Shared {
             hub: Hub::default(),
@@ -112,7 +119,9 @@ impl Live {
             leases: Mutex::default(),
             leases_changed: Notify::new(),
             edges,
-            throttle,
+            throttle: throttle(options.messages_per_second, options.message_burst),
+            // The longest message has to fit.
+            text_throttle: throttle(options.text_per_second, options.text_burst.max(MOST_TEXT)),
             offline_after: options.offline_after,
             login_lease: options.login_lease,
         });
@@ -169,6 +178,15 @@ impl Live {
     pub(crate) async fn pace(&self, user: UserId) {
         if let Some(throttle) = &self.shared.throttle {
             throttle.until_key_ready(&user).await;
+        }
+    }
+
+    /// The same for something with so many bytes of text in it, which have a pace of their own.
+    pub(crate) async fn pace_text(&self, user: UserId, bytes: usize) {
+        self.pace(user).await;
+        let bytes = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
+        if let Some((throttle, bytes)) = self.shared.text_throttle.as_ref().zip(bytes) {
+            let _ = throttle.until_key_n_ready(&user, bytes).await; // an error where it could never be ready
         }
     }
 }
@@ -297,7 +315,7 @@ impl Shared {
                 continue;
             }
             swept = Instant::now();
-            if let Some(throttle) = &self.throttle {
+            for throttle in [&self.throttle, &self.text_throttle].into_iter().flatten() {
                 throttle.retain_recent();
             }
             self.tails.forget_idle(Instant::now());

@@ -23,7 +23,7 @@ const ROW_BYTES: usize = 280;
 
 impl Chat {
     /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a
-    /// `Refused` when it may not be, a close with `TRY_LATER` when the server cannot store it now. Waits while
+    /// `Refused` when it may not be or there is no room for it now, a close with `TRY_LATER` when the server cannot store it now. Waits while
     /// the user is over their limit. `ticket` is dropped when the message has been dealt with.
     ///
     /// # Errors
@@ -34,15 +34,19 @@ impl Chat {
         if message.sender.is_some_and(|named| named != sender) {
             return Err(Fault::new(Code::Invalid, "Sender must be yourself; leave it out.").into());
         }
-        self.0.live.pace(sender).await;
+        self.0.live.pace_text(sender, message.data.len()).await;
         let handed_in = Instant::now();
-        self.0.store.post(Post { sender, conn: conn.id(), message, handed_in, _ticket: ticket }).await
+        self.0
+            .store
+            .post(Post { sender, conn: conn.id(), gate: conn.gate(), message, handed_in, _ticket: ticket })
+            .await
     }
 
     /// Replaces the text of one's own message. Everybody, this socket too, gets the message as it is now.
     ///
     /// # Errors
-    /// The text is refused; [`Code::NotFound`] when it is not one's own, or deleted; the database failed.
+    /// The text is refused; [`Code::NotFound`] when it is not one's own, or deleted; [`Error::TooMany`] when there is
+    /// no room for more text now; the database failed.
     pub async fn edit(
         &self,
         conn: &Connection,
@@ -51,7 +55,7 @@ impl Chat {
         data: String,
     ) -> Result<()> {
         text::check_message(&data)?;
-        self.0.live.pace(conn.actor().user_id()).await;
+        self.0.live.pace_text(conn.actor().user_id(), data.len()).await;
         self.0.store.change(conn.actor().user_id(), conn.id(), session, id, Some(data)).await
     }
 

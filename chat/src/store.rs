@@ -52,6 +52,7 @@ pub use restore::{Restored, restore};
 pub(crate) use sessions::SessionRow;
 pub(crate) use users::UserRow;
 
+use crate::quota::Quota;
 use crate::{Error, Result};
 use folder::Folder;
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub(crate) struct Store {
     read: SqlitePool,
     writer: Writer,
     health: Health,
+    quota: Quota,
     /// Held as long as the database is open, so that a second process finds it taken.
     folder: Option<Arc<Folder>>,
 }
@@ -104,11 +106,17 @@ impl Store {
         &self.health
     }
 
+    /// How much is taken.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
     /// What another process would begin with, had this one ended here. Opening the files again would take long.
     #[cfg(test)]
     pub(crate) fn crashed(&self, engine: &mut Engine) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (writer, engine, events) = engine.crashed();
-        (Self { read: self.read.clone(), writer, health: self.health.clone(), folder: None }, engine, events)
+        let (read, health, quota) = (self.read.clone(), self.health.clone(), engine.quota().clone());
+        (Self { read, writer, health, quota, folder: None }, engine, events)
     }
 
     /// Hands in a message. Its answer is an [`Event`].

@@ -150,7 +150,7 @@ pub enum ServerFrame {
         /// When it was stored.
         time_stamp: TimeStamp,
     },
-    /// Final: this will not be done, and sending it again will not help.
+    /// This will not be done. Without `AfterMs` that is final, and sending it again will not help.
     Refused(Refused),
     /// A new, edited or deleted message.
     Message(LiveMessage),
@@ -260,6 +260,9 @@ pub struct Refused {
     /// Why, in a sentence.
     #[serde(default)]
     pub reason: String,
+    /// Only for now: the message may be sent again after so many milliseconds, before all others of its session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 /// The body of a server's `Message`.

@@ -123,6 +123,18 @@ pub struct Serve {
     /// Conversations that one user may have.
     #[arg(long, env = "NATTER_CONVERSATIONS_PER_USER", value_name = "N", default_value_t = Limits::default().conversations_per_user, value_parser = at_least_one())]
     pub conversations_per_user: u32,
+    /// KiB of text a second from one user, once a burst is used up.
+    #[arg(long, env = "NATTER_TEXT_PER_SECOND", value_name = "KIB", default_value_t = Limits::default().text_per_second, value_parser = kib())]
+    pub text_per_second: u32,
+    /// KiB of text that one user may send at once; the longest message has 16.
+    #[arg(long, env = "NATTER_TEXT_BURST", value_name = "KIB", default_value_t = Limits::default().text_burst, value_parser = kib())]
+    pub text_burst: u32,
+    /// MiB of text from one user in 24 hours.
+    #[arg(long, env = "NATTER_TEXT_PER_DAY", value_name = "MIB", default_value_t = Limits::default().text_per_day, value_parser = at_least_one())]
+    pub text_per_day: u32,
+    /// MiB of free disk (or a twentieth of a smaller disk), below which no new messages are taken; 0 for no such floor.
+    #[arg(long, env = "NATTER_DISK_FLOOR", value_name = "MIB", default_value_t = Limits::default().disk_floor)]
+    pub disk_floor: u32,
 }
 
 fn host(text: &str) -> Result<Host, &'static str> {
@@ -142,6 +154,11 @@ pub fn unknown_variables(names: impl IntoIterator<Item = std::ffi::OsString>) ->
 /// None at all would be no limit but a closed door.
 fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
+}
+
+/// As many as still can be counted in bytes.
+fn kib() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..i64::from(u32::MAX >> 10))
 }
 
 /// Whether people may register themselves.
@@ -195,6 +212,10 @@ impl From<Serve> for Config {
             answers_kib_per_user: serve.answers_kib_per_user,
             answers_kib_per_address: serve.answers_kib_per_address,
             conversations_per_user: serve.conversations_per_user,
+            text_per_second: serve.text_per_second,
+            text_burst: serve.text_burst,
+            text_per_day: serve.text_per_day,
+            disk_floor: serve.disk_floor,
         };
         Config {
             private_listen: serve.private_listen,

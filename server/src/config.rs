@@ -102,6 +102,14 @@ pub struct Limits {
     pub answers_kib_per_address: u32,
     /// Of one user.
     pub conversations_per_user: u32,
+    /// KiB of text from one user, once the burst is used up.
+    pub text_per_second: u32,
+    /// KiB of text from one user.
+    pub text_burst: u32,
+    /// MiB of text from one user in 24 hours.
+    pub text_per_day: u32,
+    /// MiB of free disk, below which no new messages are taken; 0 for none.
+    pub disk_floor: u32,
 }
 
 impl Default for Limits {
@@ -120,6 +128,10 @@ impl Default for Limits {
             answers_kib_per_user: 4 * 1_024,
             answers_kib_per_address: 16 * 1_024,
             conversations_per_user: 5_000,
+            text_per_second: 64,
+            text_burst: 2 * 1024,
+            text_per_day: 256,
+            disk_floor: 512,
         }
     }
 }

@@ -292,6 +292,10 @@ fn options(config: &Config) -> Options {
         reading_pace: config.limits.map(|limits| limits.reading_pace()),
         under_way: config.limits.map(|limits| limits.under_way()),
         conversations: config.limits.map(|limits| limits.conversations_per_user),
+        text_per_second: config.limits.map(|limits| limits.text_per_second.saturating_mul(1024)),
+        text_burst: config.limits.unwrap_or_default().text_burst.saturating_mul(1024),
+        text_per_day: config.limits.map(|limits| u64::from(limits.text_per_day) << 20),
+        disk_floor: config.limits.map(|limits| u64::from(limits.disk_floor) << 20).filter(|floor| *floor > 0),
         ..Options::default()
     }
 }

@@ -95,6 +95,7 @@ fn describe() {
         "natter_takes_commits",
         "1 while messages can be stored, 0 while the disk is full or fails"
     );
+    describe_gauge!("natter_takes_messages", "1, or 0 while the disk is nearly full: see --disk-floor");
     describe_counter!("natter_checkpoints_total", "Checkpoints of the write-ahead log");
 }
 

@@ -10,6 +10,7 @@ use protocol::{Head, Seq, ServerFrame, SessionId};
 
 use super::{Shared, encode};
 use crate::hub::{ConnId, Outgoing, Socket};
+use crate::quota::Gate;
 use crate::{Actor, Chat};
 
 /// Signs of writing from one socket in one session are passed on at most this often.
@@ -28,6 +29,8 @@ pub struct Connection {
     told: Mutex<Option<SessionId>>,
     /// When this user was last said to be writing, by session.
     typed: Mutex<HashMap<SessionId, Instant>>,
+    /// What it was refused for now.
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
@@ -136,6 +139,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        self.gate.clone()
+    }
+
     pub(crate) fn follow(&self, session: SessionId, head: Head, joined: Seq) {
         self.shared.hub.follow(&self.socket, session, head, joined);
     }
@@ -166,7 +173,8 @@ impl Chat {
         let socket = shared.hub.connect(actor.user_id(), actor.login());
         let came = shared.leases().connected(actor.user_id(), Instant::now());
         shared.came_or_stayed(actor.user_id(), came);
-        Connection { socket, actor, address: None, told: Mutex::default(), typed: Mutex::default(), shared }
+        let (told, typed, gate) = (Mutex::default(), Mutex::default(), Arc::default());
+        Connection { socket, actor, address: None, told, typed, gate, shared }
     }
 
     /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not

@@ -71,6 +71,8 @@ pub(super) struct Server {
     store: Store,
     engine: Engine,
     commits: mpsc::Receiver<Vec<Event>>,
+    /// The disk is nearly full.
+    full: bool,
     /// Units of work that wait for the writer.
     pub(super) handed_in: usize,
     /// Committed, and not carried to the sockets yet.
@@ -85,7 +87,13 @@ pub(super) struct Server {
 }
 
 fn at_rest(store: &Store) -> Chat {
-    let options = Options { messages_per_second: None, ..Options::default() };
+    let options = Options {
+        messages_per_second: None,
+        text_per_second: None,
+        text_per_day: None,
+        disk_floor: None,
+        ..Options::default()
+    };
     let (live, _comings_and_goings) = Live::at_rest(store.clone(), &options);
     Chat::of(store.clone(), live, options)
 }
@@ -99,6 +107,7 @@ impl Server {
             store,
             engine,
             commits,
+            full: false,
             handed_in: 0,
             announced: VecDeque::new(),
             late: Vec::new(),
@@ -130,6 +139,13 @@ impl Server {
         let (store, engine, commits) = self.store.crashed(&mut self.engine);
         (self.store, self.engine, self.commits) = (store, engine, commits);
         self.chat = at_rest(&self.store);
+        self.set_full(self.full);
+    }
+
+    /// The disk has little room, or room again.
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.full = full;
+        self.store.quota().pretend(full);
     }
 
     /// A person with a login.
@@ -240,8 +256,9 @@ impl Server {
         };
         match done {
             Ok(()) => {}
-            Err(Error::Refused(fault)) => {
+            Err(error @ (Error::Refused(_) | Error::TooMany { .. })) => {
                 let (message_id, session_id) = subject;
+                let fault = error.into_fault();
                 let refused = Refused {
                     message_id,
                     session_id,
@@ -249,6 +266,7 @@ impl Server {
                     username: None,
                     code: fault.error,
                     reason: fault.reason,
+                    after_ms: None,
                 };
                 conn.send(&ServerFrame::Refused(refused));
             }

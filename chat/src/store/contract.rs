@@ -4,6 +4,7 @@
 mod messages;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::{
@@ -140,7 +141,14 @@ fn invite(from: Person, to: Person, session: Option<SessionId>, may_wait: bool) 
 
 pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, data: &str) -> Post {
     let message = SendMessage { session_id, message_id, data: data.into(), time_stamp: None, sender: None };
-    Post { sender: from.id, conn: ConnId(7), message, handed_in: Instant::now(), _ticket: Box::new(()) }
+    Post {
+        sender: from.id,
+        conn: ConnId(7),
+        message,
+        handed_in: Instant::now(),
+        gate: Arc::default(),
+        _ticket: Box::new(()),
+    }
 }
 
 fn invited(events: &[Event]) -> InviteId {

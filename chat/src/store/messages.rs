@@ -284,7 +284,7 @@ impl Store {
         brief(history(&mut tx, user, session, before, limit, bytes)).await
     }
 
-    /// Replaces the text of one's own message, or deletes it (`None`). Doing the same twice changes nothing more
+    /// Replaces the text of one's own message, or deletes it (`None`), which passes however full it is. Doing the same twice changes nothing more
     /// and is answered again, to `conn` alone.
     pub(crate) async fn change(
         &self,
@@ -294,6 +294,7 @@ impl Store {
         message_id: MessageId,
         data: Option<String>,
     ) -> Result<()> {
+        let quota = self.quota.clone();
         self.writer
             .run(move |mut tx| {
                 Box::pin(async move {
@@ -323,6 +324,13 @@ impl Store {
                         let frame = protocol::ServerFrame::Message(LiveMessage { session_id, message });
                         tx.announce(Event::ToConn { conn, frame });
                         return Ok(());
+                    }
+                    if let Some(data) = &data {
+                        let mut count = quota.now();
+                        if let Some(full) = count.full(user, data.len()) {
+                            return Err(full.into());
+                        }
+                        count.take(user, data.len());
                     }
                     match data {
                         Some(data) => (message.data, message.edited_at) = (data, Some(now)),

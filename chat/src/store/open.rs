@@ -14,6 +14,7 @@ use super::vacuum::{self, Vacuum};
 use super::writer::{Connection, Engine, Erasing, log};
 use super::{Event, Health, Store, Writer};
 use crate::OpenError;
+use crate::quota::Quota;
 
 /// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint at once
 /// (sqlite.org/wal.html, "the WAL-reset bug").
@@ -112,8 +113,9 @@ impl Store {
         let readers = readers.idle_timeout(None).max_lifetime(None);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
         let health = Health::new();
-        let (writer, engine, events) = Writer::new(db, options, health.clone(), Erasing::new(read.clone()));
-        Ok((Self { read, writer, health, folder: None }, engine, events))
+        let (quota, erasing) = (Quota::new(data), Erasing::new(read.clone()));
+        let (writer, engine, events) = Writer::new(db, options, health.clone(), quota.clone(), erasing);
+        Ok((Self { read, writer, health, quota, folder: None }, engine, events))
     }
 }
 

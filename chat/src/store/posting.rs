@@ -3,20 +3,24 @@
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::{Code, LiveMessage, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame};
+use protocol::{Code, Fault, LiveMessage, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame};
 use protocol::{SessionId, TimeStamp, UserId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::Event;
 use crate::clock;
 use crate::hub::ConnId;
+use crate::quota::{Count, Full, Gate, Quota};
 
 /// A message handed in by a socket. Its text has been checked.
 pub(crate) struct Post {
     pub(crate) sender: UserId,
     pub(crate) conn: ConnId,
+    /// What that socket was refused for now.
+    pub(crate) gate: Arc<Gate>,
     pub(crate) message: SendMessage,
     /// When; its way to the sockets is measured from here.
     pub(crate) handed_in: Instant,
@@ -53,28 +57,42 @@ const ADVANCE: &str = "update sessions set last_seq = ?2, rev = ?3 where session
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 4] = [HEAD, INSERT, STORED, ADVANCE];
 
-/// Stores the posts that are new, answers those that are repeats, refuses those that may not be. Answers are
+/// Stores the posts that are new, answers those that are repeats, refuses those that may not be, for good or, where there
+/// is no room, for now. Answers are
 /// added to `events` in the order of the posts. Within a transaction: an error means that nothing in it counts, and
 /// neither does what is known by then.
 pub(super) fn store(
     db: &Connection,
     known: &mut Known,
+    quota: &Quota,
     posts: &mut [Post],
     events: &mut Vec<Event>,
 ) -> rusqlite::Result<()> {
     let (mut insert, mut stored) = (db.prepare_cached(INSERT)?, db.prepare_cached(STORED)?);
     let mut head = db.prepare_cached(HEAD)?;
-    let (mut moved, at) = (HashSet::new(), clock::now());
+    let (mut moved, at, mut count) = (HashSet::new(), clock::now(), quota.now());
     for post in posts {
         let session = post.message.session_id;
         let Some((seq, rev)) = known.head(&mut head, session, post.sender)? else {
+            post.passes();
             events.push(post.refused(Code::NotFound));
             continue;
         };
+        if let Some(full) = post.held_back(&count, &mut stored)? {
+            // What is stored was said long ago.
+            let repeated = stored.query_row((session.0, post.message.message_id.0), sender_and_place);
+            events.push(match repeated.optional()? {
+                Some((sender, place)) => post.repeated(sender, place),
+                None => post.put_off(full),
+            });
+            continue;
+        }
         let place = Place { seq: Seq(seq.0 + 1), rev: rev.next(), at };
         if post.insert(&mut insert, place)? {
             known.heads.insert(session, (place.seq, place.rev));
             moved.insert(session);
+            count.take(post.sender, post.message.data.len());
+            post.passes();
             events.push(post.announced(place));
         } else {
             let name = (session.0, post.message.message_id.0);
@@ -172,6 +190,7 @@ impl Post {
 
     /// The answer to a message whose name is taken.
     fn repeated(&self, sender: UserId, place: Place) -> Event {
+        self.passes();
         if sender == self.sender { self.acknowledged(place) } else { self.refused(Code::Conflict) }
     }
 
@@ -180,15 +199,47 @@ impl Post {
         Event::ToConn { conn: self.conn, frame: ServerFrame::Ack { message_id, seq, rev, time_stamp: at } }
     }
 
+    /// Why it is not taken now, if it is not: there is no room for it, or was none for what came before it and has not
+    /// come again, through this socket or another.
+    fn held_back(&self, count: &Count, stored: &mut CachedStatement<'_>) -> rusqlite::Result<Option<Full>> {
+        let (session, id) = self.name();
+        if let Some((first, full)) = self.gate.before(session, id) {
+            if !stored.exists((session.0, first.0))? {
+                return Ok(Some(full));
+            }
+            self.gate.pass(session, first);
+        }
+        Ok(count.full(self.sender, self.message.data.len()))
+    }
+
+    /// It has come to its end: what waits behind it may pass.
+    fn passes(&self) {
+        let (session_id, message_id) = self.name();
+        self.gate.pass(session_id, message_id);
+    }
+
+    /// The answer when there is no room.
+    fn put_off(&self, full: Full) -> Event {
+        let (session_id, message_id) = self.name();
+        self.gate.close(session_id, message_id, full);
+        let after_ms = u64::try_from(full.wait().as_millis()).unwrap_or(u64::MAX);
+        self.not_taken(full.fault(), Some(after_ms))
+    }
+
     fn refused(&self, code: Code) -> Event {
+        self.not_taken(Fault::of(code), None)
+    }
+
+    fn not_taken(&self, fault: Fault, after_ms: Option<u64>) -> Event {
         let (session_id, message_id) = self.name();
         let refused = Refused {
             message_id: Some(message_id),
             session_id: Some(session_id),
             invite_id: None,
             username: None,
-            code,
-            reason: code.reason().into(),
+            code: fault.error,
+            reason: fault.reason,
+            after_ms,
         };
         Event::ToConn { conn: self.conn, frame: ServerFrame::Refused(refused) }
     }

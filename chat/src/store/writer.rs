@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::posting::Post;
 use super::reading::Mark;
 use super::{Event, Health};
+use crate::quota::Quota;
 use crate::{Error, Result};
 pub(super) use connection::Connection;
 pub(crate) use engine::Engine;
@@ -103,13 +104,14 @@ impl Writer {
         db: Connection,
         options: SqliteConnectOptions,
         health: Health,
+        quota: Quota,
         erasing: Erasing,
     ) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (committed, events) = mpsc::channel(16);
         #[cfg(feature = "planted")]
         crate::planted::goes_out_through(&committed);
-        (Self(jobs), Engine::new(db, options, queue, committed, health, erasing), events)
+        (Self(jobs), Engine::new(db, options, queue, committed, health, quota, erasing), events)
     }
 
     /// Runs a unit of work and answers once it is committed and synced.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use protocol::{MessageId, SendMessage, ServerFrame, TimeStamp, UserId};
@@ -156,7 +157,14 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
         let (message_id, data) = (MessageId::new(), n.to_string());
         let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };
         let handed_in = Instant::now();
-        let post = Post { sender: from, conn: ConnId(1), message, handed_in, _ticket: Box::new(()) };
+        let post = Post {
+            sender: from,
+            conn: ConnId(1),
+            message,
+            handed_in,
+            gate: Arc::default(),
+            _ticket: Box::new(()),
+        };
         store.post(post).await.unwrap();
     }
     store.mark_read(to, session_id, Seq(messages)).await.unwrap(); // behind them in the writer's queue

@@ -98,7 +98,7 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
     ]
 }
 
-fn refusals() -> [(&'static str, Refused); 5] {
+fn refusals() -> [(&'static str, Refused); 6] {
     let of = |code: Code| Refused {
         message_id: None,
         session_id: None,
@@ -106,12 +106,22 @@ fn refusals() -> [(&'static str, Refused); 5] {
         username: None,
         code,
         reason: code.reason().into(),
+        after_ms: None,
     };
     [
         ("refused_malformed", of(Code::Malformed)),
         (
             "refused_message",
             Refused { message_id: Some(hello().message_id), session_id: Some(talk()), ..of(Code::TooLong) },
+        ),
+        (
+            "refused_for_now",
+            Refused {
+                message_id: Some(hello().message_id),
+                session_id: Some(talk()),
+                after_ms: Some(3000),
+                ..of(Code::TooMany)
+            },
         ),
         ("refused_session", Refused { session_id: Some(talk()), ..of(Code::NotFound) }),
         ("refused_answer", Refused { invite_id: Some(invite()), ..of(Code::Gone) }),

@@ -132,7 +132,11 @@ impl Dispatch {
         match done {
             Ok(()) => Ok(()),
             Err(Error::Refused(fault)) => {
-                self.refuse(subject, fault);
+                self.refuse(subject, fault, None);
+                Ok(())
+            }
+            Err(error @ Error::TooMany { wait, .. }) => {
+                self.refuse(subject, error.into_fault(), u64::try_from(wait.as_millis()).ok());
                 Ok(())
             }
             // Not refused: what cannot be done now is sent again later, behind nothing that came after it.
@@ -183,17 +187,17 @@ impl Dispatch {
             return Err(End { code: close::POLICY, reason: "Too many frames that cannot be read." });
         }
         let reason = format!("This frame cannot be read: {what}");
-        self.refuse(Subject::default(), Fault::new(Code::Malformed, reason));
+        self.refuse(Subject::default(), Fault::new(Code::Malformed, reason), None);
         Ok(())
     }
 
-    fn refuse(&self, subject: Subject, fault: Fault) {
+    fn refuse(&self, subject: Subject, fault: Fault, after_ms: Option<u64>) {
         let Subject { message_id, session_id, invite_id, username } = subject;
         let (code, reason) = (fault.error, fault.reason);
         if code == Code::TooMany {
             log::held_back_user("what one user may do", self.conn.actor().user_id());
         }
-        let refused = Refused { message_id, session_id, invite_id, username, code, reason };
+        let refused = Refused { message_id, session_id, invite_id, username, code, reason, after_ms };
         self.conn.send(&ServerFrame::Refused(refused));
     }
 }

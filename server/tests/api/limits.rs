@@ -62,6 +62,8 @@ async fn the_limits_are_60_logins_and_20_registrations_a_minute_unless_set() {
     let limits = Limits::default();
     assert_eq!((limits.logins_per_minute, limits.registrations_per_minute), (60, 20));
     assert_eq!((limits.messages_per_second, limits.message_burst), (30, 300));
+    assert_eq!((limits.text_per_second, limits.text_burst), (64, 2048));
+    assert_eq!((limits.text_per_day, limits.disk_floor), (256, 512));
     let server = TestServer::with(|config| config.limits = Some(limits)).await;
     let mut http = Http::new(&server.base);
     let mut through = 0;
@@ -117,6 +119,54 @@ async fn a_flood_of_messages_is_slowed_down_and_loses_nothing() {
     assert_eq!(texts(&ada, session), wanted);
     bob.wait_for("every message", |sync| sync.rows(session).len() == 110).await.unwrap();
     assert_eq!(texts(&bob, session), wanted);
+}
+
+#[tokio::test]
+async fn a_flood_of_text_is_slowed_down_and_loses_nothing() {
+    let limits = Limits { text_per_second: 64, text_burst: 16, ..Limits::default() };
+    let server = TestServer::with(|config| config.limits = Some(limits)).await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    let began = Instant::now();
+    let wanted: Vec<String> = (0..6).map(|n: u8| char::from(b'a' + n).to_string().repeat(16_384)).collect();
+    for text in &wanted {
+        ada.say(session, text.clone()).await.unwrap();
+    }
+    ada.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(1_200), "80 KiB beyond the burst, 64 a second: {took:?}");
+    bob.wait_for("every message", |sync| sync.rows(session).len() == 6).await.unwrap();
+    assert_eq!(texts(&bob, session), wanted);
+}
+
+#[tokio::test]
+async fn a_days_text_is_the_most_and_the_rest_is_refused_for_now() {
+    let limits = Limits { text_per_day: 1, ..Limits::default() };
+    let server = TestServer::with(|config| config.limits = Some(limits)).await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = befriend(&mut ada, &mut bob).await;
+    let long = "x".repeat(16_384);
+    let mut ids = Vec::new();
+    for _ in 0..64 {
+        ids.push(ada.say(session, long.clone()).await.unwrap());
+    }
+    ada.wait_for("a day's text", |sync| sync.outbox().is_empty()).await.unwrap();
+    let more = ada.say(session, "one more").await.unwrap();
+    let told = ada.expect("a refusal", refused).await.unwrap();
+    assert_eq!((told.code, told.message_id, told.session_id), (Code::TooMany, Some(more), Some(session)));
+    let after = Duration::from_millis(told.after_ms.unwrap());
+    assert!((23..26).contains(&(after.as_secs() / 3600)), "{after:?}");
+    assert!(told.reason.contains("25 hours"), "{}", told.reason);
+
+    let frame = |frame: &protocol::ClientFrame| frame.encode();
+    let edit = protocol::ClientFrame::Edit { session_id: session, message_id: ids[0], data: "y".into() };
+    ada.socket().unwrap().send_text(&frame(&edit)).await.unwrap();
+    let told = ada.expect("a refusal", refused).await.unwrap();
+    assert_eq!((told.code, told.message_id, told.after_ms.is_some()), (Code::TooMany, Some(ids[0]), true));
+    let delete = protocol::ClientFrame::Delete { session_id: session, message_id: ids[0] };
+    ada.socket().unwrap().send_text(&frame(&delete)).await.unwrap();
+    ada.wait_for("the deletion", |sync| sync.rows(session).iter().any(|row| row.deleted)).await.unwrap();
+    bob.say_and_wait(session, "I have written nothing yet").await.unwrap();
 }
 
 #[tokio::test]

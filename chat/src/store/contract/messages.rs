@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use protocol::{Answer, Code, MessageId, Rev, Seq, ServerFrame};
 
 use super::*;
+use crate::Options;
+use crate::quota::Gate;
 
 #[tokio::test]
 async fn places_have_no_holes_and_a_repeat_gets_the_first_answer_for_ever() {
@@ -93,6 +95,102 @@ async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on(
     again.conn = ConnId(9);
     db.store.post(again).await.unwrap();
     assert!(matches!(db.announced().await[..], [Event::Changed { .. }]));
+}
+
+/// A socket that says things: everything passes through one gate.
+#[derive(Default)]
+struct Speaker(Arc<Gate>);
+
+impl Speaker {
+    async fn says(&self, db: &mut Database, from: Person, session: SessionId, id: MessageId) -> Event {
+        let post = Post { gate: self.0.clone(), ..post(from, session, id, "something") };
+        db.store.post(post).await.unwrap();
+        db.announced().await.remove(0)
+    }
+}
+
+fn is_put_off(event: &Event) -> bool {
+    let Event::ToConn { frame: ServerFrame::Refused(refused), .. } = event else { return false };
+    refused.after_ms.is_some() && refused.code == Code::TooMany
+}
+
+#[tokio::test]
+async fn on_a_disk_that_is_nearly_full_new_messages_wait_in_order_and_everything_else_passes() {
+    let mut db = Database::new().await;
+    let (ada, bob, cleo) = (db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await);
+    let (session, other) = (db.pair(ada, bob).await, db.pair(ada, cleo).await);
+    let [old, first, second, elsewhere] = [(); 4].map(|()| MessageId::new());
+    let (desk, phone) = (Speaker::default(), Speaker::default());
+    stored(desk.says(&mut db, ada, session, old).await);
+
+    db.store.quota().pretend(true);
+    assert!(is_put_off(&desk.says(&mut db, ada, session, first).await));
+    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
+    let repeated = desk.says(&mut db, ada, session, old).await;
+    assert!(matches!(repeated, Event::ToConn { frame: ServerFrame::Ack { seq: Seq(1), .. }, .. }));
+    let edit = |text: &str| db.store.change(ada.id, ConnId(7), session, old, Some(text.to_owned()));
+    assert!(matches!(edit("another text").await, Err(Error::TooMany { .. })), "an edit is text as well");
+    edit("something").await.unwrap(); // as it is
+    let _told = db.announced().await;
+    db.store.change(ada.id, ConnId(7), session, old, None).await.unwrap();
+    assert!(stored(db.announced().await.remove(0)).message.deleted_at.is_some(), "a deletion passes");
+
+    db.store.quota().pretend(false);
+    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await), "whatever room there is");
+    stored(desk.says(&mut db, ada, other, elsewhere).await);
+    stored(phone.says(&mut db, ada, session, MessageId::new()).await);
+    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
+    assert_eq!(stored(desk.says(&mut db, ada, session, first).await).message.seq, Seq(3));
+    assert_eq!(stored(desk.says(&mut db, ada, session, second).await).message.seq, Seq(4));
+}
+
+#[tokio::test]
+async fn what_was_put_off_and_stored_by_another_socket_meanwhile_is_acknowledged_and_lets_the_rest_pass() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let [first, second] = [(); 2].map(|()| MessageId::new());
+    let (desk, phone) = (Speaker::default(), Speaker::default());
+    db.store.quota().pretend(true);
+    assert!(is_put_off(&desk.says(&mut db, ada, session, first).await));
+    stored_elsewhere(&mut db, &phone, ada, session, first).await;
+    db.store.quota().pretend(true);
+    let repeated = desk.says(&mut db, ada, session, first).await;
+    assert!(matches!(repeated, Event::ToConn { frame: ServerFrame::Ack { .. }, .. }), "{repeated:?}");
+    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
+    stored_elsewhere(&mut db, &phone, ada, session, second).await;
+    stored(desk.says(&mut db, ada, session, MessageId::new()).await);
+}
+
+/// A message finds room through another socket.
+async fn stored_elsewhere(
+    db: &mut Database,
+    socket: &Speaker,
+    from: Person,
+    session: SessionId,
+    id: MessageId,
+) {
+    db.store.quota().pretend(false);
+    stored(socket.says(db, from, session, id).await);
+}
+
+#[tokio::test]
+async fn a_days_text_counts_for_each_user_with_edits_and_without_repeats() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let options = Options { text_per_day: Some(25), disk_floor: None, ..Options::default() };
+    db.store.quota().set(&options);
+    let (desk, id) = (Speaker::default(), MessageId::new());
+    for _ in 0..5 {
+        desk.says(&mut db, ada, session, id).await; // nine bytes, and repeats
+    }
+    let edit = |text: &str| db.store.change(ada.id, ConnId(7), session, id, Some(text.to_owned()));
+    edit("sixteen bytes....").await.unwrap_err();
+    edit("eight b.").await.unwrap();
+    let _told = db.announced().await;
+    assert!(is_put_off(&desk.says(&mut db, ada, session, MessageId::new()).await), "17 and 9");
+    stored(Speaker::default().says(&mut db, bob, session, MessageId::new()).await);
 }
 
 #[tokio::test]

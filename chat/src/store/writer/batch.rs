@@ -14,6 +14,7 @@ use super::super::wipe;
 use super::connection::{Connection, run};
 use super::{Job, Tx, Unit};
 use crate::hub::ConnId;
+use crate::quota::Quota;
 
 enum Step {
     /// Messages that stood next to one another: stored together.
@@ -72,7 +73,7 @@ impl Batch {
 
     /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
     /// and that this connection is not to be used again.
-    pub(super) async fn commit(&mut self, db: &mut Connection) -> Result<(), Failure> {
+    pub(super) async fn commit(&mut self, db: &mut Connection, quota: &Quota) -> Result<(), Failure> {
         if self.size() == 0 {
             return Ok(());
         }
@@ -81,7 +82,7 @@ impl Batch {
         run(direct, "begin immediate")?;
         for step in &mut self.steps {
             match step {
-                Step::Posts(posts) => posting::store(direct, known, posts, &mut self.events)?,
+                Step::Posts(posts) => posting::store(direct, known, quota, posts, &mut self.events)?,
                 Step::Unit(unit) => {
                     known.forget();
                     let (announced, mut forgotten) = (self.events.len(), Vec::new());

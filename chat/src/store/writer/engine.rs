@@ -26,6 +26,7 @@ use super::erasing::{AtRest, Erasing};
 use super::log::{self, Log};
 use super::{BATCH, Job};
 use crate::hub::ConnId;
+use crate::quota::Quota;
 use crate::vital::vital;
 
 /// How often it is tried whether the disk works again.
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     health: Health,
     /// Whether the disk has failed since the start, even if it works again.
     has_failed: bool,
+    quota: Quota,
     log: Log,
     erasing: Erasing,
     /// Units of work in the last commit.
@@ -79,6 +81,7 @@ impl Engine {
         queue: mpsc::Receiver<Job>,
         committed: mpsc::Sender<Vec<Event>>,
         health: Health,
+        quota: Quota,
         erasing: Erasing,
     ) -> Self {
         let meters = Meters {
@@ -97,6 +100,7 @@ impl Engine {
             broken,
             health,
             has_failed: false,
+            quota,
             log,
             erasing,
             last: 0,
@@ -121,7 +125,8 @@ impl Engine {
     pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
         let mut db = self.db.take().expect("not closed");
         db.parts().2.forget();
-        super::Writer::new(db, self.options.clone(), self.health.clone(), self.erasing.again())
+        let quota = Quota::new(self.options.get_filename().parent().expect("in a folder"));
+        super::Writer::new(db, self.options.clone(), self.health.clone(), quota, self.erasing.again())
     }
 
     /// Empties the log soon, whatever an earlier process has left in it; and says now and then that the database holds
@@ -129,6 +134,11 @@ impl Engine {
     pub(in crate::store) fn erase(&mut self, no_room: Option<u64>) {
         self.erasing.expect();
         self.erasing.remind(no_room);
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// Works until every handle is gone, or until `Writer::close`, on a thread of its own: a commit waits for the
@@ -197,9 +207,10 @@ impl Engine {
         let result = match &mut self.db {
             Some(db) => {
                 let began = Instant::now();
-                let result = batch.commit(db).await;
+                let result = batch.commit(db, &self.quota).await;
                 self.meters.commit_seconds.record(began.elapsed());
                 self.meters.batch_size.record(float(size));
+                self.quota.settle(result.is_ok());
                 result.map(|()| true)
             }
             None => Ok(false),
