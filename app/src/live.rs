@@ -67,6 +67,8 @@ pub struct Live {
     pub(crate) crowded: RwSignal<bool>,
     /// The login is over, and not everything written could be kept.
     pub(crate) ended: RwSignal<bool>,
+    /// The text of a message that was taken back, for the composer of its session.
+    pub(crate) returned: RwSignal<Option<(SessionId, String)>>,
     /// What the live region says.
     pub(crate) announcer: Announcer,
 }
@@ -79,7 +81,10 @@ struct Inner {
     /// New signals live as long as the page, whoever's turn it is when they are made.
     owner: Owner,
     /// Messages kept in the browser's storage until they are acknowledged.
-    kept: Vec<MessageId>,
+    /// Each with whether it may be stored.
+    kept: Vec<(MessageId, bool)>,
+    /// To be taken back once it is answered; into the composer or not.
+    unwanted: Option<(MessageId, bool)>,
     /// The storage took what was last typed.
     draft_kept: bool,
     /// The invitations that were accepted here, and after how many deeds: their sessions are to be opened.
@@ -112,6 +117,7 @@ impl Live {
             lost: RwSignal::default(),
             crowded: RwSignal::default(),
             ended: RwSignal::default(),
+            returned: RwSignal::default(),
             announcer: Announcer::new(),
             inner: StoredValue::new(Inner {
                 me: snapshot.me.clone(),
@@ -119,6 +125,7 @@ impl Live {
                 threads: BTreeMap::new(),
                 owner,
                 kept: Vec::new(),
+                unwanted: None,
                 draft_kept: true,
                 awaited: Vec::new(),
                 leaving: false,
@@ -138,9 +145,17 @@ impl Live {
         self.refresh_days();
         set_interval(move || self.clock.tick(), Duration::from_secs(30));
         let _ = self.inner.try_update_value(|inner| {
-            inner.kept = keep::unsent(inner.me.user_id).iter().map(|p| p.message_id).collect();
+            let unsent = keep::unsent(inner.me.user_id);
+            inner.kept = unsent.iter().map(|p| (p.message_id, p.unanswered)).collect();
         });
-        self.take_back();
+        self.restore();
+        // What another tab took back is not to be sent by this one.
+        _ = window_event_listener(leptos::ev::storage, move |event| {
+            let was = event.old_value().filter(|_| event.new_value().is_none());
+            if let Some(id) = keep::taken_back(self.me().user_id, event.key(), was) {
+                self.discard(id);
+            }
+        });
         self.count_deeds();
         #[cfg(feature = "hydrate")]
         socket::start(self);
@@ -148,7 +163,7 @@ impl Live {
 
     /// Takes back what was kept and never acknowledged: by an earlier run, or by another tab. What both send is one
     /// message.
-    fn take_back(self) {
+    fn restore(self) {
         let unsent = keep::unsent(self.me().user_id);
         self.act(|sync| ((), sync.restore(unsent)));
     }
@@ -199,14 +214,49 @@ impl Live {
         }
     }
 
-    /// Sends a refused message once more.
+    /// Sends a message that waits or was refused once more, as soon as may be.
     pub(crate) fn retry(self, id: MessageId) {
         self.act(|sync| ((), sync.retry(id)));
+        self.try_now();
     }
 
-    /// Lets go of a refused message.
-    pub(crate) fn discard(self, id: MessageId) {
-        self.act(|sync| sync.discard(id));
+    /// Lets go of a message that is not on its way.
+    fn discard(self, id: MessageId) -> Option<Pending> {
+        // Another tab may have sent it.
+        let is_sent = |p: &Pending| p.message_id == id && p.unanswered;
+        if keep::unsent(self.me().user_id).iter().any(is_sent) {
+            return None;
+        }
+        let taken = self.inner.try_update_value(|inner| inner.sync.take_back(id));
+        let (taken, step) = taken?;
+        self.apply(step);
+        taken
+    }
+
+    /// Takes back a message that waits or was refused: into the composer, or for good. While it is asked for again that
+    /// has to wait for the answer.
+    pub(crate) fn take_back(self, id: MessageId, rewrite: bool) {
+        let taken = self.discard(id);
+        let again = taken.is_none().then_some((id, rewrite));
+        let _ = self.inner.try_update_value(|inner| inner.unwanted = again);
+        if let Some(pending) = taken.filter(|_| rewrite) {
+            self.returned.set(Some((pending.session_id, pending.data)));
+        }
+    }
+
+    /// Takes back what was asked for, once it is answered.
+    fn take_back_unwanted(self) {
+        let unwanted = self.inner.try_with_value(|inner| {
+            let (id, rewrite) = inner.unwanted?;
+            let held = inner.sync.outbox().iter().find(|p| p.message_id == id);
+            held.is_none_or(|p| !p.unanswered).then_some((id, rewrite, held.is_some()))
+        });
+        if let Some((id, rewrite, is_held)) = unwanted.flatten() {
+            let _ = self.inner.try_update_value(|inner| inner.unwanted = None);
+            if is_held {
+                self.take_back(id, rewrite);
+            }
+        }
     }
 
     /// How many messages the server has not acknowledged, those of other tabs included.
@@ -318,6 +368,12 @@ impl Live {
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(|wire| wire.send(frame)));
     }
 
+    /// Connects anew: this socket's server waits for something that does not come.
+    fn renew(self) {
+        #[cfg(feature = "hydrate")]
+        let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(socket::Wire::renew));
+    }
+
     /// Tries to connect without waiting any longer.
     pub(crate) fn try_now(self) {
         #[cfg(feature = "hydrate")]
@@ -344,21 +400,24 @@ impl Live {
         let _ = self.inner.try_update_value(|inner| {
             let me = inner.me.user_id;
             let unsent = inner.sync.outbox();
-            for gone in inner.kept.iter().filter(|id| unsent.iter().all(|p| p.message_id != **id)) {
+            for (gone, _) in inner.kept.iter().filter(|(id, _)| unsent.iter().all(|p| p.message_id != *id)) {
                 keep::forget_unsent(me, *gone);
             }
-            let kept = |p: &&Pending| inner.kept.contains(&p.message_id) || keep::keep_unsent(me, p);
-            inner.kept = unsent.iter().filter(kept).map(|p| p.message_id).collect();
+            let stands = |p: &Pending| (p.message_id, p.unanswered);
+            let kept = |p: &&Pending| inner.kept.contains(&stands(p)) || keep::keep_unsent(me, p);
+            inner.kept = unsent.iter().filter(kept).map(stands).collect();
         });
     }
 }
 
-/// A message taken back from storage: whether it was sent is not known, so it goes out again.
+/// A message from the storage. It goes out again, whether it was sent or not.
 fn waiting(
     message_id: MessageId,
     session_id: SessionId,
     data: String,
     written: protocol::TimeStamp,
+    unanswered: bool,
 ) -> Pending {
-    Pending { message_id, session_id, data, written, state: PendingState::Waiting }
+    let state = PendingState::Waiting;
+    Pending { message_id, session_id, data, written, state, unanswered, put_off: None }
 }

@@ -3,7 +3,7 @@
 //! **Real** here: the client's state machine (`protocol::Sync` with its outbox and timelines), every frame's JSON,
 //! the chat's methods for `Hello`, messages, edits, pages, history and first pictures, the writer's batches and the
 //! SQL on a real SQLite, the hub with its queues, and the way of a committed change to the sockets.
-//! **Modelled**: time (none passes), the network (queues of frames that may be cut anywhere), the loop of a socket
+//! **Modelled**: time (none passes, and what waits for it comes whenever), a disk without room, the network (queues of frames that may be cut anywhere), the loop of a socket
 //! (`server.rs`), a crash (memory and queues are forgotten, the database keeps what was committed: that a commit
 //! outlives a power failure is shown by `make faults`), a restore (rows and numbers are put back by SQL).
 //!
@@ -15,7 +15,7 @@
 //! * C4 a device applies every change in order and skips none
 //! * C5 all devices hold the same at the same change, because each holds what the history had then
 //! * C6 the messages of a device stand in the order in which they were written
-//! * C7 nothing is shown that is not stored, nothing stored that was not sent
+//! * C7 nothing is shown that is not stored, nothing stored that was not sent, or was taken back
 //! * C10 all acknowledgements of one message name the same place
 //! * at the end, when everybody is left in peace, every device holds what the server holds
 //!

@@ -2,7 +2,7 @@
 
 mod person;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use protocol::api::{Credentials, History, Loaded, Registered};
@@ -32,6 +32,8 @@ pub struct Client {
     limit: Duration,
     backoff: Backoff,
     receive_buffer: Option<u32>,
+    /// When what was refused for now in a session is to be sent again.
+    due: HashMap<SessionId, Instant>,
     /// Frames that came and that nobody has asked for yet, oldest first.
     frames: VecDeque<ServerFrame>,
     changes: Vec<Change>,
@@ -55,6 +57,7 @@ impl Client {
             limit: LIMIT,
             backoff: Backoff::default(),
             receive_buffer: None,
+            due: HashMap::new(),
             frames: VecDeque::new(),
             changes: Vec::new(),
         }
@@ -282,6 +285,20 @@ impl Client {
     /// # Errors
     /// [`Error::Closed`] when the socket is gone.
     pub async fn next(&mut self) -> Result<ServerFrame, Error> {
+        loop {
+            let due = self.due.iter().min_by_key(|(_, at)| **at).map(|(session, at)| (*session, *at));
+            let Some((session, at)) = due else { return self.hear().await };
+            if let Ok(frame) = timeout_at(at, self.hear()).await {
+                return frame;
+            }
+            self.due.remove(&session);
+            let step = self.sync.resume(session);
+            self.queue(step);
+        }
+    }
+
+    /// The next frame, while nothing is to be sent again.
+    async fn hear(&mut self) -> Result<ServerFrame, Error> {
         let socket = self.socket.as_mut().ok_or(Error::NotConnected)?;
         let event = match socket.flush().await {
             Ok(()) => socket.next().await,
@@ -375,6 +392,11 @@ impl Client {
     }
 
     fn queue(&mut self, step: Step) {
+        for change in &step.changes {
+            if let Change::PutOff(session, after) = change {
+                self.due.insert(*session, Instant::now() + Duration::from_millis(*after));
+            }
+        }
         self.changes.extend(step.changes);
         let excess = self.changes.len().saturating_sub(REMEMBERED);
         self.changes.drain(..excess); // whoever never asks for them must not pay for them

@@ -74,6 +74,18 @@ impl Start {
         self
     }
 
+    /// With what a server holds back by default, but for the pace at which people talk and sign in: nobody here is as slow
+    /// as a person.
+    #[must_use]
+    pub fn limited(mut self) -> Self {
+        self.settings.retain(|setting| !["--limits", "off"].contains(&setting.as_str()));
+        let paces = ["messages-per-second", "message-burst", "text-per-second", "text-burst"];
+        let doors = ["logins-per-minute", "registrations-per-minute", "connections-per-address"];
+        let many = |setting: &&str| format!("--{setting}=1000000");
+        self.settings.extend(paces.iter().chain(&doors).map(many));
+        self.with(["--text-per-day=1000000"])
+    }
+
     /// Sets an environment variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {

@@ -1,5 +1,7 @@
 //! Messages on their way out, in the order they were written.
 
+use std::collections::BTreeMap;
+
 use crate::{ClientFrame, Fault, MAX_UNACKED, MessageId, SendMessage, SessionId, TimeStamp};
 
 /// How far a message on its way out has come.
@@ -9,6 +11,8 @@ pub enum PendingState {
     Waiting,
     /// Sent on this connection; no answer yet.
     Sent,
+    /// Refused for now. It goes out again by itself.
+    PutOff,
     /// Refused for good.
     Failed(Fault),
 }
@@ -26,12 +30,19 @@ pub struct Pending {
     pub written: TimeStamp,
     /// How far it has come.
     pub state: PendingState,
+    /// It was sent, on this connection or an earlier one, and no answer came: the server may have it.
+    pub unanswered: bool,
+    /// Why it was refused for now, when it was last.
+    pub put_off: Option<Fault>,
 }
 
 /// Messages not acknowledged yet. Keeps their order through every reconnect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outbox {
     pending: Vec<Pending>,
+    /// In each session the first message that was refused for now. What was written behind it waits for its
+    /// acknowledgement, and the server takes nothing else on the connection that heard the refusal.
+    first: BTreeMap<SessionId, MessageId>,
 }
 
 impl Outbox {
@@ -41,20 +52,30 @@ impl Outbox {
         &self.pending
     }
 
+    /// Why what is written in a session has to wait, if it has to.
+    pub(crate) fn put_off(&self, session_id: SessionId) -> Option<&Fault> {
+        let first = self.first.get(&session_id)?;
+        self.pending.iter().find(|p| p.message_id == *first)?.put_off.as_ref()
+    }
+
     /// Takes a message to be sent.
     pub fn push(&mut self, message: Pending) {
         self.pending.push(message);
     }
 
-    /// The frames that may go out now: at most [`MAX_UNACKED`] are under way at once.
+    /// The frames that may go out now: at most [`MAX_UNACKED`] are under way at once, and where a message was refused for
+    /// now, it alone.
     pub fn take_ready(&mut self) -> Vec<ClientFrame> {
         let under_way = self.pending.iter().filter(|p| p.state == PendingState::Sent).count();
-        self.pending
-            .iter_mut()
-            .filter(|p| p.state == PendingState::Waiting)
-            .take(MAX_UNACKED.saturating_sub(under_way))
+        let first = &self.first;
+        let may_go = |p: &&mut Pending| {
+            p.state == PendingState::Waiting
+                && first.get(&p.session_id).is_none_or(|first| *first == p.message_id)
+        };
+        let ready = self.pending.iter_mut().filter(may_go).take(MAX_UNACKED.saturating_sub(under_way));
+        ready
             .map(|p| {
-                p.state = PendingState::Sent;
+                (p.state, p.unanswered) = (PendingState::Sent, true);
                 ClientFrame::Message(SendMessage {
                     session_id: p.session_id,
                     message_id: p.message_id,
@@ -66,42 +87,99 @@ impl Outbox {
             .collect()
     }
 
-    /// The message is stored: takes it out.
+    /// The message is stored: takes it out. What waited behind it may go.
     pub fn settle(&mut self, message_id: MessageId) -> Option<Pending> {
-        let at = self.pending.iter().position(|p| p.message_id == message_id)?;
-        Some(self.pending.remove(at))
+        let at = self.at(message_id)?;
+        let pending = self.pending.remove(at);
+        self.lets_go(&pending);
+        Some(pending)
     }
 
     /// The message was refused for good: keeps it, with the reason, for its writer to decide.
     pub fn fail(&mut self, message_id: MessageId, fault: Fault) -> Option<SessionId> {
-        let pending = self.pending.iter_mut().find(|p| p.message_id == message_id)?;
-        pending.state = PendingState::Failed(fault);
+        let at = self.at(message_id)?;
+        self.answered(at, PendingState::Failed(fault));
+        let pending = self.pending[at].clone();
+        self.lets_go(&pending);
         Some(pending.session_id)
     }
 
-    /// Takes out a refused message. One that is still under way stays: it may be stored already.
-    pub fn take_failed(&mut self, message_id: MessageId) -> Option<Pending> {
-        let failed = |p: &Pending| p.message_id == message_id && matches!(p.state, PendingState::Failed(_));
-        let at = self.pending.iter().position(failed)?;
-        Some(self.pending.remove(at))
+    /// The message was refused for now. Gives its session, and whether it is the first there: then it is to be sent again
+    /// after a while, with [`Outbox::resume`], and others behind it.
+    pub(crate) fn postpone(&mut self, message_id: MessageId, fault: Fault) -> Option<(SessionId, bool)> {
+        let at = self.at(message_id)?;
+        self.answered(at, PendingState::PutOff);
+        self.pending[at].put_off = Some(fault);
+        let session_id = self.pending[at].session_id;
+        // The answer to one before it may have been let go when this client lagged.
+        let waits = |p: &&Pending| p.session_id == session_id && !matches!(p.state, PendingState::Failed(_));
+        let first = self.pending.iter().find(waits).map_or(message_id, |p| p.message_id);
+        Some((session_id, *self.first.entry(session_id).or_insert(first) == message_id))
     }
 
-    /// Sends a refused message once more, after everything written since.
+    /// Sends what was refused for now in a session again: the first of it.
+    pub(crate) fn resume(&mut self, session_id: SessionId) -> bool {
+        let Some(first) = self.first.get(&session_id) else { return false };
+        match self.pending.iter_mut().find(|p| p.message_id == *first && p.state == PendingState::PutOff) {
+            Some(pending) => {
+                pending.state = PendingState::Waiting;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes out a message that is not on its way: one that was not sent or was refused. One without an answer stays,
+    /// because it may be stored already. Also tells whether the server may wait for it, as the first that it refused for now.
+    pub(crate) fn take_back(&mut self, message_id: MessageId) -> Option<(Pending, bool)> {
+        let at = self.at(message_id).filter(|at| !self.pending[*at].unanswered)?;
+        let pending = self.pending.remove(at);
+        let is_missed = self.lets_go(&pending);
+        Some((pending, is_missed))
+    }
+
+    /// Sends a message that was refused for good once more, after everything written since.
     pub fn retry(&mut self, message_id: MessageId) -> Option<SessionId> {
-        let mut pending = self.take_failed(message_id)?;
+        let at =
+            self.at(message_id).filter(|at| matches!(self.pending[*at].state, PendingState::Failed(_)))?;
+        let mut pending = self.pending.remove(at);
         pending.state = PendingState::Waiting;
         let session_id = pending.session_id;
         self.pending.push(pending);
         Some(session_id)
     }
 
-    /// The connection is gone: what was under way has to be sent again.
+    /// The connection is gone: what was under way has to be sent again. What was refused for now waits behind the first.
     pub fn disconnected(&mut self) {
         for pending in &mut self.pending {
-            if pending.state == PendingState::Sent {
+            let is_first = self.first.get(&pending.session_id) == Some(&pending.message_id);
+            if pending.state == PendingState::Sent || (is_first && pending.state == PendingState::PutOff) {
                 pending.state = PendingState::Waiting;
             }
         }
+    }
+
+    fn at(&self, message_id: MessageId) -> Option<usize> {
+        self.pending.iter().position(|p| p.message_id == message_id)
+    }
+
+    fn answered(&mut self, at: usize, state: PendingState) {
+        let pending = &mut self.pending[at];
+        (pending.state, pending.unanswered, pending.put_off) = (state, false, None);
+    }
+
+    /// A message has come to its end. When it was the first that was refused for now, what waits behind it may go.
+    fn lets_go(&mut self, ended: &Pending) -> bool {
+        let is_first = self.first.get(&ended.session_id) == Some(&ended.message_id);
+        if is_first {
+            self.first.remove(&ended.session_id);
+            let behind =
+                |p: &&mut Pending| p.session_id == ended.session_id && p.state == PendingState::PutOff;
+            for pending in self.pending.iter_mut().filter(behind) {
+                (pending.state, pending.put_off) = (PendingState::Waiting, None);
+            }
+        }
+        is_first
     }
 }
 
@@ -110,19 +188,27 @@ mod tests {
     use super::*;
     use crate::Code;
 
-    fn written(count: usize) -> (Outbox, Vec<MessageId>) {
+    fn written_in(sessions: &[SessionId]) -> (Outbox, Vec<MessageId>) {
         let mut outbox = Outbox::default();
-        let ids: Vec<_> = (0..count).map(|_| MessageId::new()).collect();
-        for id in &ids {
+        let write = |session_id: &SessionId| {
+            let message_id = MessageId::new();
             outbox.push(Pending {
-                message_id: *id,
-                session_id: SessionId::new(),
+                message_id,
+                session_id: *session_id,
                 data: "hello".into(),
                 written: TimeStamp(0),
                 state: PendingState::Waiting,
+                unanswered: false,
+                put_off: None,
             });
-        }
+            message_id
+        };
+        let ids = sessions.iter().map(write).collect();
         (outbox, ids)
+    }
+
+    fn written(count: usize) -> (Outbox, Vec<MessageId>) {
+        written_in(&vec![SessionId::new(); count])
     }
 
     fn sent(frames: &[ClientFrame]) -> Vec<MessageId> {
@@ -131,6 +217,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         frames.iter().map(id).collect()
+    }
+
+    fn held(outbox: &Outbox) -> Vec<MessageId> {
+        outbox.pending().iter().map(|p| p.message_id).collect()
     }
 
     #[test]
@@ -154,13 +244,48 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_refused_is_retried_or_taken_out() {
+    fn only_what_was_refused_is_retried() {
         let (mut outbox, ids) = written(2);
         let _ = outbox.take_ready();
         assert_eq!(outbox.retry(ids[0]), None);
-        assert_eq!(outbox.take_failed(ids[0]), None);
         outbox.fail(ids[0], Fault::of(Code::TooLong));
         assert!(outbox.retry(ids[0]).is_some());
-        assert_eq!(outbox.pending().iter().map(|p| p.message_id).collect::<Vec<_>>(), [ids[1], ids[0]]);
+        assert_eq!(held(&outbox), [ids[1], ids[0]]);
+    }
+
+    #[test]
+    fn what_was_not_sent_or_was_refused_is_taken_back_and_nothing_that_may_be_stored() {
+        let (mut outbox, ids) = written(3);
+        assert!(outbox.take_back(ids[2]).is_some());
+        let _ = outbox.take_ready();
+        assert_eq!(outbox.take_back(ids[0]), None);
+        outbox.disconnected();
+        assert_eq!(outbox.take_back(ids[0]), None, "it may have been stored before the connection was lost");
+        outbox.fail(ids[0], Fault::of(Code::TooLong));
+        outbox.postpone(ids[1], Fault::of(Code::TooMany));
+        assert!(outbox.take_back(ids[0]).is_some_and(|(_, is_missed)| !is_missed));
+        assert!(outbox.take_back(ids[1]).is_some_and(|(_, is_missed)| is_missed));
+        assert_eq!(held(&outbox), []);
+    }
+
+    #[test]
+    fn what_is_refused_for_now_goes_out_alone_and_the_rest_of_its_session_behind_it() {
+        let [here, there] = [(); 2].map(|()| SessionId::new());
+        let (mut outbox, ids) = written_in(&[here, here, there, here]);
+        let _ = outbox.take_ready();
+        let why = || Fault::of(Code::TooMany);
+        assert_eq!(outbox.postpone(ids[0], why()), Some((here, true)));
+        assert_eq!(outbox.postpone(ids[1], why()), Some((here, false)));
+        assert_eq!(outbox.postpone(ids[2], why()), Some((there, true)), "each session by itself");
+        assert_eq!(outbox.postpone(ids[3], why()), Some((here, false)));
+        assert_eq!(outbox.take_ready(), []);
+        assert_eq!(outbox.put_off(here), Some(&why()));
+        assert!(outbox.resume(here) && !outbox.resume(here));
+        assert_eq!(sent(&outbox.take_ready()), [ids[0]]);
+        assert_eq!(outbox.postpone(ids[0], why()), Some((here, true)), "once more");
+        outbox.disconnected();
+        assert_eq!(sent(&outbox.take_ready()), [ids[0], ids[2]], "a new connection is asked as carefully");
+        outbox.settle(ids[0]);
+        assert_eq!(sent(&outbox.take_ready()), [ids[1], ids[3]]);
     }
 }

@@ -194,7 +194,8 @@ impl Sync {
     fn rows_on_their_way(&self, session_id: SessionId) -> impl DoubleEndedIterator<Item = Row> {
         let on_its_way = move |p: &&Pending| p.session_id == session_id;
         self.me.into_iter().flat_map(move |me| {
-            self.outbox.pending().iter().filter(on_its_way).map(move |p| Row::pending(p, me))
+            let put_off = self.outbox.put_off(session_id);
+            self.outbox.pending().iter().filter(on_its_way).map(move |p| Row::pending(p, me, put_off))
         })
     }
 
@@ -226,6 +227,8 @@ impl Sync {
             data,
             written: now,
             state: PendingState::Waiting,
+            unanswered: false,
+            put_off: None,
         });
         let mut step = Step::default();
         step.changes.push(Change::Rows(session_id));
@@ -251,24 +254,40 @@ impl Sync {
         step
     }
 
-    /// Sends a refused message once more.
+    /// Sends a refused message once more. When it was refused for now, those before it go out first.
     pub fn retry(&mut self, message_id: MessageId) -> Step {
         let mut step = Step::default();
         if let Some(session_id) = self.outbox.retry(message_id) {
+            step.changes.push(Change::Rows(session_id));
+            self.flush(&mut step);
+        } else if let Some(pending) = self.outbox.pending().iter().find(|p| p.message_id == message_id) {
+            return self.resume(pending.session_id);
+        }
+        step
+    }
+
+    /// Sends what was refused for now in a session again: when [`Change::PutOff`] says, or earlier.
+    pub fn resume(&mut self, session_id: SessionId) -> Step {
+        let mut step = Step::default();
+        if self.outbox.resume(session_id) {
             step.changes.push(Change::Rows(session_id));
             self.flush(&mut step);
         }
         step
     }
 
-    /// Lets go of a refused message. Returns its text.
-    pub fn discard(&mut self, message_id: MessageId) -> (Option<String>, Step) {
+    /// Takes back a message that was not sent yet, or was refused, and returns it. None when it is on its way: it may be
+    /// stored already.
+    pub fn take_back(&mut self, message_id: MessageId) -> (Option<Pending>, Step) {
         let mut step = Step::default();
-        let dropped = self.outbox.take_failed(message_id).map(|pending| {
-            step.changes.push(Change::Rows(pending.session_id));
-            pending.data
-        });
-        (dropped, step)
+        let Some((pending, is_missed)) = self.outbox.take_back(message_id) else { return (None, step) };
+        step.changes.push(Change::Rows(pending.session_id));
+        if is_missed {
+            self.disconnected();
+            step.changes.push(Change::Renew);
+        }
+        self.flush(&mut step);
+        (Some(pending), step)
     }
 
     /// Notes that everything up to `seq` was seen here, and tells the server.

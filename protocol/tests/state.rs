@@ -134,16 +134,86 @@ fn a_refused_message_stays_with_its_reason_until_its_writer_decides() {
         username: None,
         code: Code::Invalid,
         reason: "No.".into(),
+        after_ms: None,
     };
     let _ = desk.sync.receive(ServerFrame::Refused(refused.clone()));
     assert!(
         matches!(&desk.sync.rows(desk.session)[0].state, RowState::Failed(fault) if fault.reason == "No.")
     );
     assert_eq!(desk.sync.retry(id).send.len(), 1);
-    assert_eq!(desk.sync.discard(id).0, None, "it is under way again");
+    assert_eq!(desk.sync.take_back(id).0, None, "it is under way again");
     let _ = desk.sync.receive(ServerFrame::Refused(refused));
-    assert_eq!(desk.sync.discard(id).0.as_deref(), Some("no"), "its text is given back");
+    assert_eq!(desk.sync.take_back(id).0.unwrap().data, "no", "its text is given back");
     assert!(desk.sync.rows(desk.session).is_empty());
+}
+
+#[test]
+fn a_message_refused_for_now_waits_with_those_behind_it_and_goes_out_alone() {
+    let mut desk = Desk::new();
+    let (first, _) = desk.write("one");
+    let put_off = |id: MessageId| {
+        let said = format!(
+            r#"{{"type":"Refused","MessageID":"{id}","Code":"TooMany","Reason":"Full.","AfterMs":9}}"#
+        );
+        ServerFrame::decode(&said).unwrap()
+    };
+    let is_put_off =
+        |row: &protocol::Row| matches!(&row.state, RowState::PutOff(fault) if fault.reason == "Full.");
+    let step = desk.sync.receive(put_off(first));
+    assert!(step.changes.contains(&Change::PutOff(desk.session, 9)));
+    let (second, sent) = desk.write("two");
+    assert_eq!(sent.send, [], "nothing overtakes");
+    assert!(desk.sync.rows(desk.session).iter().all(is_put_off));
+
+    assert_eq!(desk.sync.resume(desk.session).send.len(), 1);
+    assert!(
+        desk.sync.rows(desk.session).iter().all(is_put_off),
+        "nothing blinks while it is asked for again"
+    );
+    assert_eq!(desk.sync.take_back(first).0, None, "it is on its way");
+    let _ = desk.sync.receive(put_off(first));
+    assert_eq!(desk.reconnect(0, 0, 0).len(), 1, "a new socket is asked as carefully");
+    let _ = desk.sync.receive(put_off(first));
+    assert_eq!(desk.sync.retry(second).send.len(), 1, "which asks for the first");
+    let said = ServerFrame::Ack { message_id: first, seq: Seq(1), rev: Rev(1), time_stamp: TimeStamp(1) };
+    assert_eq!(desk.sync.receive(said).send.len(), 1, "the rest");
+}
+
+#[test]
+fn a_refusal_for_now_whose_predecessor_was_let_go_when_the_client_lagged_waits_behind_that_one() {
+    let mut desk = Desk::new();
+    let (first, _) = desk.write("one");
+    let (second, _) = desk.write("two");
+    let _ = desk.sync.receive(ServerFrame::Lagged); // and with it the first one's refusal
+    let said = format!(
+        r#"{{"type":"Refused","MessageID":"{second}","Code":"TooMany","Reason":"Full.","AfterMs":9}}"#
+    );
+    let step = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    assert!(!step.changes.contains(&Change::PutOff(desk.session, 9)));
+    let sent = desk.welcome(0, 0, 0).send;
+    assert!(matches!(&sent[..], [ClientFrame::Message(message)] if message.message_id == first));
+}
+
+#[test]
+fn whoever_takes_back_the_first_message_refused_for_now_gets_a_socket_that_knows_nothing_of_it() {
+    let mut desk = Desk::new();
+    let (first, _) = desk.write("one");
+    let (second, _) = desk.write("two");
+    for id in [first, second] {
+        let said = format!(
+            r#"{{"type":"Refused","MessageID":"{id}","Code":"TooMany","Reason":"Full.","AfterMs":9}}"#
+        );
+        let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
+    }
+    let (third, _) = desk.write("three");
+    let (taken, step) = desk.sync.take_back(third);
+    assert_eq!(taken.unwrap().data, "three");
+    assert!(!step.changes.contains(&Change::Renew), "the server knows nothing of it");
+    let (taken, step) = desk.sync.take_back(first);
+    assert_eq!((taken.unwrap().data.as_str(), step.send.len()), ("one", 0));
+    assert!(step.changes.contains(&Change::Renew));
+    let sent = desk.reconnect(0, 0, 0);
+    assert!(matches!(&sent[..], [ClientFrame::Message(message)] if message.message_id == second));
 }
 
 #[test]
@@ -157,7 +227,7 @@ fn a_refused_message_stands_for_its_session_whatever_is_written_after_it() {
     let _ = desk.sync.receive(ServerFrame::decode(&said).unwrap());
     let _ = desk.write("waits too");
     assert_eq!(newest(&desk), "refused");
-    let _ = desk.sync.discard(refused);
+    let _ = desk.sync.take_back(refused);
     assert_eq!(newest(&desk), "waits too");
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use model::{REFUSED, Server, said_later};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use protocol::{Earlier, Message, MessageId, PendingState, Seq, SessionId, Sync, TimeStamp};
+use protocol::{Change, Earlier, Message, MessageId, PendingState, Seq, SessionId, Step, Sync, TimeStamp};
 
 /// One step of a schedule. Numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -25,6 +25,9 @@ enum Event {
     Alter { session: usize, row: usize, delete: bool },
     ISay { session: usize, unacceptable: bool },
     ISee { session: usize },
+    Full { full: bool },
+    TimerFires { nth: usize },
+    TakeBack { nth: usize },
     ServerHandles { frames: usize },
     ClientReceives { frames: usize },
     Lag { everything: bool },
@@ -49,6 +52,9 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (session.clone(), prop::bool::weighted(0.1))
             .prop_map(|(session, unacceptable)| Event::ISay { session, unacceptable }),
         1 => session.clone().prop_map(|session| Event::ISee { session }),
+        2 => any::<bool>().prop_map(|full| Event::Full { full }),
+        2 => (0..3_usize).prop_map(|nth| Event::TimerFires { nth }),
+        1 => (0..9_usize).prop_map(|nth| Event::TakeBack { nth }),
         8 => (1..6_usize).prop_map(|frames| Event::ServerHandles { frames }),
         8 => (1..6_usize).prop_map(|frames| Event::ClientReceives { frames }),
         2 => any::<bool>().prop_map(|everything| Event::Lag { everything }),
@@ -71,6 +77,10 @@ struct World {
     connected: bool,
     /// What the user wrote, in order.
     written: Vec<(SessionId, MessageId)>,
+    /// Sessions in which something was refused for now: the driver's timers.
+    timers: Vec<SessionId>,
+    /// What the user took back: it must never be stored.
+    taken_back: BTreeSet<MessageId>,
     /// Sessions whose history was replaced: what was acknowledged there before may be lost.
     restored: BTreeSet<SessionId>,
     /// The server is of a later version: it says more than this client knows.
@@ -96,8 +106,17 @@ impl World {
             Some(patience) => client.letting_go_beyond(patience),
             None => client,
         };
-        let (written, restored) = (vec![], BTreeSet::new());
-        Self { server, client, connected: false, written, restored, later, history: None }
+        Self {
+            server,
+            client,
+            connected: false,
+            written: vec![],
+            timers: vec![],
+            taken_back: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            later,
+            history: None,
+        }
     }
 
     fn happen(&mut self, event: &Event) {
@@ -115,9 +134,12 @@ impl World {
                 let session_id = session_of(session);
                 if let Some(known) = self.client.sessions().get(&session_id) {
                     let step = self.client.read(session_id, known.last_seq());
-                    self.server.inbox.extend(step.send);
+                    self.drive(step);
                 }
             }
+            Event::Full { full } => self.server.full = full,
+            Event::TimerFires { nth } => self.fire(nth),
+            Event::TakeBack { nth } => self.take_back(nth),
             Event::ServerHandles { frames } => (0..frames).for_each(|_| self.server.handle(false)),
             Event::ClientReceives { frames } => (0..frames).for_each(|_| self.receive()),
             Event::Lag { everything } => self.server.lag(everything),
@@ -142,8 +164,49 @@ impl World {
             }
             Event::HistoryArrives => {
                 if let Some((session_id, asked, messages, more)) = self.history.take() {
-                    let _ = self.client.prepend(session_id, asked, messages, more);
+                    let step = self.client.prepend(session_id, asked, messages, more);
+                    self.drive(step);
                 }
+            }
+        }
+    }
+
+    /// What a driver does with a step.
+    fn drive(&mut self, step: Step) {
+        if self.connected {
+            self.server.inbox.extend(step.send);
+        }
+        for change in step.changes {
+            match change {
+                Change::PutOff(session_id, _) => self.timers.push(session_id),
+                Change::Renew if self.connected => {
+                    self.disconnect();
+                    self.connect();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The time after which something that was refused for now is to be sent again has come.
+    fn fire(&mut self, nth: usize) {
+        if !self.timers.is_empty() {
+            let session_id = self.timers.remove(nth % self.timers.len());
+            let step = self.client.resume(session_id);
+            self.drive(step);
+        }
+    }
+
+    fn take_back(&mut self, nth: usize) {
+        let held = self.client.outbox();
+        let Some(id) = held.get(nth % held.len().max(1)).map(|p| p.message_id) else { return };
+        let (taken, step) = self.client.take_back(id);
+        self.drive(step);
+        if taken.is_some() {
+            self.written.retain(|(_, written)| *written != id);
+            // A connection that broke off earlier may still bring what a later one refused.
+            if !self.server.may_come_late(id) {
+                self.taken_back.insert(id);
             }
         }
     }
@@ -157,7 +220,7 @@ impl World {
         if !unacceptable {
             self.written.push((session_id, message_id));
         }
-        self.server.inbox.extend(step.send);
+        self.drive(step);
     }
 
     fn connect(&mut self) {
@@ -179,7 +242,7 @@ impl World {
         let frame = if self.later { said_later(&frame) } else { frame };
         let seen = format!("{frame:?}");
         let step = self.client.receive(frame);
-        self.server.inbox.extend(step.send);
+        self.drive(step);
         self.check(&seen);
     }
 
@@ -224,13 +287,20 @@ impl World {
         }
         self.connect();
         self.deliver_all();
+        self.server.full = false;
+        let mut budget = 20 * (1 + self.client.outbox().len() + self.timers.len());
+        while !self.timers.is_empty() {
+            budget = budget.checked_sub(1).expect("what is refused for now goes out one day");
+            self.fire(0);
+            self.deliver_all();
+        }
         self.server.heads();
         self.deliver_all();
     }
 
     fn deliver_all(&mut self) {
         let rows: usize = self.server.logs.values().map(|log| log.history.len()).sum();
-        let mut budget = 200 + 10 * (rows + self.written.len());
+        let mut budget = 400 + 20 * (rows + self.written.len());
         while !self.server.inbox.is_empty() || !self.server.outbox.is_empty() {
             budget = budget.checked_sub(1).expect("the two sides talk for ever");
             self.server.handle(false);
@@ -272,6 +342,10 @@ impl World {
     fn check_written(&self) {
         for (session_id, log) in &self.server.logs {
             let stored: Vec<_> = log.rows.values().map(|m| m.message_id).collect();
+            assert!(
+                stored.iter().all(|id| !self.taken_back.contains(id)),
+                "what was taken back never goes out"
+            );
             let written =
                 self.written.iter().filter(|(id, _)| id == session_id).map(|(_, message_id)| *message_id);
             let places: Vec<_> = written

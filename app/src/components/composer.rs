@@ -47,6 +47,20 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         }
     });
     on_cleanup(move || other_tabs.remove());
+    // What was taken back comes before what was written since.
+    Effect::new(move |_| {
+        let (Some(field), Some((_, text))) =
+            (field.get(), live.returned.get().filter(|(id, _)| *id == thread.id))
+        else {
+            return;
+        };
+        live.returned.set(None);
+        restore(&field, Some(text));
+        hold(field.value());
+        fit(&field);
+        refusal.set(None);
+        _ = field.focus();
+    });
     let changed = move |_| {
         let Some(field) = field.get_untracked() else { return };
         let text = field.value();

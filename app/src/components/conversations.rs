@@ -100,7 +100,9 @@ fn preview(row: &Row) -> String {
 fn state(thread: Thread) -> (&'static str, &'static str) {
     match &*thread.last.read() {
         Some(Row { state: RowState::Failed(_), .. }) => ("failed", "Not sent: "),
-        Some(Row { state: RowState::Pending, .. }) => ("waiting", "Sending: "),
+        Some(Row { state: RowState::Waiting | RowState::Pending | RowState::PutOff(_), .. }) => {
+            ("waiting", "Sending: ")
+        }
         Some(row) if thread.is_own(row) && !row.deleted => ("", "You: "),
         _ => ("", ""),
     }

@@ -2,10 +2,16 @@
 
 use leptos::prelude::*;
 use protocol::{MessageId, RowState};
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
 
 use super::{DayHeading, Moment};
 use crate::live::{Live, RowView, Thread};
 use crate::whole::IntoWhole;
+
+/// What there is to say of a message that was sent while the connection was being lost.
+const UNANSWERED: &str =
+    "No answer yet: it may have arrived, so it cannot be taken back. It goes out again by itself.";
 
 /// A row, and the marks above it when it is the first of its day or of what is unread.
 #[component]
@@ -16,10 +22,18 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
         let opens_day = Memo::new(move |_| view.read().opens_day.then(|| view.read().row.time_stamp));
         let opens_unread = Memo::new(move |_| view.read().opens_unread);
         let state = move || match view.read().row.state {
-            RowState::Pending => "pending",
+            RowState::Waiting | RowState::Pending | RowState::PutOff(_) => "pending",
             RowState::Sent => "sent",
             RowState::Failed(_) => "failed",
         };
+        // A memo, so that the buttons stay while it is asked for again.
+        let trouble = Memo::new(move |_| match &view.read().row.state {
+            RowState::Waiting => Some(("Not sent yet.".to_owned(), true)),
+            RowState::PutOff(fault) => Some((format!("{} Yours goes out by itself.", fault.reason), true)),
+            RowState::Failed(fault) => Some((fault.reason.clone(), true)),
+            RowState::Pending if thread.is_lost() => Some((UNANSWERED.to_owned(), false)),
+            _ => None,
+        });
         view! {
             {move || opens_day.get().map(|at| view! { <DayHeading at /> })}
             {move || opens_unread.get().then(|| view! { <li class="unread-mark">"New messages"</li> })}
@@ -34,12 +48,12 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
                 <Moment at=Signal::derive(move || view.read().row.time_stamp) />
                 <Words view />
                 <span class="visually-hidden">
-                    {move || matches!(view.read().row.state, RowState::Pending).then_some("Not sent yet")}
+                    {move || {
+                        let on_its_way = matches!(view.read().row.state, RowState::Pending);
+                        (on_its_way && trouble.read().is_none()).then_some("Not sent yet")
+                    }}
                 </span>
-                {move || match &view.read().row.state {
-                    RowState::Failed(fault) => Some(view! { <Refusal live id reason=fault.reason.clone() /> }),
-                    _ => None,
-                }}
+                {move || trouble.get().map(|(reason, back)| view! { <Ways live id reason back /> })}
             </li>
         }
         .whole()
@@ -65,18 +79,40 @@ fn Words(view: RwSignal<RowView>) -> impl IntoView {
     }
 }
 
-/// Why it was refused, and what its writer can do.
+/// Why it is not stored, or not known to be, and what its writer can do.
 #[component]
-fn Refusal(live: Live, id: MessageId, reason: String) -> impl IntoView {
+fn Ways(live: Live, id: MessageId, reason: String, back: bool) -> impl IntoView {
+    // The buttons go with their use, and the focus with them.
+    let done = move || {
+        let history = document().query_selector(".messages").ok().flatten();
+        _ = history.and_then(|history| history.dyn_into::<HtmlElement>().ok()).map(|history| history.focus());
+    };
+    let retry = move |_| {
+        live.retry(id);
+        done();
+    };
+    let delete = move |_| {
+        live.take_back(id, false);
+        done();
+    };
     view! {
         <div class="refusal">
             <p>{reason}</p>
-            <button type="button" class="small" on:click=move |_| live.retry(id)>
+            <button type="button" class="small" on:click=retry>
                 "Retry"
             </button>
-            <button type="button" class="quiet small" on:click=move |_| live.discard(id)>
-                "Delete"
-            </button>
+            {back
+                .then(|| {
+                    view! {
+                        <button type="button" class="quiet small" on:click=move |_| live.take_back(id, true)>
+                            "Take back"
+                        </button>
+                        <button type="button" class="quiet small" on:click=delete>
+                            "Delete"
+                        </button>
+                    }
+                })}
         </div>
     }
+    .whole()
 }

@@ -1,12 +1,16 @@
 //! From a [`Step`] of the state machine to what people see, what is sent, and what is kept.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use leptos::prelude::*;
 use protocol::{Change, MessageId, SessionId, Step};
 
 use super::Live;
 use super::thread::{SetIfChanged, Thread};
+
+/// A browser's timers last for 24 days at most.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Live {
     /// Keeps, then sends, then shows. Each signal is set once, however often the step names it.
@@ -44,6 +48,7 @@ impl Live {
             self.begin_anew(id);
         }
         self.hear(notes);
+        self.take_back_unwanted();
     }
 
     fn hear(self, changes: Vec<Change>) {
@@ -55,6 +60,11 @@ impl Live {
                 Change::Arrived(id, message) => self.arrived(id, message),
                 Change::Found(notice) => self.found(notice),
                 Change::Refused(refused) => self.refused(refused),
+                Change::PutOff(id, after) => {
+                    let resume = move || self.act(|sync| ((), sync.resume(id)));
+                    set_timeout(resume, Duration::from_millis(after).min(LONGEST));
+                }
+                Change::Renew => self.renew(),
                 Change::Invitations if !ready => self.refresh_invitations(),
                 // The rest is shown already, or is the socket's business.
                 _ => {}

@@ -136,7 +136,7 @@ impl Live {
             self.transmit_answer(invite_id, answer);
         }
         set_timeout(move || self.refresh_invitations(), RETELLING);
-        self.take_back();
+        self.restore();
     }
 
     /// The connection went away, and with it the answer to a search.

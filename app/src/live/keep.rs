@@ -23,6 +23,8 @@ struct Unsent {
     session_id: SessionId,
     data: String,
     written: TimeStamp,
+    /// It may be stored. Not known of what an older page kept.
+    unanswered: Option<bool>,
 }
 
 /// The text that waits in a session's composer: this tab's own, or what any tab left there.
@@ -81,8 +83,8 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     let mut found: Vec<Pending> = keys()
         .filter_map(|key| {
             let message_id: MessageId = key.strip_prefix(&prefix)?.parse().ok()?;
-            let Unsent { session_id, data, written } = serde_json::from_str(&get(&key)?).ok()?;
-            Some(super::waiting(message_id, session_id, data, written))
+            let Unsent { session_id, data, written, unanswered } = serde_json::from_str(&get(&key)?).ok()?;
+            Some(super::waiting(message_id, session_id, data, written, unanswered != Some(false)))
         })
         .collect();
     found.sort_by_key(|pending| pending.message_id); // UUIDv7: by age
@@ -91,14 +93,21 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
 
 /// Keeps a message until [`forget_unsent`]. Returns whether that worked.
 pub(super) fn keep_unsent(me: UserId, pending: &Pending) -> bool {
-    let Pending { message_id, session_id, data, written, .. } = pending.clone();
-    serde_json::to_string(&Unsent { session_id, data, written })
+    let Pending { message_id, session_id, data, written, unanswered, .. } = pending.clone();
+    serde_json::to_string(&Unsent { session_id, data, written, unanswered: Some(unanswered) })
         .is_ok_and(|json| set(&format!("{}{message_id}", unsent_prefix(me)), &json))
 }
 
 /// The server has it, or its writer let go of it.
 pub(super) fn forget_unsent(me: UserId, id: MessageId) {
     remove(&format!("{}{id}", unsent_prefix(me)));
+}
+
+/// The message that another tab took back, if that is why the entry `key` is gone, which was `was`.
+pub(super) fn taken_back(me: UserId, key: Option<String>, was: Option<String>) -> Option<MessageId> {
+    let id = key?.strip_prefix(&unsent_prefix(me))?.parse().ok()?;
+    let was: Unsent = serde_json::from_str(&was?).ok()?;
+    (was.unanswered == Some(false)).then_some(id)
 }
 
 /// This person signs out. What they leave in this browser goes when that has happened: see [`signed_out`].

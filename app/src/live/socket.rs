@@ -49,6 +49,8 @@ enum Command {
     Send(ClientFrame),
     /// Connect without waiting, if there is doubt.
     Now,
+    /// Begin again in any case.
+    Renew,
 }
 
 impl Wire {
@@ -58,6 +60,10 @@ impl Wire {
 
     pub(super) fn now(&self) {
         let _ = self.0.unbounded_send(Command::Now);
+    }
+
+    pub(super) fn renew(&self) {
+        let _ = self.0.unbounded_send(Command::Renew);
     }
 }
 
@@ -215,6 +221,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
             Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
             // The attempt has failed just now. Its close event follows, and says how to go on.
             Event::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
+            Event::Command(Command::Renew) => return End::Stale,
             Event::Command(Command::Now) if heard.is_stale() => return End::Stale,
             Event::Command(Command::Now) => {}
         }

@@ -123,10 +123,10 @@ impl Thread {
         names::list(self.others.read().values().map(|user| &*user.username))
     }
 
-    /// The newest refused message, and why. Not tracked.
+    /// The newest message refused, for good or for now, and why. Not tracked.
     pub(super) fn refusal(self) -> Option<(MessageId, String)> {
         self.last.with_untracked(|last| match last {
-            Some(Row { message_id, state: RowState::Failed(fault), .. }) => {
+            Some(Row { message_id, state: RowState::Failed(fault) | RowState::PutOff(fault), .. }) => {
                 Some((*message_id, fault.reason.clone()))
             }
             _ => None,
@@ -140,6 +140,11 @@ impl Thread {
         }
         let online = self.others.read().values().any(|user| user.status == Presence::Online);
         Some(if online { Presence::Online } else { Presence::Offline })
+    }
+
+    /// Whether the page has been without a connection for longer than a moment.
+    pub(crate) fn is_lost(self) -> bool {
+        self.lost.get()
     }
 
     /// The name of somebody else in it.

@@ -150,7 +150,11 @@ impl Truth {
     }
 
     /// What must be true in the end of what was written and promised.
-    pub(super) fn check_promises(&self, refused: &HashSet<MessageId>) -> Verdict {
+    pub(super) fn check_promises(
+        &self,
+        refused: &HashSet<MessageId>,
+        taken_back: &HashSet<MessageId>,
+    ) -> Verdict {
         let mut places: HashMap<MessageId, Vec<Seq>> = HashMap::new();
         let mut texts: HashMap<&str, usize> = HashMap::new();
         for (seq, row) in self.logs.values().flat_map(|log| &log.rows) {
@@ -174,6 +178,7 @@ impl Truth {
         let known: HashSet<MessageId> = self.written.values().flatten().map(|w| w.message_id).collect();
         for id in places.keys() {
             ensure!(known.contains(id), "C7: {id:?} was never sent");
+            ensure!(!taken_back.contains(id), "C7: {id:?} was taken back and is stored");
         }
         for (device, written) in &self.written {
             let mut last: BTreeMap<SessionId, Seq> = BTreeMap::new();

@@ -25,8 +25,11 @@ const PATIENCE: i64 = 3;
 #[derive(Debug, Clone, Copy)]
 enum Turn {
     Write,
+    TakeBack,
     Alter,
     See,
+    Full,
+    TimerFires,
     Handle,
     Commit,
     Carry,
@@ -49,8 +52,11 @@ enum Turn {
 
 const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
     (16, Turn::Write),
+    (1, Turn::TakeBack),
     (4, Turn::Alter),
     (2, Turn::See),
+    (2, Turn::Full),
+    (2, Turn::TimerFires),
     (18, Turn::Handle),
     (10, Turn::Commit),
     (10, Turn::Carry),
@@ -80,6 +86,8 @@ struct Device {
     history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
     /// What was announced to its person.
     arrived: HashSet<MessageId>,
+    /// Sessions in which something was refused for now.
+    timers: Vec<SessionId>,
 }
 
 pub(super) struct World<'s> {
@@ -91,6 +99,8 @@ pub(super) struct World<'s> {
     zombies: Vec<Link>,
     backup: Option<BTreeMap<SessionId, Log>>,
     refused: HashSet<MessageId>,
+    /// What was taken back, and is on no connection any more.
+    taken_back: HashSet<MessageId>,
     texts: usize,
     told: bool,
 }
@@ -114,10 +124,11 @@ impl<'s> World<'s> {
             let actor = people[owner].clone();
             // Some have little patience, as a page has, and let go of what they hold rather than catch up.
             let sync = if dice.percent(30) { Sync::new().letting_go_beyond(PATIENCE) } else { Sync::new() };
-            devices.push(Device { actor, sync, link: None, history: None, arrived: HashSet::new() });
+            let (arrived, timers) = (HashSet::new(), Vec::new());
+            devices.push(Device { actor, sync, link: None, history: None, arrived, timers });
         }
-        let (zombies, refused) = (Vec::new(), HashSet::new());
-        Ok(Self { dice, server, people, devices, zombies, backup: None, refused, texts: 0, told })
+        let (zombies, refused, taken_back) = (Vec::new(), HashSet::new(), HashSet::new());
+        Ok(Self { dice, server, people, devices, zombies, backup: None, refused, taken_back, texts: 0, told })
     }
 
     /// Runs the seed to its end.
@@ -148,6 +159,12 @@ impl<'s> World<'s> {
         self.tell(|| format!("{turn:?} {device} {times}"));
         match turn {
             Turn::Write => self.write(device),
+            Turn::TakeBack => self.take_back(device),
+            Turn::Full => {
+                let is_full = self.dice.percent(50);
+                self.server.set_full(is_full);
+            }
+            Turn::TimerFires => _ = self.fire(device),
             Turn::Alter => self.alter(device),
             Turn::See => self.see(device),
             Turn::Handle => self.handle(device, times).await?,
@@ -199,6 +216,32 @@ impl<'s> World<'s> {
             self.server.truth.wrote(device, session, id, &text);
         }
         self.send(device, step);
+    }
+
+    /// Takes back something that waits, or was refused for now or for good.
+    fn take_back(&mut self, device: usize) {
+        let sync = &mut self.devices[device].sync;
+        let nth = self.dice.below(sync.outbox().len());
+        let Some(id) = sync.outbox().get(nth).map(|pending| pending.message_id) else { return };
+        let (taken, step) = sync.take_back(id);
+        if taken.is_some() {
+            self.refused.insert(id); // nobody waits for it
+            // A connection that was given up earlier may still bring what a later one refused.
+            let name = id.to_string();
+            if !self.zombies.iter().any(|link| link.up.iter().any(|frame| frame.contains(&name))) {
+                self.taken_back.insert(id);
+            }
+        }
+        self.send(device, step);
+    }
+
+    /// The time after which something is to be sent again has come.
+    fn fire(&mut self, device: usize) -> bool {
+        let Device { timers, sync, .. } = &mut self.devices[device];
+        let Some(session) = timers.pop() else { return false };
+        let step = sync.resume(session);
+        self.send(device, step);
+        true
     }
 
     fn alter(&mut self, device: usize) {
@@ -266,8 +309,19 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Sends what the state machine wants sent, if anybody is there.
+    /// Does what the state machine wants: sends, if anybody is there, and waits or connects anew.
     fn send(&mut self, device: usize, step: Step) {
+        for change in &step.changes {
+            match change {
+                Change::PutOff(session, _) => self.devices[device].timers.push(*session),
+                Change::Renew if self.devices[device].link.is_some() => {
+                    self.cut(device);
+                    self.connect(device);
+                    return;
+                }
+                _ => {}
+            }
+        }
         if let Some(link) = self.devices[device].link.as_mut().filter(|link| link.is_open()) {
             link.up.extend(step.send.iter().map(ClientFrame::encode));
         }
@@ -339,7 +393,9 @@ impl<'s> World<'s> {
         self.tell(|| format!("  {device} <- {text}"));
         let frame = ServerFrame::decode(text).expect("the server's own words");
         self.server.truth.heard(&frame)?;
-        if let ServerFrame::Refused(refused) = &frame {
+        if let ServerFrame::Refused(refused) = &frame
+            && refused.after_ms.is_none()
+        {
             self.refused.extend(refused.message_id);
         }
         if matches!(frame, ServerFrame::Reset { .. }) {
@@ -398,7 +454,7 @@ impl<'s> World<'s> {
         let open = self.some_session(device);
         let Device { actor, sync, history, .. } = &mut self.devices[device];
         let mut unsent = sync.outbox().to_vec();
-        unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting);
+        unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting); // and what it had been told
         let snapshot = self.server.chat.snapshot(actor, open).await.expect("the database is whole");
         (*sync, *history) = (Sync::from_snapshot(&snapshot).letting_go_beyond(PATIENCE), None);
         // What belongs to a session that a restore took away is dropped with it.

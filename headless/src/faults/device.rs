@@ -149,7 +149,8 @@ impl Device {
                 }
             }
             ServerFrame::Refused(refused) => {
-                if let Some(message) = refused.message_id {
+                // What is refused for now is sent again.
+                if let Some(message) = refused.message_id.filter(|_| refused.after_ms.is_none()) {
                     self.log.note(What::Refused { message });
                 }
             }

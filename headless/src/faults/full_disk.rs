@@ -1,7 +1,11 @@
-//! A disk that is full: a small tmpfs is talked full, stays full for a while, and is grown.
+//! A disk that is full: a small tmpfs is talked full, stays full for a while, and has room again. Once to the last byte,
+//! and once to the floor below which the server takes no new messages.
 
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::crowd::{Crowd, another_device};
@@ -10,37 +14,78 @@ use super::run::{Talk, clean, finish, folder, told};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::PATIENCE;
 
-/// The disk before and after it is grown.
-const MEBIBYTES: (u64, u64) = (8, 512);
-
 /// Bytes of a message.
 const TEXT: usize = 2_000;
 
-/// The disk is full when the server says so, and without any acknowledgement for so long.
-const TAKES: &str = "natter_takes_commits";
+/// What the server says of it, and without any acknowledgement for so long.
+const TAKES_COMMITS: &str = "natter_takes_commits";
+const TAKES_MESSAGES: &str = "natter_takes_messages";
 const QUIET: Duration = Duration::from_millis(1500);
 
 /// How soon writing has to return by itself.
 const BACK: Duration = Duration::from_secs(5);
 
+/// How full it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    /// Commits fail.
+    ToTheLastByte,
+    /// New messages are refused for now: a twentieth of the disk is left, more than the log may come to.
+    ToTheFloor,
+}
+
+impl Full {
+    /// The disk, and what lies on it already, in MiB.
+    const fn mebibytes(self) -> (u64, u64) {
+        match self {
+            Full::ToTheLastByte => (8, 0),
+            Full::ToTheFloor => (400, 352),
+        }
+    }
+
+    /// Whether the server says that it has come to this.
+    async fn is_said(self, private: &str) -> Result<bool> {
+        Ok(match self {
+            Full::ToTheLastByte => told(private, TAKES_COMMITS).await? == 0,
+            Full::ToTheFloor => {
+                if told(private, TAKES_COMMITS).await? == 0 {
+                    return Err(Failure::Missed("a commit failed above the floor".into()));
+                }
+                told(private, TAKES_MESSAGES).await? == 0
+            }
+        })
+    }
+}
+
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     if let Some(why) = cannot_mount("tmpfs") {
         return Ok(Outcome::Skipped(format!("{why}.")));
     }
+    let last_byte = talked(rig, Full::ToTheLastByte).await?;
+    let floor = talked(rig, Full::ToTheFloor).await?;
+    Ok(Outcome::Passed(format!("without a floor {last_byte}; with it {floor}: {}", clean())))
+}
+
+async fn talked(rig: &Rig, full: Full) -> Result<String> {
     let folder = folder()?;
     let at = folder.path().join("mounted");
-    let disk = Mount::new_tmpfs(&at, MEBIBYTES.0)?;
-    let server = rig.server(&at.join("data")).private().start().await?;
+    let (size, taken) = full.mebibytes();
+    let disk = Mount::new_tmpfs(&at, size)?;
+    let ballast = at.join("ballast");
+    lay(&ballast, taken)?;
+    let start = rig.server(&at.join("data")).private();
+    let start = if full == Full::ToTheFloor { start.limited() } else { start };
+    let server = start.start().await?;
     let private = server.private.clone().unwrap_or_default();
     let crowd = Crowd::gather(&server.base, 8, 2, 4).await?;
     let mut visitor = another_device(&crowd.people[0]);
     let session = crowd.sessions[0].0;
     let talk = Talk::begin(rig, crowd, |device| device.set_filling(TEXT));
 
-    let full = async {
+    let filling = async {
         let (mut acked, mut since) = (talk.acked.get(), Instant::now());
         // Now and then a small commit still fits; and a pause may have another reason.
-        while (since.elapsed() < QUIET || told(&private, TAKES).await? == 1) && !talk.has_failed() {
+        while (since.elapsed() < QUIET || !full.is_said(&private).await?) && !talk.has_failed() {
             sleep(Duration::from_millis(50)).await;
             if talk.acked.get() != acked {
                 (acked, since) = (talk.acked.get(), Instant::now());
@@ -48,7 +93,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         }
         Ok::<_, Failure>(acked)
     };
-    let acked = timeout(PATIENCE, full).await;
+    let acked = timeout(PATIENCE, filling).await;
     let acked = acked.map_err(|_| Failure::Missed("the disk did not get full".into()))??;
 
     // Full: everything that was acknowledged is there to be read, by an old acquaintance and on a new page.
@@ -66,11 +111,14 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         reads += 3;
     }
 
-    disk.resize(MEBIBYTES.1)?;
+    match full {
+        Full::ToTheLastByte => disk.resize(512)?,
+        Full::ToTheFloor => std::fs::remove_file(&ballast)?,
+    }
     let (grown, stood) = (Instant::now(), talk.acked.get());
     while talk.acked.get() == stood && !talk.has_failed() {
         if grown.elapsed() > PATIENCE {
-            return Err(Failure::Missed("writing did not return after the disk was grown".into()));
+            return Err(Failure::Missed("writing did not return after the disk had room".into()));
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -83,8 +131,17 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let (_, figures) = talk.end_and_check(&base).await?;
     finish(server).await?;
     drop(disk);
-    Ok(Outcome::Passed(format!(
-        "full after {acked} acks, {reads} reads while full, writing again {back:.1?} after it grew; {figures}: {}",
-        clean()
-    )))
+    Ok(format!(
+        "full after {acked} acks, {reads} reads while full, writing again {back:.1?} after it had room; {figures}"
+    ))
+}
+
+/// A file that takes so many MiB.
+fn lay(file: &Path, mebibytes: u64) -> Result<()> {
+    let file = File::create(file)?;
+    if mebibytes > 0 {
+        let laid = fallocate(&file, FallocateFlags::empty(), 0, mebibytes << 20);
+        laid.map_err(|error| Failure::Missed(format!("no ballast on the disk: {error}")))?;
+    }
+    Ok(())
 }

@@ -37,6 +37,11 @@ pub enum Change {
     Invitations,
     /// What came of a search.
     Found(SearchNotice),
+    /// A message was refused for now, the first of its session: after so many milliseconds the driver calls
+    /// [`Sync::resume`](super::Sync::resume).
+    PutOff(SessionId, u64),
+    /// The server waits for a message that was taken back: the driver opens another socket, which knows nothing of it.
+    Renew,
     /// Something other than a message was refused.
     Refused(Refused),
     /// The server will close; reconnect after this many milliseconds.

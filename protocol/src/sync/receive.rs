@@ -140,6 +140,14 @@ impl Sync {
 
     fn refused(&mut self, refused: Refused, step: &mut Step) {
         let fault = Fault::new(refused.code, refused.reason.clone());
+        let put_off = refused.after_ms.zip(refused.message_id);
+        if let Some((after, (session_id, is_first))) =
+            put_off.and_then(|(after, id)| Some((after, self.outbox.postpone(id, fault.clone())?)))
+        {
+            step.changes.push(Change::Rows(session_id));
+            step.changes.extend(is_first.then_some(Change::PutOff(session_id, after)));
+            return;
+        }
         match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
             Some(session_id) => step.changes.push(Change::Rows(session_id)),
             None => {

@@ -7,8 +7,12 @@ use crate::{Fault, Message, MessageId, Pending, PendingState, Seq, TimeStamp, Us
 pub enum RowState {
     /// Stored.
     Sent,
-    /// On its way.
+    /// Not sent yet: it can be taken back.
+    Waiting,
+    /// On its way: the server may have it.
     Pending,
+    /// Refused for now, or behind one that was, and why. It goes out by itself, and can be taken back.
+    PutOff(Fault),
     /// Refused, and why.
     Failed(Fault),
 }
@@ -48,16 +52,22 @@ impl Row {
         }
     }
 
-    pub(super) fn pending(pending: &Pending, me: UserId) -> Self {
+    /// With why what is written in its session has to wait, if it has to.
+    pub(super) fn pending(pending: &Pending, me: UserId, put_off: Option<&Fault>) -> Self {
         Self {
             message_id: pending.message_id,
             sender: me,
             data: pending.data.clone(),
             time_stamp: pending.written,
             seq: None,
-            state: match &pending.state {
-                PendingState::Waiting | PendingState::Sent => RowState::Pending,
-                PendingState::Failed(fault) => RowState::Failed(fault.clone()),
+            state: match (&pending.state, pending.put_off.as_ref().or(put_off)) {
+                (PendingState::Failed(fault), _) => RowState::Failed(fault.clone()),
+                // Also while it is asked for again: that is over in a moment.
+                (_, Some(fault)) if pending.put_off.is_some() || !pending.unanswered => {
+                    RowState::PutOff(fault.clone())
+                }
+                (PendingState::Waiting, _) if !pending.unanswered => RowState::Waiting,
+                _ => RowState::Pending,
             },
             edited: false,
             deleted: false,

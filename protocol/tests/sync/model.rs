@@ -92,7 +92,13 @@ pub struct Server {
     /// To the client, in order, not delivered yet.
     pub outbox: VecDeque<ServerFrame>,
     /// What earlier sockets still had to handle when they broke off: a zombie's frames come late.
-    pub zombie: VecDeque<ClientFrame>,
+    pub zombie: VecDeque<(usize, ClientFrame)>,
+    /// The disk is nearly full: nothing new is taken.
+    pub full: bool,
+    /// The open socket, counted.
+    socket: usize,
+    /// By socket and session the first message that was refused for now, until it comes again.
+    first: BTreeMap<(usize, SessionId), MessageId>,
     /// Whether the socket that is open has said `Hello`.
     welcomed: bool,
     /// Its reader was too slow: until it says `Hello` again, nothing is published to it.
@@ -111,6 +117,9 @@ impl Server {
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             zombie: VecDeque::new(),
+            full: false,
+            socket: 0,
+            first: BTreeMap::new(),
             welcomed: false,
             lagging: false,
             made: 100,
@@ -217,7 +226,13 @@ impl Server {
         self.welcomed = false;
         self.lagging = false;
         self.outbox.clear();
-        self.zombie.append(&mut self.inbox);
+        self.zombie.extend(self.inbox.drain(..).map(|frame| (self.socket, frame)));
+        self.socket += 1;
+    }
+
+    /// Whether a socket that broke off has still to handle this message.
+    pub fn may_come_late(&self, id: MessageId) -> bool {
+        self.zombie.iter().any(|(_, frame)| matches!(frame, ClientFrame::Message(m) if m.message_id == id))
     }
 
     /// The server was restored from a backup: some messages are lost, and others took their numbers.
@@ -236,9 +251,12 @@ impl Server {
 
     /// Handles the next frame of the open socket, or of one that broke off long ago.
     pub fn handle(&mut self, from_zombie: bool) {
-        let queue = if from_zombie { &mut self.zombie } else { &mut self.inbox };
-        match queue.pop_front() {
-            Some(ClientFrame::Message(said)) => self.said(said, from_zombie),
+        let (socket, frame) = match from_zombie {
+            true => self.zombie.pop_front().unzip(),
+            false => (Some(self.socket), self.inbox.pop_front()),
+        };
+        match frame {
+            Some(ClientFrame::Message(said)) => self.said(said, socket.unwrap(), from_zombie),
             Some(_) if from_zombie => {}
             Some(ClientFrame::Hello { sessions }) => self.hello(&sessions),
             Some(ClientFrame::Fetch { session_id, rev }) => {
@@ -281,22 +299,38 @@ impl Server {
         self.outbox.extend(answers);
     }
 
-    fn said(&mut self, SendMessage { session_id, message_id, data, .. }: SendMessage, from_zombie: bool) {
+    fn said(
+        &mut self,
+        SendMessage { session_id, message_id, data, .. }: SendMessage,
+        socket: usize,
+        from_zombie: bool,
+    ) {
         let me = self.me;
         let stored = |log: &Log| log.rows.values().find(|m| m.message_id == message_id).cloned();
+        let refused = |code, after_ms| {
+            let (message_id, session_id) = (Some(message_id), Some(session_id));
+            let reason = "No.".into();
+            let refused =
+                Refused { message_id, session_id, invite_id: None, username: None, code, reason, after_ms };
+            ServerFrame::Refused(refused)
+        };
         if data == REFUSED {
-            let refused = Refused {
-                message_id: Some(message_id),
-                session_id: Some(session_id),
-                invite_id: None,
-                username: None,
-                code: Code::Invalid,
-                reason: "No.".into(),
-            };
             if !from_zombie {
-                self.tell(ServerFrame::Refused(refused));
+                self.tell(refused(Code::Invalid, None));
             }
             return;
+        }
+        let is_stored = |id: &MessageId| self.logs[&session_id].rows.values().any(|m| m.message_id == *id);
+        let first = self.first.get(&(socket, session_id)).filter(|first| !is_stored(first)).copied();
+        if !is_stored(&message_id) && (self.full || first.is_some_and(|first| first != message_id)) {
+            self.first.insert((socket, session_id), first.unwrap_or(message_id));
+            if !from_zombie {
+                self.tell(refused(Code::TooMany, Some(1)));
+            }
+            return;
+        }
+        if first == Some(message_id) {
+            self.first.remove(&(socket, session_id));
         }
         if stored(&self.logs[&session_id]).is_none() {
             // The acknowledgement stands for the live frame on the sending socket only.

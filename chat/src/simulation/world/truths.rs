@@ -22,6 +22,7 @@ impl World<'_> {
 
     /// Lets everything come to rest: everybody connected, everything handled, told and heard.
     pub(super) async fn settle(&mut self) -> Verdict {
+        self.server.set_full(false);
         for mut link in std::mem::take(&mut self.zombies) {
             while !link.up.is_empty() {
                 self.server.handle(&mut link).await?;
@@ -58,6 +59,9 @@ impl World<'_> {
                 self.server.carry();
             }
             for device in 0..self.devices.len() {
+                while self.fire(device) {
+                    moved = true;
+                }
                 while self.devices[device].link.as_ref().is_some_and(|link| !link.up.is_empty()) {
                     moved = true;
                     self.handle(device, 1).await?;
@@ -117,7 +121,7 @@ impl World<'_> {
             let waits = sync.outbox().iter().find(|p| !matches!(p.state, PendingState::Failed(_)));
             ensure!(waits.is_none(), "device {number} still waits for {waits:?}");
         }
-        self.server.truth.check_promises(&self.refused)?;
+        self.server.truth.check_promises(&self.refused, &self.taken_back)?;
         self.server.check_tables().await
     }
 }
