@@ -187,7 +187,7 @@ impl Sync {
         let on_its_way = self.outbox.pending().iter().filter(|p| p.session_id == session_id);
         on_its_way
             .max_by_key(|p| matches!(p.state, PendingState::Failed(_))) // the last of those that count most
-            .and_then(|p| Some(Row::pending(p, self.me?)))
+            .and_then(|p| Some(Row::pending(p, self.me?, self.outbox.put_off(session_id))))
             .or_else(|| self.sessions.get(&session_id)?.timeline.messages().next_back().map(Row::stored))
     }
 

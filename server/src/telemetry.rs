@@ -29,7 +29,7 @@ const OURS: [&str; 5] = ["natter", "server", "chat", "app", "protocol"];
 /// Starts logging; RUST_LOG overrides what is logged, but keeps libraries at info.
 pub fn start(format: LogFormat) {
     let chosen = std::env::var("RUST_LOG").ok().filter(|chosen| !chosen.is_empty());
-    let parsed = chosen.as_ref().map(|chosen| EnvFilter::try_new(chosen));
+    let parsed = chosen.as_ref().map(EnvFilter::try_new);
     let (filter, wrong) = match parsed {
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (EnvFilter::new(USUAL), Some(error)),

@@ -68,7 +68,7 @@ pub(crate) async fn upgrade(
         Ok(upgrade) => upgrade,
         Err(answer) => {
             log::no_upgrade(actor.user_id());
-            return answer;
+            return *answer;
         }
     };
     let Ok(place) = state.crowd.socket(actor.user_id()) else {

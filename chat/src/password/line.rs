@@ -193,28 +193,30 @@ mod tests {
     struct Served {
         line: Arc<Line>,
         turns: Vec<Turn>,
-        told: (mpsc::Sender<(&'static str, bool)>, mpsc::Receiver<(&'static str, bool)>),
+        tell: mpsc::Sender<(&'static str, bool)>,
+        told: mpsc::Receiver<(&'static str, bool)>,
     }
 
     impl Served {
         fn new() -> Self {
-            Self { line: Arc::default(), turns: Vec::new(), told: mpsc::channel() }
+            let (tell, told) = mpsc::channel();
+            Self { line: Arc::default(), turns: Vec::new(), tell, told }
         }
 
         fn enters(&mut self, whose: Whose, name: &'static str) -> bool {
             let Some(turn) = self.line.enter(whose) else { return false };
-            let told = self.told.0.clone();
-            let job: Job = Box::new(move |done| told.send((name, done)).unwrap());
+            let tell = self.tell.clone();
+            let job: Job = Box::new(move |done| tell.send((name, done)).unwrap());
             assert!(turn.take(job).is_ok());
             self.turns.push(turn);
             true
         }
 
         fn serve(&mut self, times: usize) -> Vec<&'static str> {
-            let told: Vec<_> = self.told.1.try_iter().collect();
+            let told: Vec<_> = self.told.try_iter().collect();
             assert!(told.iter().all(|(_, done)| !done), "nobody was served before");
             (0..times).for_each(|_| (self.line.next().unwrap())(true));
-            self.told.1.try_iter().map(|(name, _)| name).collect()
+            self.told.try_iter().map(|(name, _)| name).collect()
         }
     }
 
@@ -226,7 +228,7 @@ mod tests {
         for _ in 0..3 {
             assert!(line.enters(network(2), "visitor"));
         }
-        let told: Vec<_> = line.told.1.try_iter().collect();
+        let told: Vec<_> = line.told.try_iter().collect();
         assert_eq!(told, [("flood", false); 3], "the last of the flood made room");
         assert_eq!(line.serve(6), ["flood", "visitor", "flood", "visitor", "flood", "visitor"]);
         assert!(line.enters(network(1), "flood"), "there is room again");
@@ -259,7 +261,7 @@ mod tests {
             line.enters(Whose::Known(hog), "hog");
         }
         assert!(line.enters(Whose::Known(owner), "owner"), "another account's devices do not keep them out");
-        let _ = line.told.1.try_iter().count();
+        let _ = line.told.try_iter().count();
         assert_eq!(line.serve(4), ["hog", "flood", "owner", "flood"], "nor are strangers kept out by them");
     }
 

@@ -465,7 +465,7 @@ async fn that_somebody_is_away_counts_and_beyond_the_limits_all_are_alike() {
             invite(ada, away[50], None, true),
             invite(ada, away[0], None, false),
         ] {
-            let refused = db.store.ask(asked).await.err().expect("refused");
+            let refused = db.store.ask(asked).await.expect_err("refused");
             let Error::Refused(fault) = refused else { panic!("{refused}") };
             assert_eq!(fault.error, Code::TooMany);
             said.insert(fault.reason);

@@ -52,10 +52,11 @@ impl Upgrade {
         ready: Option<OnUpgrade>,
         headers: &HeaderMap,
         found: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-    ) -> Result<Self, Response> {
-        let _ = found.map_err(IntoResponse::into_response)?; // it was only to be looked at
+    ) -> Result<Self, Box<Response>> {
+        let _ = found.map_err(|rejection| Box::new(rejection.into_response()))?; // it was only to be looked at
         let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
-        let (key, ready) = key.zip(ready).ok_or(StatusCode::UPGRADE_REQUIRED.into_response())?;
+        let refused = || Box::new(StatusCode::UPGRADE_REQUIRED.into_response());
+        let (key, ready) = key.zip(ready).ok_or_else(refused)?;
         Ok(Self { key, ready })
     }
 
