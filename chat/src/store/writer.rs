@@ -4,6 +4,7 @@
 //! One writer also means that no two connections of this process ever write or checkpoint at once, and that a
 //! transaction is never dropped half way: callers only wait for answers.
 
+mod alarm;
 mod batch;
 mod connection;
 mod engine;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 
 use super::super::failure::Failure;
 use super::super::{Event, Health};
+use super::alarm::Alarm;
 use super::batch::Batch;
 use super::connection::Connection;
 use super::erasing::{AtRest, Erasing};
@@ -64,6 +65,7 @@ pub(crate) struct Engine {
     last: usize,
     /// When there is something to do though nothing queues.
     due: Option<Instant>,
+    alarm: Alarm,
     meters: Meters,
 }
 
@@ -105,6 +107,7 @@ impl Engine {
             erasing,
             last: 0,
             due: None,
+            alarm: Alarm::default(),
             meters,
         }
     }
@@ -173,27 +176,21 @@ impl Engine {
             return false;
         }
         let next = self.due.into_iter().chain(self.erasing.due()).min();
-        // Not left to the timer alone: a flood of requests must not keep it from looking at the disk again.
+        // Not left to the alarm alone: a flood of requests must not keep it from looking at the disk again.
         if next.is_some_and(|at| at <= Instant::now()) {
             self.look_after().await;
             return true;
         }
+        self.alarm.set(next);
         let mut jobs = Vec::with_capacity(BATCH);
-        let due = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             readers = self.erasing.readers_rest() => self.empty_log(readers).await,
-            // Before the timer, which panics when the runtime ends: then nobody is left who could hand anything in.
+            () = self.alarm.rings() => self.look_after().await,
             taken = self.queue.recv_many(&mut jobs, BATCH) => match taken {
                 0 => drop(self.close().await),
                 _ => self.work(jobs).await,
             },
-            () = due => self.look_after().await,
         }
         !self.closed
     }
