@@ -82,12 +82,12 @@ release-check: $(BINARY) node_modules ## The release's budgets: first load, memo
 	@node end2end/release-check.mjs $(BINARY)
 
 e2e: $(BINARY) node_modules browser nginx ## The browser tests (ARGS="…" goes to Playwright)
-	$(call say,Browser tests (about 5 minutes on two cores))
+	$(call say,Browser tests (about 20 minutes on two cores))
 	@cd end2end && npx --no-install tsc --noEmit
 	$(PLAYWRIGHT) $(ARGS)
 
 faults-short: $(BINARY) toolchain strace ## The short lane of the faults
-	$(call say,Faults$(comma) the short lane (about 4 minutes on two cores))
+	$(call say,Faults$(comma) the short lane (about 6 minutes on two cores))
 	@cargo build --quiet $(NATIVE) --bin faults
 	@target/debug/faults --natter $(BINARY) --lane short $(ARGS)
 
