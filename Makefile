@@ -26,8 +26,9 @@ CARGO_HOME ?= $(HOME)/.cargo
 export CARGO_HOME
 export PATH := $(CARGO_HOME)/bin:$(CURDIR)/frontend/bin:$(CURDIR)/end2end/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
-export CHROMIUM
+# The browser of the tests: Chromium without its windows, which is what Playwright drives by default and takes a third of
+# the time; or the whole of it, where that is all there is. Looked for when it is needed, after it may have been installed.
+BROWSER = $(or $(CHROMIUM),$(shell command -v chromium-headless-shell || command -v chromium))
 
 BINARY := target/release/natter
 # Folders count as well as files, so that a deleted file rebuilds too.
@@ -35,7 +36,7 @@ SOURCES := $(shell find protocol/src chat app frontend server/src style public -
 	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
 NATIVE := -p protocol -p chat -p app -p server -p headless --features app/ssr
 WASM := -p frontend --target wasm32-unknown-unknown
-PLAYWRIGHT := cd end2end && npx --no-install playwright test
+PLAYWRIGHT = cd end2end && CHROMIUM="$(BROWSER)" npx --no-install playwright test
 
 define say
 	@printf '\n\033[1m== %s\033[0m\n' "$(1)"
@@ -192,8 +193,10 @@ end2end/node_modules/.package-lock.json: end2end/package.json end2end/package-lo
 	cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
-browser: ## Install Chromium, where missing (another one: CHROMIUM=/path/to/chrome)
-	@[ -x "$(CHROMIUM)" ] || $(call debian,chromium,Chromium (CHROMIUM=/path/to/chrome names another one))
+browser: ## Install Chromium's headless shell, where missing (another browser: CHROMIUM=/path/to/chrome)
+	@[ -n "$(CHROMIUM)" ] || command -v chromium-headless-shell >/dev/null || \
+	  ( $(call debian,chromium-headless-shell,Chromium's headless shell) ) 2>/dev/null || \
+	  command -v chromium >/dev/null || $(call debian,chromium,Chromium (CHROMIUM=/path/to/chrome names another one))
 
 nginx: ## Install nginx for the test behind a proxy, where missing
 	@command -v nginx >/dev/null || $(call debian,nginx-light,nginx)

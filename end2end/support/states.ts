@@ -19,6 +19,9 @@ interface World {
 /** Looks at a page in one of its states. Must leave it as it is. */
 type Look = (page: Page, what: string) => Promise<void>;
 
+/** A name that the browser finds at this address (playwright.config.ts), and no server goes by. */
+const ELSEWHERE = { name: 'elsewhere.example.org', address: '127.0.0.9' };
+
 const LONG = 'Wolfeschlegelsteinhausenbergerdo';
 
 /** Goes through all of it. */
@@ -61,6 +64,12 @@ async function doors({ natter, visitor }: World, options: BrowserContextOptions,
   const closed = await Natter.start(['--limits', 'off', '--registration', 'closed'], new URL(natter.url).hostname);
   for (const path of ['/', '/login', '/register']) await visit(`${closed.url}${path}`);
   await closed.dispose();
+
+  const strange = await Natter.start(['--limits', 'off'], ELSEWHERE.address);
+  await page.goto(strange.url.replace(ELSEWHERE.address, ELSEWHERE.name));
+  await expect(page.getByText('--also-host')).toBeVisible();
+  await look(page, 'a name that the server does not go by');
+  await strange.dispose();
 
   const dead = await visitor(options);
   await dead.route(/natter\.wasm/, (route) => route.abort());

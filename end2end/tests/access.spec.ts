@@ -1,18 +1,9 @@
-// For everybody: keyboard alone, screen readers, small screens, light and dark.
+// For everybody: keyboard alone, screen readers, small screens. What holds on every page stands in everywhere.spec.ts.
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Locator, Page } from '@playwright/test';
 
 import { PASSWORD, connect, expect, hydrated, register, test } from '../support/test';
 import { Line } from '../support/line';
-
-async function clean(page: Page, what: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const grave = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
-  expect(grave, what).toEqual([]);
-}
 
 /** Nothing sticks out at the side, and nothing needs a second finger to read. */
 async function fits(page: Page, what: string): Promise<void> {
@@ -44,47 +35,6 @@ function moving(page: Page): Promise<number> {
       const moves = longest(animationDuration) > 0.01 || animationIterationCount.includes('infinite');
       return (animationName !== 'none' && moves) || longest(transitionDuration) > 0.01;
     }).length;
-  });
-}
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing serious on any page, ${colorScheme}`, async ({ person, visitor, provokes }) => {
-    provokes(/the server responded with a status of 404/);
-    const page = await visitor({ colorScheme });
-    for (const path of ['/', '/login', '/register', '/login?Error=WrongPassword&Username=Ada', '/login?Registered=1&Username=Ada', '/no/such/page']) {
-      await page.goto(path);
-      await hydrated(page);
-      await clean(page, path);
-    }
-
-    const ada = await person('Ada', { colorScheme });
-    await clean(ada.page, 'the chat, empty');
-    const ben = await person('Ben', { colorScheme });
-    const cleo = await person('Cleo', { colorScheme });
-    await ada.searchFor('Nobody');
-    await expect(ada.answer).toContainText('Nobody');
-    await clean(ada.page, 'nobody found');
-    await cleo.invite('Ben');
-    await expect(ben.card('Cleo')).toBeVisible();
-    await clean(cleo.page, 'an invitation that waits');
-    await clean(ben.page, 'an invitation');
-    await connect(ada, ben);
-    const line = await Line.tap(ada);
-    await ada.send('hello');
-    await ben.send('hello yourself');
-    await ben.composer.pressSequentially('more');
-    await expect(ada.typing).toBeVisible();
-    line.onSaid((frame) => {
-      if (frame.type !== 'Message') return true;
-      line.tell({ type: 'Refused', MessageID: frame.MessageID, Code: 'Unavailable', Reason: 'Not today.' });
-      return false;
-    });
-    await ada.type('this fails');
-    await expect(ada.row('this fails')).toHaveAttribute('data-state', 'failed');
-    line.onSaid((frame) => frame.type !== 'Message');
-    await ada.type('this waits');
-    await expect(ada.row('this waits')).toHaveAttribute('data-state', 'pending');
-    await clean(ada.page, 'a conversation');
   });
 }
 

@@ -8,15 +8,18 @@ import { expect, test } from '../support/test';
 
 test.describe.configure({ timeout: 600_000 });
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing, ${colorScheme}`, async ({ natter, visitor, person, again, provokes }) => {
-    await tour({ natter, visitor, person, again, provokes }, { colorScheme, reducedMotion: 'reduce' }, async (page, what) => {
+const SCHEMES = ['light', 'dark'] as const;
+
+test('axe finds nothing, light and dark', async ({ natter, visitor, person, again, provokes }) => {
+  await tour({ natter, visitor, person, again, provokes }, { reducedMotion: 'reduce' }, async (page, what) => {
+    for (const colorScheme of SCHEMES) {
+      await page.emulateMedia({ colorScheme });
       const { violations } = await new AxeBuilder({ page }).analyze();
       const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
-      expect.soft(found, what).toEqual([]);
-    });
+      expect.soft(found, `${what}, ${colorScheme}`).toEqual([]);
+    }
   });
-}
+});
 
 /** What a keyboard should get to. */
 const USABLE = 'a[href], button:not(:disabled), input, textarea, [tabindex="0"]';
@@ -83,43 +86,47 @@ test('forced colours: every control and every message has its edge, and the focu
   });
 });
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`print: what was said, black on white, and nothing to press, ${colorScheme}`, async ({ natter, visitor, person, again, provokes }) => {
-    await tour({ natter, visitor, person, again, provokes }, { colorScheme, reducedMotion: 'reduce' }, async (page, what) => {
-      await page.emulateMedia({ media: 'print' });
-      await page.waitForFunction(() => matchMedia('print').matches);
-      const wrong = await page.evaluate(() => {
-        const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
-        const say = (why: string, element: Element) => `${why}: ${element.outerHTML.slice(0, 90)}`;
-        const light = (colour: string) => {
-          const [r, g, b, alpha = 1] = colour.match(/[\d.]+/g)!.map(Number) as [number, number, number, number?];
-          return alpha === 0 ? 255 : 0.2126 * r + 0.7152 * g + 0.0722 * b;
-        };
-        const wrong = [...document.querySelectorAll('button, .button, textarea')].filter(shown).map((element) => say('a control', element));
-        for (const element of [document.documentElement, ...document.body.querySelectorAll('*')].filter(shown)) {
-          const style = getComputedStyle(element);
-          if (element instanceof SVGElement || element.closest('.visually-hidden')) continue;
-          if (light(style.backgroundColor) < 250) wrong.push(say(`not white but ${style.backgroundColor}`, element));
-          const says = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue!.trim());
-          if (says && light(style.color) > 110) wrong.push(say(`not black but ${style.color}`, element));
+/** What is not printed as it should be. Looks at the page as it would be printed. */
+function misprinted(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+    const say = (why: string, element: Element) => `${why}: ${element.outerHTML.slice(0, 90)}`;
+    const light = (colour: string) => {
+      const [r, g, b, alpha = 1] = colour.match(/[\d.]+/g)!.map(Number) as [number, number, number, number?];
+      return alpha === 0 ? 255 : 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const wrong = [...document.querySelectorAll('button, .button, textarea')].filter(shown).map((element) => say('a control', element));
+    for (const element of [document.documentElement, ...document.body.querySelectorAll('*')].filter(shown)) {
+      const style = getComputedStyle(element);
+      if (element instanceof SVGElement || element.closest('.visually-hidden')) continue;
+      if (light(style.backgroundColor) < 250) wrong.push(say(`not white but ${style.backgroundColor}`, element));
+      const says = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue!.trim());
+      if (says && light(style.color) > 110) wrong.push(say(`not black but ${style.color}`, element));
+    }
+    // Nothing that was said is cut off, and each has its writer.
+    for (const row of document.querySelectorAll('.row')) {
+      if (!shown(row) || !shown(row.querySelector('.text')!)) wrong.push(say('not printed', row));
+      if (row.matches('.opens') && row.querySelector('.name')!.clientWidth < 2) wrong.push(say('nobody said it', row));
+      for (let box = row.parentElement; box; box = box.parentElement) {
+        if (getComputedStyle(box).overflowY !== 'visible' && box.scrollHeight > box.clientHeight + 1 && box !== document.documentElement && box !== document.body) {
+          wrong.push(say('cut off', box));
         }
-        // Nothing that was said is cut off, and each has its writer.
-        for (const row of document.querySelectorAll('.row')) {
-          if (!shown(row) || !shown(row.querySelector('.text')!)) wrong.push(say('not printed', row));
-          if (row.matches('.opens') && row.querySelector('.name')!.clientWidth < 2) wrong.push(say('nobody said it', row));
-          for (let box = row.parentElement; box; box = box.parentElement) {
-            if (getComputedStyle(box).overflowY !== 'visible' && box.scrollHeight > box.clientHeight + 1 && box !== document.documentElement && box !== document.body) {
-              wrong.push(say('cut off', box));
-            }
-          }
-        }
-        return [...new Set(wrong)].slice(0, 10);
-      });
-      await page.emulateMedia({ media: null });
-      expect.soft(wrong, what).toEqual([]);
-    });
+      }
+    }
+    return [...new Set(wrong)].slice(0, 10);
   });
 }
+
+test('print: what was said, black on white, and nothing to press, light and dark', async ({ natter, visitor, person, again, provokes }) => {
+  await tour({ natter, visitor, person, again, provokes }, { reducedMotion: 'reduce' }, async (page, what) => {
+    for (const colorScheme of SCHEMES) {
+      await page.emulateMedia({ media: 'print', colorScheme });
+      await page.waitForFunction(() => matchMedia('print').matches);
+      expect.soft(await misprinted(page), `${what}, ${colorScheme}`).toEqual([]);
+    }
+    await page.emulateMedia({ media: null });
+  });
+});
 
 test('400 % zoom (320 x 256): nothing cut off, one direction to scroll, everything reached', async ({ natter, visitor, person, again, provokes }) => {
   const small = { viewport: { width: 320, height: 256 }, reducedMotion: 'reduce' } as const;
