@@ -245,7 +245,7 @@ impl Client {
     #[must_use]
     pub fn handshake(&self) -> Handshake {
         let (base, headers) = (self.http.base().to_owned(), self.http.all_headers());
-        Handshake { base, headers, receive_buffer: self.receive_buffer }
+        Handshake { base, headers, receive_buffer: self.receive_buffer, from: self.http.from }
     }
 
     /// Whether there is a socket, as far as is known.

@@ -13,6 +13,7 @@ mod full_disk;
 mod kill;
 mod login_flood;
 mod logout;
+mod one_account;
 mod outcome;
 mod planted;
 mod power;
@@ -151,5 +152,10 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "login-flood",
         about: "very many sign in at once",
         run: |rig| Box::pin(login_flood::run(rig)),
+    },
+    Scenario {
+        name: "one-account",
+        about: "one account does everything it may at once",
+        run: |rig| Box::pin(one_account::run(rig)),
     },
 ];

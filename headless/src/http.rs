@@ -1,5 +1,6 @@
 //! The HTTP side: requests with the login's cookie, answers as they come.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{COOKIE, SET_COOKIE};
@@ -20,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(3);
 pub struct Http {
     client: reqwest::Client,
     base: String,
+    /// The address of this machine that it comes from, when it does not matter to the system alone.
+    pub(crate) from: Option<IpAddr>,
     cookie: Option<String>,
     headers: HeaderMap,
 }
@@ -39,13 +42,24 @@ impl Http {
     /// Requests to the server at `base`, such as `http://127.0.0.1:3000`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
+        Self::leaving(base.into(), None)
+    }
+
+    /// The same, from an address of this machine, such as 127.0.0.2. Sockets leave from there too.
+    #[must_use]
+    pub fn coming_from(base: impl Into<String>, address: IpAddr) -> Self {
+        Self::leaving(base.into(), Some(address))
+    }
+
+    fn leaving(base: String, from: Option<IpAddr>) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_idle_timeout(IDLE)
+            .local_address(from)
             .build()
             .expect("a client without TLS needs nothing that could fail");
-        Self { client, base: base.into(), cookie: None, headers: HeaderMap::new() }
+        Self { client, base, from, cookie: None, headers: HeaderMap::new() }
     }
 
     /// Adds a header to every request, and to the socket's upgrade. Anything may be said, `Origin` too.

@@ -74,16 +74,23 @@ impl Start {
         self
     }
 
+    /// With everything that a server holds back by default.
+    #[must_use]
+    pub fn holding_back(mut self) -> Self {
+        self.settings.retain(|setting| !["--limits", "off"].contains(&setting.as_str()));
+        self
+    }
+
     /// With what a server holds back by default, but for the pace at which people talk and sign in: nobody here is as slow
     /// as a person.
     #[must_use]
-    pub fn limited(mut self) -> Self {
-        self.settings.retain(|setting| !["--limits", "off"].contains(&setting.as_str()));
+    pub fn limited(self) -> Self {
+        let mut start = self.holding_back();
         let paces = ["messages-per-second", "message-burst", "text-per-second", "text-burst"];
         let doors = ["logins-per-minute", "registrations-per-minute", "connections-per-address"];
         let many = |setting: &&str| format!("--{setting}=1000000");
-        self.settings.extend(paces.iter().chain(&doors).map(many));
-        self.with(["--text-per-day=1000000"])
+        start.settings.extend(paces.iter().chain(&doors).map(many));
+        start.with(["--text-per-day=1000000"])
     }
 
     /// Sets an environment variable.
@@ -288,6 +295,16 @@ pub fn memory(id: u32) -> io::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kilobytes.map(|kb| kb * 1024).ok_or_else(|| io::Error::other("/proc names no VmRSS"))
+}
+
+/// What a process has caused to be written to the disk, in bytes; on a folder that lies in memory none.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn written(id: u32) -> io::Result<u64> {
+    let counts = std::fs::read_to_string(format!("/proc/{id}/io"))?;
+    let bytes = counts.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+    bytes.ok_or_else(|| io::Error::other("/proc names no write_bytes"))
 }
 
 /// The processor time that a process has used, its system's part included.

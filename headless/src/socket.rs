@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use futures::{Sink, SinkExt, StreamExt};
@@ -24,6 +25,8 @@ pub struct Handshake {
     pub headers: HeaderMap,
     /// How many bytes the system takes in before they are read; small, for one who reads slowly.
     pub receive_buffer: Option<u32>,
+    /// The address of this machine to come from, when it matters.
+    pub from: Option<IpAddr>,
 }
 
 /// What comes out of a socket.
@@ -46,12 +49,23 @@ pub struct Socket {
     outgoing: VecDeque<Message>,
 }
 
-async fn connect(authority: &str, receive_buffer: Option<u32>) -> std::io::Result<TcpStream> {
-    let Some(bytes) = receive_buffer else { return TcpStream::connect(authority).await };
+async fn connect(
+    authority: &str,
+    receive_buffer: Option<u32>,
+    from: Option<IpAddr>,
+) -> std::io::Result<TcpStream> {
+    if receive_buffer.is_none() && from.is_none() {
+        return TcpStream::connect(authority).await;
+    }
     let unknown = || std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     let address = tokio::net::lookup_host(authority).await?.next().ok_or_else(unknown)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_recv_buffer_size(bytes)?; // counts only before the connection
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes)?; // counts only before the connection
+    }
+    if let Some(from) = from {
+        socket.bind((from, 0).into())?;
+    }
     socket.connect(address).await
 }
 
@@ -62,7 +76,7 @@ impl Socket {
     /// [`Error::Upgrade`] with the status when the server answers with anything but 101.
     pub async fn open(handshake: &Handshake) -> Result<Self, Error> {
         let authority = handshake.base.strip_prefix("http://").unwrap_or(&handshake.base);
-        let tcp = connect(authority, handshake.receive_buffer).await?;
+        let tcp = connect(authority, handshake.receive_buffer, handshake.from).await?;
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{authority}/ws").into_client_request()?;
         for (name, value) in &handshake.headers {

@@ -48,6 +48,13 @@ impl Crowd {
         Ok(crowd)
     }
 
+    /// A further session of these people. None of them stays connected.
+    pub(super) async fn meet(&mut self, members: &[usize]) -> Result<SessionId, Error> {
+        let session = begin(&mut self.people, members).await?;
+        self.sessions.push((session, members.to_vec()));
+        Ok(session)
+    }
+
     /// The sessions of a person.
     pub(super) fn sessions_of(&self, person: usize) -> Vec<SessionId> {
         self.sessions.iter().filter(|(_, members)| members.contains(&person)).map(|(id, _)| *id).collect()
