@@ -148,12 +148,12 @@ help: ## This list
 PAGE := $(foreach file,natter.js natter.wasm natter.css,target/site/pkg/$(file) target/site/pkg/$(file).br)
 $(BINARY): $(SOURCES) | toolchain tools node_modules
 	$(call say,Building the release (first time: about 12 minutes on two cores; later 1 to 4))
-	@rm -f $(BINARY) $(PAGE)
+	@rm -f $(BINARY) $(PAGE); mkdir -p target; touch target/build-began
 	cargo leptos build --release --precompress
 	@for file in $(BINARY) $(PAGE); do \
 	  [ -s "$$file" ] || { echo "The release build failed: there is no $$file. The reason stands above." >&2; exit 1; }; \
 	done
-	@touch $(BINARY)
+	@touch --reference target/build-began $(BINARY) # what changed meanwhile is newer
 
 toolchain: ## Install the Rust toolchain of rust-toolchain.toml, its WASM target and a C compiler, where missing
 	@command -v rustup >/dev/null || { echo "Natter needs Rust. Please install rustup, then try again." >&2; exit 1; }
