@@ -10,10 +10,21 @@ test.describe.configure({ timeout: 600_000 });
 
 const SCHEMES = ['light', 'dark'] as const;
 
+/** Shows a page in another way, and waits until nothing is on its way from one colour to the next. */
+async function shown(page: Page, media: { media?: 'print' | null; colorScheme?: 'light' | 'dark' }): Promise<void> {
+  await page.emulateMedia(media);
+  const { media: kind, colorScheme } = media;
+  const queries = [...(kind ? [kind] : []), ...(colorScheme ? [`(prefers-color-scheme: ${colorScheme})`] : [])];
+  await page.waitForFunction(
+    (queries) => queries.every((query) => matchMedia(query).matches) && document.getAnimations().every(({ playState }) => playState === 'finished'),
+    queries,
+  );
+}
+
 test('axe finds nothing, light and dark', async ({ natter, visitor, person, again, provokes }) => {
   await tour({ natter, visitor, person, again, provokes }, { reducedMotion: 'reduce' }, async (page, what) => {
     for (const colorScheme of SCHEMES) {
-      await page.emulateMedia({ colorScheme });
+      await shown(page, { colorScheme });
       const { violations } = await new AxeBuilder({ page }).analyze();
       const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join('\n')}`);
       expect.soft(found, `${what}, ${colorScheme}`).toEqual([]);
@@ -120,8 +131,7 @@ function misprinted(page: Page): Promise<string[]> {
 test('print: what was said, black on white, and nothing to press, light and dark', async ({ natter, visitor, person, again, provokes }) => {
   await tour({ natter, visitor, person, again, provokes }, { reducedMotion: 'reduce' }, async (page, what) => {
     for (const colorScheme of SCHEMES) {
-      await page.emulateMedia({ media: 'print', colorScheme });
-      await page.waitForFunction(() => matchMedia('print').matches);
+      await shown(page, { media: 'print', colorScheme });
       expect.soft(await misprinted(page), `${what}, ${colorScheme}`).toEqual([]);
     }
     await page.emulateMedia({ media: null });
