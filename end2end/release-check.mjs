@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const FIRST_LOAD = 260_000; // bytes: HTML, styles, JavaScript and WASM, as they cross the line
+const FIRST_LOAD = 250_000; // bytes: HTML, styles, JavaScript and WASM, as they cross the line
 const MEMORY = 40; // MB, resident, at rest
 const PATIENCE = 20_000; // ms to start or end
 

@@ -77,6 +77,13 @@ fn next(trail: &Trail) -> Option<Element> {
     near.or_else(before).or_else(|| PLACES.iter().rev().find_map(|(_, home)| find(home)))
 }
 
+/// Puts it there, when that is there.
+pub(crate) fn on(what: &str) {
+    if let Ok(Some(element)) = document().query_selector(what) {
+        _ = element.unchecked_ref::<HtmlElement>().focus();
+    }
+}
+
 /// Whether fingers are what the page is used with.
 pub(crate) fn is_touch() -> bool {
     window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())

@@ -16,15 +16,14 @@ mod thread;
 mod typing;
 mod window;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use protocol::api::HistoryPart;
 use protocol::{
-    ClientFrame, Conversation, Earlier, InviteId, Invited, Me, MessageId, Pending, PendingState, Seq,
-    SessionId, Snapshot, Step, Sync,
+    ClientFrame, Earlier, InviteId, Invited, Me, MessageId, Pending, PendingState, Seq, SessionId, Snapshot,
+    Step, Sync,
 };
 
 use crate::api;
@@ -46,7 +45,7 @@ pub struct Live {
     /// Invitations that wait for one's own answer, oldest first.
     pub(crate) invited: RwSignal<Vec<Invited>>,
     /// One's own invitations that wait for an answer, oldest first.
-    pub(crate) asked: RwSignal<Vec<(InviteId, String)>>,
+    pub(crate) asked: RwSignal<Vec<Invited>>,
     /// Invitations that one has answered or taken back, until the server agrees.
     answering: RwSignal<Vec<(InviteId, protocol::Answer)>>,
     /// News of invitations that answers no search.
@@ -77,7 +76,8 @@ pub struct Live {
 struct Inner {
     me: Me,
     sync: Sync,
-    threads: BTreeMap<SessionId, Thread>,
+    /// By their names.
+    threads: Vec<Thread>,
     /// New signals live as long as the page, whoever's turn it is when they are made.
     owner: Owner,
     /// Messages kept in the browser's storage until they are acknowledged.
@@ -95,6 +95,13 @@ struct Inner {
     search: Option<invitations::Searching>,
     #[cfg(feature = "hydrate")]
     wire: Option<socket::Wire>,
+}
+
+impl Inner {
+    /// Where a session's thread is, or belongs.
+    fn thread_at(&self, id: SessionId) -> Result<usize, usize> {
+        self.threads.binary_search_by_key(&id, |thread| thread.id)
+    }
 }
 
 impl Live {
@@ -122,7 +129,7 @@ impl Live {
             inner: StoredValue::new(Inner {
                 me: snapshot.me.clone(),
                 sync,
-                threads: BTreeMap::new(),
+                threads: Vec::new(),
                 owner,
                 kept: Vec::new(),
                 unwanted: None,
@@ -180,7 +187,8 @@ impl Live {
     }
 
     fn thread_now(self, id: SessionId) -> Option<Thread> {
-        self.inner.try_with_value(|inner| inner.threads.get(&id).copied()).flatten()
+        let find = |inner: &Inner| Some(inner.threads[inner.thread_at(id).ok()?]);
+        self.inner.try_with_value(find).flatten()
     }
 
     /// How much is unread in all sessions together.
@@ -319,11 +327,17 @@ impl Live {
         }
     }
 
-    /// Too much was missing, and the rows held were let go: shows the newest. Others come when they are scrolled to.
-    fn begin_anew(self, id: SessionId) {
-        let earlier = |inner: &Inner| inner.sync.sessions().get(&id).map(Conversation::earlier);
-        let asked = self.inner.try_with_value(earlier).flatten();
-        if let Some((thread, asked)) = self.thread_now(id).zip(asked) {
+    /// A line of the list shows the session from now on, or no more.
+    pub(crate) fn list(self, thread: Thread, is_listed: bool) {
+        thread.list(is_listed);
+        self.look(thread);
+    }
+
+    /// Fetches the newest rows of a session that is on the screen, when none are held: too much was missing, or nobody has
+    /// looked at it yet. Others come when they are scrolled to.
+    fn look(self, thread: Thread) {
+        let missing = self.inner.try_with_value(|inner| thread.misses_all(&inner.sync)).flatten();
+        if let Some(asked) = missing {
             thread.older.set(Older::Loading);
             self.to_end(thread);
             self.load(thread, asked);

@@ -34,6 +34,8 @@ pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
 pub use sync::{Change, Conversation, Earlier, Row, RowState, Step, Sync};
 pub use timeline::{Applied, Timeline};
+/// What every identifier is.
+pub use uuid::Uuid;
 
 /// A map of these pairs, entered one by one. `collect` sorts them first, with several kilobytes of code for every type
 /// of pair, and it is the browser that has to load them.

@@ -63,14 +63,14 @@ pub struct Message {
     pub deleted_at: Option<TimeStamp>,
 }
 
-/// An invitation that waits for one's answer.
+/// An invitation that waits for one's answer; where a client holds it, also one's own that waits for somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Invited {
     /// The invitation.
     #[serde(rename = "InviteID")]
     pub invite_id: InviteId,
-    /// The person who wants to talk to you (the seed's spelling).
+    /// The other person, as they are called (the seed's spelling).
     #[serde(rename = "UserName")]
     pub username: String,
 }

@@ -13,7 +13,7 @@ use std::ops::{Bound, RangeBounds};
 
 use crate::keyed;
 use crate::{
-    ClientFrame, Epoch, Head, InviteId, Invited, Message, MessageId, Outbox, Pending, PendingState, Position,
+    ClientFrame, Epoch, Head, Invited, Message, MessageId, Outbox, Pending, PendingState, Position,
     SearchNotice, Seq, SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
 };
 pub use change::{Change, Step};
@@ -76,13 +76,14 @@ pub struct Sync {
     me: Option<UserId>,
     ready: bool,
     sessions: BTreeMap<SessionId, Conversation>,
-    invited: BTreeMap<InviteId, String>,
-    asked: BTreeMap<InviteId, String>,
+    /// By their names, which is by age.
+    invited: Vec<Invited>,
+    asked: Vec<Invited>,
     outbox: Outbox,
     /// With more changes missing in a session, they are let go instead of asked for one after the other.
     patience: Option<i64>,
     /// What the last `Hello` said: the server answers to that, whatever happened since.
-    hello: BTreeMap<SessionId, Position>,
+    hello: Vec<(SessionId, Position)>,
 }
 
 impl Sync {
@@ -105,24 +106,27 @@ impl Sync {
             (*id, Conversation { timeline, users: users.clone(), last_seq, read_seq })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
-            SearchNotice::Outcome { username, invite_id: Some(id), .. } => Some((*id, username.clone())),
+            SearchNotice::Outcome { username, invite_id: Some(id), .. } => {
+                Some(Invited { invite_id: *id, username: username.clone() })
+            }
             _ => None,
         });
         Self {
             me: Some(snapshot.me.user_id),
             ready: false,
             sessions: keyed(sessions),
-            invited: keyed(snapshot.invited.iter().map(|i| (i.invite_id, i.username.clone()))),
-            asked: keyed(asked),
+            invited: snapshot.invited.clone(),
+            asked: asked.collect(),
             outbox: Outbox::default(),
             patience: None,
-            hello: BTreeMap::new(),
+            hello: Vec::new(),
         }
     }
 
     /// A client for somebody who looks at the newest messages and scrolls back for others: with more than so many
-    /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]). The driver then asks the
-    /// history for what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
+    /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]), and of a session that a
+    /// `Welcome` names for the first time it begins with nothing. When it is looked at, the driver asks the history for
+    /// what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }
@@ -148,13 +152,13 @@ impl Sync {
 
     /// Invitations that wait for one's own answer, oldest first.
     #[must_use]
-    pub fn invited(&self) -> Vec<Invited> {
-        self.invited.iter().map(|(id, name)| Invited { invite_id: *id, username: name.clone() }).collect()
+    pub fn invited(&self) -> &[Invited] {
+        &self.invited
     }
 
-    /// One's own invitations that wait for an answer, by the name asked for.
+    /// One's own invitations that wait for an answer, oldest first, each with the name asked for.
     #[must_use]
-    pub fn asked(&self) -> &BTreeMap<InviteId, String> {
+    pub fn asked(&self) -> &[Invited] {
         &self.asked
     }
 
@@ -204,8 +208,8 @@ impl Sync {
         let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
         // The newest: what is not named is asked for after the welcome, and a frame has its limit.
         let newest = self.sessions.iter().rev().take(MAX_NAMED);
-        self.hello = keyed(newest.map(|(id, session)| (*id, position(session))));
-        ClientFrame::Hello { sessions: self.hello.clone() }
+        self.hello = newest.map(|(id, session)| (*id, position(session))).collect();
+        ClientFrame::Hello { sessions: keyed(self.hello.iter().copied()) }
     }
 
     /// The socket is gone: every answer under way is lost.

@@ -573,6 +573,45 @@ fn a_client_without_patience_lets_go_and_begins_with_the_newest() {
 }
 
 #[test]
+fn of_sessions_that_a_welcome_names_first_a_client_without_patience_asks_nothing_until_they_are_looked_at() {
+    let (me, other, epoch) = (UserId::new(), UserId::new(), Epoch::new());
+    let head = SessionHead {
+        epoch,
+        rev: Rev(3),
+        last_seq: Seq(3),
+        read_seq: Seq(1),
+        users: [(me, User { username: "Ada".into(), status: Presence::Online })].into(),
+    };
+    let sessions: BTreeMap<_, _> = (0..5000).map(|_| (SessionId::new(), head.clone())).collect();
+    let first = *sessions.keys().next().unwrap();
+    let mut sync = Sync::new().letting_go_beyond(400);
+    let step = sync.receive(ServerFrame::Welcome { user_id: me, sessions });
+    assert_eq!(step.send, []);
+    assert!(step.changes.contains(&Change::LetGo(first)));
+    let session = &sync.sessions()[&first];
+    assert_eq!(
+        (session.unread(), session.timeline.has_older(), session.timeline.is_behind()),
+        (2, true, false)
+    );
+
+    let message = |seq| Message {
+        message_id: MessageId::new(),
+        data: "here".into(),
+        time_stamp: TimeStamp(seq),
+        sender: other,
+        seq: Seq(seq),
+        rev: Rev(seq),
+        edited_at: None,
+        deleted_at: None,
+    };
+    let step = sync.receive(ServerFrame::Message(LiveMessage { session_id: first, message: message(4) }));
+    assert_eq!((step.send, sync.rows(first).len()), (vec![], 1), "the next one is there at once");
+    let asked = sync.sessions()[&first].earlier();
+    let _ = sync.prepend(first, asked, (1..=3).map(message).collect(), false);
+    assert_eq!(sync.rows(first).len(), 4);
+}
+
+#[test]
 fn after_a_reset_too_a_client_without_patience_begins_with_the_newest() {
     let mut desk = Desk::new();
     desk.sync = std::mem::take(&mut desk.sync).letting_go_beyond(400);

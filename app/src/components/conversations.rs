@@ -2,10 +2,11 @@
 
 use leptos::prelude::*;
 use protocol::text::{is_blank, lines};
-use protocol::{Row, RowState};
+use protocol::{Row, RowState, SessionId};
 
-use super::Avatar;
+use super::{Avatar, each};
 use crate::clock::{Clock, utc};
+use crate::focus;
 use crate::live::{Live, Thread};
 use crate::route::Open;
 use crate::whole::IntoWhole;
@@ -13,22 +14,37 @@ use crate::whole::IntoWhole;
 /// No more of a message is shown than fits.
 const PREVIEW_CHARS: usize = 120;
 
+/// So many are drawn at first, and as many more each time. As many as a first picture has.
+const PART: usize = 100;
+
 /// Each line is a link, so it opens in a new tab too, and before the page lives.
 #[component]
 pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
+    let drawn = RwSignal::new(PART);
+    let part = move || live.sessions.read().iter().take(drawn.get()).map(|id| id.0).collect();
+    let line = move |id| {
+        let thread = live.thread(SessionId(id))?;
+        Some(view! { <li>{Line(LineProps { live, thread, open })}</li> })
+    };
+    let more = move |_| {
+        let first = format!(".conversations li:nth-child({}) a", drawn.get() + 1);
+        drawn.update(|drawn| *drawn += PART);
+        // Who goes through them goes on where the new ones begin.
+        request_animation_frame(move || focus::on(&first));
+    };
     view! {
         <nav class="conversations" aria-label="Conversations">
             <ul>
-                <For
-                    each=move || live.sessions.get().into_iter().filter_map(move |id| untrack(|| live.thread(id)))
-                    key=|thread| thread.id
-                    let(thread)
-                >
-                    <li>
-                        <Line thread open />
-                    </li>
-                </For>
+                {each(part, move |id| line(id).whole())}
             </ul>
+            <button
+                type="button"
+                class="quiet"
+                hidden=move || live.sessions.read().len() <= drawn.get()
+                on:click=more
+            >
+                "Show more"
+            </button>
             {move || {
                 live.sessions
                     .read()
@@ -41,7 +57,9 @@ pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
 }
 
 #[component]
-fn Line(thread: Thread, open: Open) -> impl IntoView {
+fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
+    Effect::new(move || live.list(thread, true));
+    on_cleanup(move || live.list(thread, false));
     let clock = expect_context::<Clock>();
     let is_open = move || open.get() == Some(thread.id);
     let unread = move || thread.unread.get();
@@ -70,7 +88,7 @@ fn Line(thread: Thread, open: Open) -> impl IntoView {
                 <span class=move || format!("line-state {}", state().0) dir="ltr">
                     {move || state().1}
                 </span>
-                {move || thread.last.read().as_ref().map_or_else(|| "Say hello".to_owned(), preview)}
+                {move || words(thread)}
             </span>
             {move || {
                 (unread() > 0)
@@ -85,6 +103,15 @@ fn Line(thread: Thread, open: Open) -> impl IntoView {
         </a>
     }
     .whole()
+}
+
+/// Nothing while it is on its way.
+fn words(thread: Thread) -> String {
+    match &*thread.last.read() {
+        Some(row) => preview(row),
+        None if thread.is_begun() => String::new(),
+        None => "Say hello".to_owned(),
+    }
 }
 
 /// The first line that says something: what turns the writing in one line must not turn the next.

@@ -1,8 +1,9 @@
 //! The cards of people who want to talk.
 
 use leptos::prelude::*;
-use protocol::{Answer, Invited};
+use protocol::{Answer, InviteId, Invited};
 
+use super::each;
 use super::search::InWords;
 use crate::live::Live;
 use crate::whole::IntoWhole;
@@ -11,11 +12,14 @@ use crate::whole::IntoWhole;
 #[component]
 pub(crate) fn Invitations(live: Live) -> impl IntoView {
     let any = move || !live.invited.read().is_empty();
+    let names = move || live.invited.read().iter().map(|card| card.invite_id.0).collect();
+    let card = move |id| {
+        let card = live.invited.read().iter().find(|card| card.invite_id == id)?.clone();
+        Some(Card(CardProps { live, card }))
+    };
     view! {
         <section class="invitations" aria-label="Invitations" hidden=move || !any()>
-            <For each=move || live.invited.get() key=|card| card.invite_id let(card)>
-                <Card live card />
-            </For>
+            {each(names, move |id| card(InviteId(id)).whole())}
         </section>
         <div class="too-late" role="status">
             <InWords live said=live.note />

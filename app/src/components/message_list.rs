@@ -2,8 +2,10 @@
 
 use leptos::html;
 use leptos::prelude::*;
+use protocol::MessageId;
 
-use super::MessageRow;
+use super::each;
+use super::message::{MessageRow, MessageRowProps};
 use super::scroll::Scroll;
 use crate::live::{Live, Older, Thread};
 use crate::whole::IntoWhole;
@@ -43,9 +45,10 @@ pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
 fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
     view! {
         <ol aria-label="Messages" node_ref=list>
-            <For each=move || thread.rows.get() key=|id| *id let(id)>
-                <MessageRow live thread id />
-            </For>
+            {each(
+                move || thread.rows.read().iter().map(|id| id.0).collect(),
+                move |id| MessageRow(MessageRowProps { live, thread, id: MessageId(id) }).whole(),
+            )}
         </ol>
     }
     .whole()

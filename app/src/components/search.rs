@@ -3,9 +3,10 @@
 use leptos::ev::SubmitEvent;
 use leptos::html;
 use leptos::prelude::*;
-use protocol::Answer;
 use protocol::text::clean;
+use protocol::{Answer, InviteId};
 
+use super::each;
 use crate::live::{Finding, Live, Next};
 use crate::whole::IntoWhole;
 
@@ -104,23 +105,28 @@ pub(super) fn InWords(live: Live, said: RwSignal<Option<Finding>>) -> impl IntoV
 #[component]
 fn Waiting(live: Live) -> impl IntoView {
     let any = move || !live.asked.read().is_empty();
+    let names = move || live.asked.read().iter().map(|asked| asked.invite_id.0).collect();
+    let row = move |id| {
+        let name = live.asked.read().iter().find(|asked| asked.invite_id == id)?.username.clone();
+        Some(view! {
+            <li>
+                <bdi>{name}</bdi>
+                <button
+                    type="button"
+                    class="quiet small"
+                    disabled=move || live.answers(id)
+                    on:click=move |_| live.respond(id, Answer::Cancelled)
+                >
+                    "Cancel"
+                </button>
+            </li>
+        })
+    };
     view! {
         <div class="waiting" hidden=move || !any()>
             <h2 id="waiting">"Waiting for an answer"</h2>
             <ul aria-labelledby="waiting">
-                <For each=move || live.asked.get() key=|(id, _)| *id let((id, name))>
-                    <li>
-                        <bdi>{name}</bdi>
-                        <button
-                            type="button"
-                            class="quiet small"
-                            disabled=move || live.answers(id)
-                            on:click=move |_| live.respond(id, Answer::Cancelled)
-                        >
-                            "Cancel"
-                        </button>
-                    </li>
-                </For>
+                {each(names, move |id| row(InviteId(id)).whole())}
             </ul>
         </div>
     }

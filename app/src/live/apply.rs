@@ -1,6 +1,6 @@
 //! From a [`Step`] of the state machine to what people see, what is sent, and what is kept.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use leptos::prelude::*;
@@ -22,13 +22,16 @@ impl Live {
         for frame in send {
             self.transmit(frame);
         }
-        let mut stale = BTreeSet::new();
+        let mut stale = Vec::new();
         let mut sessions = false;
         let (mut let_go, mut notes) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
+                // What is named again later is refreshed again, and finds nothing changed.
                 Change::Rows(id) | Change::Users(id) | Change::Unread(id) => {
-                    stale.insert(id);
+                    if !stale.ends_with(&[id]) {
+                        stale.push(id);
+                    }
                 }
                 Change::Sessions => sessions = true,
                 Change::LetGo(id) => let_go.push(id),
@@ -42,10 +45,10 @@ impl Live {
         if sessions {
             self.refresh_sessions();
         } else if !stale.is_empty() {
-            self.sort_sessions();
+            self.sort_sessions(&[]);
         }
-        for id in let_go {
-            self.begin_anew(id);
+        for thread in let_go.into_iter().filter_map(|id| self.thread_now(id)) {
+            self.look(thread);
         }
         self.hear(notes);
         self.take_back_unwanted();
@@ -97,29 +100,36 @@ impl Live {
     /// Makes and drops threads until they are the sessions of the state machine.
     pub(super) fn refresh_sessions(self) {
         let fresh = self.inner.try_update_value(|inner| {
-            let held = std::mem::take(&mut inner.threads);
             let (me, owner) = (inner.me.user_id, inner.owner.clone());
             let mut fresh = Vec::new();
-            for id in inner.sync.sessions().keys() {
-                let thread = held.get(id).copied().unwrap_or_else(|| {
+            let thread = |id: &SessionId| match inner.thread_at(*id) {
+                Ok(at) => inner.threads[at],
+                Err(_) => {
                     fresh.push(*id);
                     owner.with(|| Thread::new(*id, me, self.lost))
-                });
-                inner.threads.insert(*id, thread);
-            }
+                }
+            };
+            inner.threads = inner.sync.sessions().keys().map(thread).collect();
             fresh
         });
-        for id in fresh.unwrap_or_default() {
-            self.refresh(id);
+        let fresh = fresh.unwrap_or_default();
+        for id in &fresh {
+            self.refresh(*id);
         }
-        self.sort_sessions();
+        self.sort_sessions(&fresh);
     }
 
-    fn sort_sessions(self) {
-        let threads = self.inner.try_with_value(|inner| inner.threads.values().copied().collect::<Vec<_>>());
-        let mut threads = threads.unwrap_or_default();
-        threads.sort_by_key(|thread| std::cmp::Reverse((thread.newest(), thread.id)));
-        self.sessions.set_if_changed(threads.iter().map(|thread| thread.id).collect());
+    /// Brings the sessions into the order of the list, with those that were not in it yet.
+    fn sort_sessions(self, fresh: &[SessionId]) {
+        // By insertion: most stay where they are, and `sort` is several kilobytes of WASM.
+        let mut order = Vec::new();
+        for id in self.sessions.get_untracked().iter().chain(fresh.iter().rev()) {
+            let Some(thread) = self.thread_now(*id) else { continue };
+            let place = Reverse((thread.newest(), *id));
+            let at = order.partition_point(|before| *before < place);
+            order.insert(at, place);
+        }
+        self.sessions.set_if_changed(order.into_iter().map(|Reverse((_, id))| id).collect());
     }
 
     /// What comes while nobody looks gets the mark where it begins.

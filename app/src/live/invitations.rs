@@ -157,15 +157,9 @@ impl Live {
     }
 
     pub(super) fn show_invitations(self) {
-        let Some((invited, asked)) = self.inner.try_with_value(|inner| {
-            let asked = inner.sync.asked().iter().map(|(id, name)| (*id, name.clone()));
-            (inner.sync.invited(), asked.collect::<Vec<_>>())
-        }) else {
-            return;
-        };
-        let open = |id: &InviteId| {
-            invited.iter().any(|card| card.invite_id == *id) || asked.iter().any(|(asked, _)| asked == id)
-        };
+        let held = |inner: &super::Inner| [inner.sync.invited().to_vec(), inner.sync.asked().to_vec()];
+        let Some([invited, asked]) = self.inner.try_with_value(held) else { return };
+        let open = |id: &InviteId| invited.iter().chain(&asked).any(|held| held.invite_id == *id);
         if self.answering.with_untracked(|answers| answers.iter().any(|(id, _)| !open(id))) {
             self.answering.update(|answers| answers.retain(|(id, _)| open(id)));
         }

@@ -80,14 +80,16 @@ pub(crate) fn sendable(text: &str) -> String {
 /// Messages never acknowledged, in the order in which they were written.
 pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     let prefix = unsent_prefix(me);
-    let mut found: Vec<Pending> = keys()
-        .filter_map(|key| {
-            let message_id: MessageId = key.strip_prefix(&prefix)?.parse().ok()?;
-            let Unsent { session_id, data, written, unanswered } = serde_json::from_str(&get(&key)?).ok()?;
-            Some(super::waiting(message_id, session_id, data, written, unanswered != Some(false)))
-        })
-        .collect();
-    found.sort_by_key(|pending| pending.message_id); // UUIDv7: by age
+    let read = |key: String| {
+        let message_id: MessageId = key.strip_prefix(&prefix)?.parse().ok()?;
+        let Unsent { session_id, data, written, unanswered } = serde_json::from_str(&get(&key)?).ok()?;
+        Some(super::waiting(message_id, session_id, data, written, unanswered != Some(false)))
+    };
+    let mut found = Vec::new();
+    for pending in keys().filter_map(read) {
+        let at = found.partition_point(|before: &Pending| before.message_id < pending.message_id); // UUIDv7: by age
+        found.insert(at, pending);
+    }
     found
 }
 

@@ -50,7 +50,12 @@ pub(crate) struct Thread {
 #[derive(Default)]
 struct Inner {
     open: bool,
-    views: BTreeMap<MessageId, ArcRwSignal<RowView>>,
+    /// A line of the list shows it.
+    listed: bool,
+    /// Something was said in it.
+    begun: bool,
+    /// Of the rows drawn, in order.
+    views: Vec<(MessageId, ArcRwSignal<RowView>)>,
     window: Option<Window>,
     /// The last message seen before it was opened, or before news came that nobody looked at: the mark for unread ones
     /// stands after it, and stays.
@@ -175,7 +180,8 @@ impl Thread {
 
     /// A row's own signal, while it is drawn.
     pub(crate) fn view(self, id: MessageId) -> Option<ArcRwSignal<RowView>> {
-        self.inner.try_with_value(|inner| inner.views.get(&id).cloned()).flatten()
+        let find = |inner: &Inner| Some(inner.views.iter().find(|(held, _)| *held == id)?.1.clone());
+        self.inner.try_with_value(find).flatten()
     }
 
     /// Whether everything unread is drawn, down to the mark where it begins.
@@ -213,6 +219,24 @@ impl Thread {
 
     pub(super) fn close(self) {
         let _ = self.inner.try_update_value(|inner| inner.open = false);
+    }
+
+    pub(super) fn list(self, is_listed: bool) {
+        let _ = self.inner.try_update_value(|inner| inner.listed = is_listed);
+    }
+
+    /// Whether something was said in it, held or not. Not tracked: it changes with the newest row.
+    pub(crate) fn is_begun(self) -> bool {
+        self.inner.with_value(|inner| inner.begun)
+    }
+
+    /// What to ask the server for, when it is on the screen and none of its rows is held.
+    pub(super) fn misses_all(self, sync: &Sync) -> Option<Earlier> {
+        let session = sync.sessions().get(&self.id)?;
+        let is_seen = self.inner.with_value(|inner| inner.open || inner.listed);
+        let is_empty = session.timeline.has_older() && session.timeline.messages().next().is_none();
+        let is_asked = self.older.get_untracked() == Older::Loading;
+        (is_seen && is_empty && !is_asked).then(|| session.earlier())
     }
 
     /// Its reader goes elsewhere, and was here; or followed the end.
@@ -285,6 +309,7 @@ impl Thread {
     /// Shows again what the state machine holds of its rows.
     pub(super) fn refresh_rows(self, sync: &Sync, clock: Clock) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
+        self.inner.update_value(|inner| inner.begun = session.last_seq() > Seq(0));
         let last = sync.last_row(self.id);
         if last.is_some() || !session.timeline.has_older() {
             self.last.set_if_changed(last); // while all is let go, the one that was the newest stands
@@ -334,14 +359,15 @@ impl Thread {
         let ids: Vec<MessageId> = views.iter().map(|view| view.row.message_id).collect();
         let mut changed = Vec::new();
         self.inner.update_value(|inner| {
-            let mut held = std::mem::take(&mut inner.views);
+            let held = std::mem::take(&mut inner.views);
             for view in views {
                 let id = view.row.message_id;
-                let signal = held.remove(&id).unwrap_or_else(|| ArcRwSignal::new(view.clone()));
+                let known = held.iter().find(|(held, _)| *held == id).map(|(_, signal)| signal.clone());
+                let signal = known.unwrap_or_else(|| ArcRwSignal::new(view.clone()));
                 if signal.with_untracked(|shown| *shown != view) {
                     changed.push((signal.clone(), view));
                 }
-                inner.views.insert(id, signal);
+                inner.views.push((id, signal));
             }
         });
         // Outside of the lock: whoever listens may look at this thread again.

@@ -1,9 +1,10 @@
 //! `/chat/<SessionID>`: one conversation.
 
 use leptos::prelude::*;
+use protocol::SessionId;
 
 use super::NotFound;
-use crate::components::{Avatar, Composer, MessageList, PresenceInWords, Typing};
+use crate::components::{Avatar, Composer, MessageList, PresenceInWords, Typing, each};
 use crate::live::{Live, Thread};
 use crate::pages::home::{NoConversation, NoConversationProps};
 use crate::route::Open;
@@ -13,10 +14,8 @@ use crate::whole::IntoWhole;
 #[component]
 pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
     let known = Memo::new(move |_| Some(live.thread(open.get()?)?.id));
-    let opened = move || {
-        let id = known.get()?;
-        untrack(|| live.thread(id))
-    };
+    let opened = move || known.get().into_iter().map(|id| id.0).collect();
+    let draw = move |id| Some(Opened(OpenedProps { live, thread: live.thread(id)? }));
     let otherwise = move || match (open.get(), known.get()) {
         (None, _) => Some(NoConversation(NoConversationProps { live }).whole()),
         (Some(_), None) => Some(NotFound().whole()),
@@ -24,9 +23,7 @@ pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
     };
     // Keyed by the session: drawn in place, one conversation would inherit the elements of the last, and its text.
     view! {
-        <For each=opened key=|thread| thread.id let(thread)>
-            <Opened live thread />
-        </For>
+        {each(opened, move |id| draw(SessionId(id)).whole())}
         {otherwise}
     }
     .whole()

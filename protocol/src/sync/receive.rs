@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{Change, Conversation, Step, Sync};
 use crate::keyed;
 use crate::{
-    Applied, ClientFrame, Code, Epoch, Fault, Head, LiveMessage, Message, MessageId, Outcome, Presence,
-    Refused, Rev, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, TimeStamp, User, UserId,
+    Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
+    Outcome, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, TimeStamp, User,
+    UserId,
 };
 
 impl Sync {
@@ -74,7 +75,8 @@ impl Sync {
         step.changes.push(Change::Sessions);
         let hello = std::mem::take(&mut self.hello);
         for (session_id, head) in heads {
-            let named = hello.get(&session_id);
+            let named = hello.iter().find(|(id, _)| *id == session_id).map(|(_, position)| *position);
+            let is_new = !self.sessions.contains_key(&session_id);
             let session = self.sessions.entry(session_id).or_default();
             session.users = head.users;
             session.last_seq = head.last_seq;
@@ -91,6 +93,12 @@ impl Sync {
             }
             session.read_seq = session.read_seq.max(head.read_seq);
             step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
+            if is_new && self.patience.is_some() {
+                // Of very many at once its user may never look at most.
+                session.timeline.let_go(Head { epoch, rev }, head.last_seq);
+                step.changes.push(Change::LetGo(session_id));
+                continue;
+            }
             if self.let_go(session_id, Head { epoch, rev }, step) {
                 continue; // the page that comes unasked holds nothing new
             }
@@ -154,8 +162,8 @@ impl Sync {
                 if refused.code == Code::Gone
                     && let Some(id) = refused.invite_id
                 {
-                    self.invited.remove(&id);
-                    self.asked.remove(&id);
+                    self.invited.retain(|invited| invited.invite_id != id);
+                    self.asked.retain(|asked| asked.invite_id != id);
                     step.changes.push(Change::Invitations);
                 }
                 step.changes.push(Change::Refused(refused));
@@ -246,16 +254,16 @@ impl Sync {
     fn search(&mut self, notice: SearchNotice, step: &mut Step) {
         match &notice {
             SearchNotice::Invited { invite_id, username } => {
-                self.invited.insert(*invite_id, username.clone());
+                hold(&mut self.invited, *invite_id, username);
             }
             SearchNotice::Closed { invite_id, .. } => {
-                self.invited.remove(invite_id);
+                self.invited.retain(|invited| invited.invite_id != *invite_id);
             }
             SearchNotice::Outcome { username, status: Outcome::Pending, invite_id: Some(id), .. } => {
-                self.asked.insert(*id, username.clone());
+                hold(&mut self.asked, *id, username);
             }
             SearchNotice::Outcome { invite_id: Some(id), .. } => {
-                self.asked.remove(id);
+                self.asked.retain(|asked| asked.invite_id != *id);
             }
             SearchNotice::Outcome { .. } => {}
         }
@@ -270,4 +278,11 @@ impl Sync {
             }
         }
     }
+}
+
+/// Notes an invitation once, however often it is told.
+fn hold(open: &mut Vec<Invited>, invite_id: InviteId, username: &str) {
+    open.retain(|held| held.invite_id != invite_id);
+    let at = open.partition_point(|held| held.invite_id < invite_id);
+    open.insert(at, Invited { invite_id, username: username.to_owned() });
 }

@@ -1,0 +1,27 @@
+//! Lists whose rows stay while their names do.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use protocol::Uuid;
+
+use crate::whole::IntoWhole;
+
+type Names = Box<dyn Fn() -> Vec<Uuid> + Send + Sync>;
+type Row = Arc<dyn Fn(Uuid) -> AnyView + Send + Sync>;
+
+/// A row for each name, in their order: made when its name comes, moved with it, gone with it. `names` is tracked, `row`
+/// is not.
+///
+/// Every list is made here. Leptos' `For` brings its way to compare and to move rows into the WASM for each type that it
+/// is used with, 1 to 2 KB a time.
+pub(crate) fn each(
+    names: impl Fn() -> Vec<Uuid> + Send + Sync + 'static,
+    row: impl Fn(Uuid) -> AnyView + Send + Sync + 'static,
+) -> AnyView {
+    list(Box::new(names), Arc::new(row))
+}
+
+fn list(names: Names, row: Row) -> AnyView {
+    view! { <For each=names key=|name| *name children=move |name| untrack(|| row(name)) /> }.whole()
+}
