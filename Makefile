@@ -24,6 +24,11 @@ unexport CARGO_BUILD_TARGET_DIR
 # everybody's PATH.
 CARGO_HOME ?= $(HOME)/.cargo
 export CARGO_HOME
+
+# rustc's allocator (jemalloc) takes huge pages. In a virtual machine, where a page that is touched first is dear, the page
+# is built in a fifth of the time; elsewhere it makes no difference.
+MALLOC_CONF ?= thp:always
+export MALLOC_CONF
 export PATH := $(CARGO_HOME)/bin:$(CURDIR)/frontend/bin:$(CURDIR)/end2end/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
 # The browser of the tests: Chromium without its windows, which is what Playwright drives by default and takes a third of

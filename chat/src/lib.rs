@@ -88,8 +88,8 @@ pub struct Options {
     pub hold_back_guesses: bool,
     /// Whether inviting too many people, or one too often, is refused.
     pub hold_back_invitations: bool,
-    /// Most logins of one user; `None` for any number.
-    pub logins_per_user: Option<u32>,
+    /// Most logins of one user. One more ends the one that was used last the longest ago.
+    pub logins_per_user: u32,
     /// Most messages a second from one user, once the burst is used up; `None` for no limit.
     pub messages_per_second: Option<u32>,
     /// Messages that one user may send at once.
@@ -122,7 +122,7 @@ impl Default for Options {
             registrations_per_day: Some(50),
             hold_back_guesses: true,
             hold_back_invitations: true,
-            logins_per_user: Some(50),
+            logins_per_user: 50,
             messages_per_second: Some(30),
             message_burst: 300,
             reading_pace: Some(Pace { per_second: 1536 * 1024, burst: 16 * 1024 * 1024 }),

@@ -63,7 +63,7 @@ impl Chat {
         if !self.0.store.create_login(id, login, lock).await? {
             return Ok(false);
         }
-        let Some(most) = self.0.options.logins_per_user else { return Ok(true) };
+        let most = self.0.options.logins_per_user;
         // The new one counts already: what does not work out now is done at the next login.
         match self.0.store.end_surplus_logins(user, id, most).await {
             Ok(ended) if ended.is_empty() => {}

@@ -1,6 +1,7 @@
 // Several tabs of one browser share its storage: none overwrites what another one keeps.
 
 import { Chat } from '../pages/chat';
+import { Line } from '../support/line';
 import { connect, expect, test } from '../support/test';
 
 /** Another tab of the same browser. */
@@ -71,6 +72,27 @@ test('a draft that was sent goes from every tab that shows it, and from the stor
   await expect.poll(() => kept(ada)).toEqual([]);
   await ada.reload();
   await expect(ada.composer).toHaveValue('');
+});
+
+test('a draft that says the same as what another tab has sent before stays, whatever becomes of that', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  const path = `/chat/${await connect(ada, ben)}`;
+  const second = await tab(ada, path);
+  const line = await Line.tap(ada);
+  const sent: string[] = [];
+  line.onSaid((frame) => frame.type !== 'Message' || !sent.push(String(frame.MessageID)));
+  await ada.type('ok');
+  await expect(ada.row('ok')).toHaveAttribute('data-state', 'pending');
+  await second.composer.fill('ok');
+  await expect.poll(() => kept(ada)).toEqual(['ok']);
+  // What the first tab tells the second one last is heard last.
+  const heard = second.page.evaluate(() => new Promise<void>((done) => addEventListener('storage', ({ key }) => key === 'last' && done())));
+  line.tell({ type: 'Refused', MessageID: sent[0], Code: 'Unavailable', Reason: 'Not today.' });
+  await expect(ada.row('ok')).toHaveAttribute('data-state', 'failed');
+  await ada.page.evaluate(() => localStorage.setItem('last', 'this'));
+  await heard;
+  await expect(second.composer).toHaveValue('ok');
+  expect(await kept(ada)).toEqual(['ok']);
 });
 
 test('who signs out leaves nothing behind, also when another tab begins meanwhile', async ({ person }) => {

@@ -99,8 +99,9 @@ pub struct Serve {
     /// Sockets at a time of one user: each open page is one.
     #[arg(long, env = "NATTER_SOCKETS_PER_USER", value_name = "N", default_value_t = Limits::default().sockets_per_user, value_parser = at_least_one())]
     pub sockets_per_user: u32,
-    /// Logins at a time of one user: beyond that, the one that was used last the longest ago ends.
-    #[arg(long, env = "NATTER_LOGINS_PER_USER", value_name = "N", default_value_t = Limits::default().logins_per_user, value_parser = at_least_one())]
+    /// Logins at a time of one user: beyond that, the one that was used last the longest ago ends. Holds with `--limits off`
+    /// too.
+    #[arg(long, env = "NATTER_LOGINS_PER_USER", value_name = "N", default_value_t = 50, value_parser = at_least_one())]
     pub logins_per_user: u32,
     /// Messages a second from one user, once a burst is used up.
     #[arg(long, env = "NATTER_MESSAGES_PER_SECOND", value_name = "N", default_value_t = Limits::default().messages_per_second, value_parser = at_least_one())]
@@ -204,7 +205,6 @@ impl From<Serve> for Config {
             registrations_per_day: serve.registrations_per_day,
             connections_per_address: serve.connections_per_address,
             sockets_per_user: serve.sockets_per_user,
-            logins_per_user: serve.logins_per_user,
             messages_per_second: serve.messages_per_second,
             message_burst: serve.message_burst,
             read_kib_per_second: serve.read_kib_per_second,
@@ -225,6 +225,7 @@ impl From<Serve> for Config {
             trusted_proxies: serve.trusted_proxies.into_iter().map(canonical).collect(),
             open_registration: serve.registration == Registration::Open,
             limits: (serve.limits == Switch::On).then_some(limits),
+            logins_per_user: serve.logins_per_user,
             connections: serve.connections.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             ..Config::new(serve.data)
         }

@@ -32,6 +32,9 @@ pub struct Config {
     pub open_registration: bool,
     /// What holds floods back; `None` is for load tests.
     pub limits: Option<Limits>,
+    /// Logins of one user: beyond that, the one that was used last the longest ago goes. Nobody is refused anything by it, so
+    /// it holds without limits too.
+    pub logins_per_user: u32,
     /// Most connections at a time; `None` for as many as there are file descriptors for.
     pub connections: Option<usize>,
     /// A connection that has not sent a whole request head by then is closed; so is a socket without a `Hello`.
@@ -62,6 +65,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             open_registration: true,
             limits: Some(Limits::default()),
+            logins_per_user: 50,
             connections: None,
             patience: Duration::from_secs(5),
             body_patience: Duration::from_secs(15),
@@ -86,8 +90,6 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Of one user at a time.
     pub sockets_per_user: u32,
-    /// Of one user: the one that was used last the longest ago goes.
-    pub logins_per_user: u32,
     /// From one user, once the burst is used up.
     pub messages_per_second: u32,
     /// From one user.
@@ -120,7 +122,6 @@ impl Default for Limits {
             registrations_per_day: 50,
             connections_per_address: 64,
             sockets_per_user: 20,
-            logins_per_user: 50,
             messages_per_second: 30,
             message_burst: 300,
             read_kib_per_second: 1_536,

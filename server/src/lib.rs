@@ -286,7 +286,7 @@ fn options(config: &Config) -> Options {
         registrations_per_day: config.limits.map(|limits| limits.registrations_per_day),
         hold_back_guesses: config.limits.is_some(),
         hold_back_invitations: config.limits.is_some(),
-        logins_per_user: config.limits.map(|limits| limits.logins_per_user),
+        logins_per_user: config.logins_per_user,
         messages_per_second: config.limits.map(|limits| limits.messages_per_second),
         message_burst: config.limits.unwrap_or_default().message_burst,
         reading_pace: config.limits.map(|limits| limits.reading_pace()),

@@ -64,10 +64,11 @@ pub(super) fn forget_draft(me: UserId, session: SessionId, sent: &str) {
     }
 }
 
-/// The message that another tab sends, when that is what it did in the storage.
+/// The message that another tab sends, when that is what it did in the storage. An entry that was there before is one
+/// that waits for longer, and says nothing of what is being written.
 pub(super) fn sent_by_another_tab(me: UserId, event: &Event) -> Option<(SessionId, String)> {
     let event = event.dyn_ref::<StorageEvent>()?;
-    event.key()?.strip_prefix(&unsent_prefix(me))?;
+    event.key().filter(|_| event.old_value().is_none())?.strip_prefix(&unsent_prefix(me))?;
     let Unsent { session_id, data, .. } = serde_json::from_str(&event.new_value()?).ok()?;
     Some((session_id, data))
 }

@@ -508,7 +508,7 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
 #[tokio::test]
 async fn a_user_has_so_many_logins_and_the_oldest_goes_with_its_sockets() {
     let server = TestServer::with(|config| {
-        config.limits = Some(Limits { logins_per_user: 3, ..Limits::default() });
+        (config.limits, config.logins_per_user) = (Some(Limits::default()), 3);
     })
     .await;
     let mut bob = server.online("Bob").await;
@@ -529,13 +529,15 @@ async fn a_user_has_so_many_logins_and_the_oldest_goes_with_its_sockets() {
 }
 
 #[tokio::test]
-async fn without_limits_logins_are_not_counted() {
+async fn without_limits_too_a_user_has_fifty_logins() {
     let server = TestServer::start().await;
     let mut first = server.user("Ada").await;
-    for _ in 0..Limits::default().logins_per_user {
+    for _ in 0..49 {
         server.client().login("Ada", PASSWORD).await.unwrap();
     }
     assert_eq!(first.http.get("/api/load").await.unwrap().status, 200);
+    server.client().login("Ada", PASSWORD).await.unwrap();
+    is_refusal(&first.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
 }
 
 #[tokio::test]
