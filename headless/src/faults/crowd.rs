@@ -94,6 +94,7 @@ async fn begin(people: &mut [Client], members: &[usize]) -> Result<SessionId, Er
     people[members[0]].online().await?;
     for &member in &members[1..] {
         people[member].online().await?;
+        drop(people[member].take_frames()); // an earlier invitation may have been told twice
         let username = people[member].me().username.clone();
         people[members[0]].ask(Asked { username, session_id: session, leave: false }).await?;
         let (invite, _) = people[member].expect("an invitation", invited).await?;
