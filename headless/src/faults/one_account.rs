@@ -256,13 +256,14 @@ impl Account {
     fn does_everything(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let doing = WAYS.iter().flat_map(|way| (0..AT_ONCE).map(move |n| self.goes_on(way, n)));
-        // What is under way then, such as a load that waits for its turn, is left.
+        // What is under way then, such as a load that waits for its turn, is left: inside of the runtime, as it needs one to
+        // be taken down.
         let over = async {
             while !self.stop.load(Ordering::Relaxed) {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        runtime.block_on(select(pin!(over), join_all(doing)));
+        runtime.block_on(async { drop(select(pin!(over), join_all(doing)).await) });
         Ok(())
     }
 
@@ -348,6 +349,11 @@ impl Account {
                         self.stored.fetch_add(data.len() as u64, Ordering::Relaxed);
                     }
                     Ok(ServerFrame::Refused(_)) => on_their_way = on_their_way.saturating_sub(1),
+                    // Its own words come back to each of its sockets, faster than it takes them.
+                    Ok(ServerFrame::Lagged) => {
+                        on_their_way = 0;
+                        socket.queue(ClientFrame::Hello { sessions: BTreeMap::new() }.encode());
+                    }
                     _ => {}
                 },
                 Ok(Ok(Event::Binary(_))) | Err(_) => {}
