@@ -63,7 +63,8 @@ fn takes_page(headers: &HeaderMap) -> bool {
 /// A page that needs nothing but itself: its files may be refused just as well.
 fn page(sentence: &str, nonce: Option<&str>) -> String {
     const STYLE: &str = ":root { color-scheme: light dark } @media print { :root { color-scheme: light } } \
-                         body { max-width: 36rem; margin: 12vh auto; padding: 0 1.25rem; font: 1.125rem/1.6 system-ui, sans-serif; overflow-wrap: anywhere }";
+                         body { max-width: 36rem; margin: 12vh auto; padding: 0 1.25rem; \
+                         font: 1.125rem/1.6 system-ui, sans-serif; overflow-wrap: anywhere }";
     let style = nonce.map(|nonce| format!("<style nonce=\"{nonce}\">{STYLE}</style>")).unwrap_or_default();
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Natter</title>\
