@@ -50,7 +50,7 @@ function greet(page: Page, name: string, words: string): Promise<void> {
 }
 
 test('a long list is drawn in parts, and nothing is fetched of what nobody looks at', async ({ natter, person, visitor }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(600_000); // a hundred accounts, each with two passwords to hash
   const ada = await person('Ada');
   await welcomeEverybody(ada.page);
   const friend = await visitor();
