@@ -58,7 +58,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let scene = Scene::set(rig, data.path()).await?;
     let before = size(data.path())?;
     let server = rig.server(data.path()).holding_back().start().await?;
-    let talking = Talkers::come(&server, &scene.others).await?;
+    let talking = Talkers::of(&server, &scene.others);
     let mut alone = talking.talk(&server, length / 4).await?;
 
     let account = Arc::new(Account::new(&server, &scene));
@@ -150,13 +150,13 @@ struct Seen {
 }
 
 impl Talkers {
-    async fn come(server: &Process, others: &[(Http, SessionId)]) -> Result<Self> {
+    fn of(server: &Process, others: &[(Http, SessionId)]) -> Self {
         let comes = |(http, session): &(Http, SessionId)| {
             let mut here = Http::coming_from(&server.base, ELSEWHERE);
             here.set_cookie(http.cookie().map(str::to_owned));
             (here, *session)
         };
-        Ok(Self(others.iter().map(comes).collect()))
+        Self(others.iter().map(comes).collect())
     }
 
     /// Everybody talks for so long, at a pace of their own, whatever the answers do: a stall is charged to all that had
@@ -283,7 +283,7 @@ impl Account {
         }
     }
 
-    /// A request, by a connection of its own.
+    /// A request, on any of its connections.
     async fn get(&self, path: &str) -> std::result::Result<u64, crate::Error> {
         Ok(u64::from(self.http.clone().get(path).await?.status == 200))
     }
