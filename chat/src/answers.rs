@@ -5,21 +5,16 @@
 //! is written. Who finds no room waits, behind those who came before. Small answers need none: their number is bounded by
 //! that of connections and sockets.
 
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use protocol::UserId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::budgets::{Budgets, UNIT};
 use crate::caller::household;
-use crate::hub::Shards;
 
 /// An answer of at most so many bytes passes beside those that wait.
 const SMALL: usize = 64 * 1024;
-
-/// What room is counted in.
-const UNIT: usize = 1024;
 
 /// How many bytes of answers may be on their way at a time. An answer that is larger goes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +27,6 @@ pub struct UnderWay {
 
 /// Everybody's answers.
 pub(crate) struct Answers(Option<(Budgets<UserId>, Budgets<IpAddr>)>);
-
-/// So much for each.
-struct Budgets<K> {
-    units: u32,
-    of: Shards<K, Arc<Semaphore>>,
-}
 
 /// Room for an answer, given back on drop.
 #[derive(Default)]
@@ -85,26 +74,6 @@ impl Answers {
     }
 }
 
-impl<K: Copy + Eq + Hash> Budgets<K> {
-    fn new(bytes: u32) -> Self {
-        let units = bytes / u32::try_from(UNIT).unwrap_or(u32::MAX);
-        Self { units: units.max(1), of: Shards::default() }
-    }
-
-    async fn take(&self, whose: K, bytes: usize) -> OwnedSemaphorePermit {
-        let new = || Arc::new(Semaphore::new(self.units as usize));
-        let own = self.of.of(&whose).entry(whose).or_insert_with(new).clone();
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
-        own.acquire_many_owned(units).await.expect("never closed")
-    }
-
-    fn forget_idle(&self) {
-        for mut part in self.of.each() {
-            part.retain(|_, own| Arc::strong_count(own) > 1);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
@@ -145,8 +114,6 @@ mod tests {
         drop((alone, rest));
         answers.forget_idle();
         let (users, addresses) = answers.0.as_ref().unwrap();
-        assert!(
-            users.of.each().all(|part| part.is_empty()) && addresses.of.each().all(|part| part.is_empty())
-        );
+        assert!(users.is_at_rest() && addresses.is_at_rest());
     }
 }

@@ -11,6 +11,7 @@ mod accounts;
 mod actor;
 mod answers;
 pub mod audit;
+mod budgets;
 mod caller;
 mod clock;
 mod error;

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use protocol::{Presence, ServerFrame, SessionId, UserId, close};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::answers::{Answers, Room};
+use crate::budgets::Budgets;
 use crate::hub::Hub;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
@@ -44,6 +45,10 @@ const EDGES: usize = 64;
 const TURN_EVENTS: usize = 32;
 const TURN_BYTES: usize = 16 * 1024;
 
+/// Text of one user that waits to be stored, in bytes, and so what one of them adds to a commit: everybody whose message is
+/// in it waits for all of it.
+const STORING: u32 = 64 * 1024;
+
 /// The longest text of a message.
 #[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
 const MOST_TEXT: u32 = protocol::text::MAX_MESSAGE_BYTES as u32;
@@ -62,6 +67,8 @@ struct Shared {
     tails: Tails,
     turns: Turns,
     answers: Answers,
+    /// Text that waits to be stored.
+    storing: Budgets<UserId>,
     /// From handing a message in to its place on the sockets' queues.
     delivery: metrics::Histogram,
     store: Store,
@@ -113,6 +120,7 @@ impl Live {
             hub: Hub::default(),
             turns: Turns::new(options.reading_pace),
             answers: Answers::new(options.under_way),
+            storing: Budgets::new(STORING),
             tails: Tails::new(metrics::counter!("natter_page_reads_total")),
             delivery: metrics::histogram!("natter_delivery_seconds"),
             store,
@@ -145,6 +153,11 @@ impl Live {
     /// Waits for the user's turn at reading much from the database.
     pub(crate) async fn turn(&self, user: UserId) -> Turn {
         self.shared.turns.take(user).await
+    }
+
+    /// Waits until so many bytes of text of a user may be handed in to be stored; they count until the value is dropped.
+    pub(crate) async fn storing(&self, user: UserId, bytes: usize) -> OwnedSemaphorePermit {
+        self.shared.storing.take(user, bytes).await
     }
 
     /// Waits for room for an answer to a user at an address.
@@ -321,6 +334,7 @@ impl Shared {
             self.tails.forget_idle(Instant::now());
             self.turns.forget_idle(Instant::now());
             self.answers.forget_idle();
+            self.storing.forget_idle();
             let open = self.hub.logins();
             if open.is_empty() {
                 continue;

@@ -36,10 +36,9 @@ impl Chat {
         }
         self.0.live.pace_text(sender, message.data.len()).await;
         let handed_in = Instant::now();
-        self.0
-            .store
-            .post(Post { sender, conn: conn.id(), gate: conn.gate(), message, handed_in, _ticket: ticket })
-            .await
+        let held = Box::new((ticket, self.0.live.storing(sender, message.data.len()).await));
+        let (conn, gate) = (conn.id(), conn.gate());
+        self.0.store.post(Post { sender, conn, gate, message, handed_in, _held: held }).await
     }
 
     /// Replaces the text of one's own message. Everybody, this socket too, gets the message as it is now.
@@ -55,8 +54,10 @@ impl Chat {
         data: String,
     ) -> Result<()> {
         text::check_message(&data)?;
-        self.0.live.pace_text(conn.actor().user_id(), data.len()).await;
-        self.0.store.change(conn.actor().user_id(), conn.id(), session, id, Some(data)).await
+        let user = conn.actor().user_id();
+        self.0.live.pace_text(user, data.len()).await;
+        let _held = self.0.live.storing(user, data.len()).await;
+        self.0.store.change(user, conn.id(), session, id, Some(data)).await
     }
 
     /// Deletes one's own message: its text is gone for good, its place stays.
@@ -145,4 +146,42 @@ pub(crate) fn page(
 pub(crate) fn weight(message: &Message) -> usize {
     let escaped = message.data.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t'));
     ROW_BYTES + message.data.len() + escaped.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use protocol::text::MAX_MESSAGE_BYTES;
+
+    use super::*;
+    use crate::Options;
+    use crate::live::Live;
+    use crate::store::Store;
+
+    /// The longest message there is, to a session that is nobody's: what becomes of it is no matter here.
+    async fn say(chat: &Chat, conn: &Connection) -> Result<()> {
+        let (session_id, message_id) = (SessionId::new(), MessageId::new());
+        let data = "x".repeat(MAX_MESSAGE_BYTES);
+        let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };
+        chat.post(conn, message, Box::new(())).await
+    }
+
+    #[tokio::test]
+    async fn of_what_one_user_writes_at_once_each_commit_takes_little_and_nobody_else_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut engine, _commits) = Store::connect(folder.path(), false).await.unwrap();
+        let (live, _edges) = Live::at_rest(store.clone(), &Options::default());
+        let chat = Chat::of(store, live, Options::default());
+        let [ada, bob] = [engine.person("ada").await, engine.person("bob").await];
+        let [ada, bob] = [chat.actor(ada).await.unwrap().unwrap(), chat.actor(bob).await.unwrap().unwrap()];
+        let devices = [ada.clone(), ada].map(|ada| chat.connect(ada));
+        for n in 0..4 {
+            assert!(say(&chat, &devices[n % 2]).now_or_never().is_some());
+        }
+        let mut fifth = Box::pin(say(&chat, &devices[0]));
+        assert!((&mut fifth).now_or_never().is_none(), "its place is in a later commit");
+        assert!(say(&chat, &chat.connect(bob)).now_or_never().is_some());
+        assert!(engine.step().await);
+        assert!((&mut fifth).now_or_never().is_some());
+    }
 }

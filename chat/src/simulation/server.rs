@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use protocol::{Answer, ClientFrame, MessageId, Refused, ServerFrame, SessionId, UserId};
+use protocol::{Answer, ClientFrame, MessageId, Refused, ServerFrame, SessionId};
 use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use super::{Plant, Verdict};
 use crate::hub::ConnId;
 use crate::live::Live;
 use crate::store::{Engine, Event, NewInvite, Store};
-use crate::{Actor, Chat, Connection, Error, LoginId, Options, Outgoing, Result};
+use crate::{Actor, Chat, Connection, Error, Options, Outgoing, Result};
 
 /// One connection between a device and the server, frames under way in both directions included.
 #[derive(Default)]
@@ -150,19 +150,7 @@ impl Server {
 
     /// A person with a login.
     pub(super) async fn person(&mut self, name: &str) -> Actor {
-        let (user, login) = (UserId::new(), MessageId::new());
-        let login = LoginId::of_token(login.0.as_bytes());
-        sqlx::query(
-            "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
-             values ($1, $2, $2, '', 'Offline', 0, 0);
-             insert into logins values ($3, $1, '', '', 0, 0, 9223372036854775807, '')",
-        )
-        .bind(user)
-        .bind(format!("{name} {}", user.0))
-        .bind(login.0.as_slice())
-        .execute(self.db())
-        .await
-        .expect("a new person");
+        let login = self.engine.person(name).await;
         self.chat.actor(login).await.expect("the database is whole").expect("signed in")
     }
 

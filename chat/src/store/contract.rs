@@ -147,7 +147,7 @@ pub(super) fn post(from: Person, session_id: SessionId, message_id: MessageId, d
         message,
         handed_in: Instant::now(),
         gate: Arc::default(),
-        _ticket: Box::new(()),
+        _held: Box::new(()),
     }
 }
 

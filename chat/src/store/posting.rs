@@ -24,8 +24,8 @@ pub(crate) struct Post {
     pub(crate) message: SendMessage,
     /// When; its way to the sockets is measured from here.
     pub(crate) handed_in: Instant,
-    /// Given back when the message has been dealt with: bounds what one socket may have under way.
-    pub(crate) _ticket: Box<dyn Any + Send + Sync>,
+    /// Given back when the message has been dealt with: bounds what one socket, and one user, may have under way.
+    pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
 /// Where a message stands.

@@ -163,7 +163,7 @@ async fn session_of(store: &Store, messages: i64) -> SessionId {
             message,
             handed_in,
             gate: Arc::default(),
-            _ticket: Box::new(()),
+            _held: Box::new(()),
         };
         store.post(post).await.unwrap();
     }

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 #[cfg(test)]
+use protocol::UserId;
+#[cfg(test)]
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::runtime::Handle;
@@ -26,6 +28,8 @@ use super::connection::Connection;
 use super::erasing::{AtRest, Erasing};
 use super::log::{self, Log};
 use super::{BATCH, Job};
+#[cfg(test)]
+use crate::LoginId;
 use crate::hub::ConnId;
 use crate::quota::Quota;
 use crate::vital::vital;
@@ -121,6 +125,24 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn db(&mut self) -> &mut SqliteConnection {
         self.db.as_mut().expect("not closed").sqlx()
+    }
+
+    /// Somebody with a login, in the tables alone. Names need not differ.
+    #[cfg(test)]
+    pub(crate) async fn person(&mut self, name: &str) -> LoginId {
+        let user = UserId::new();
+        let login = LoginId::of_token(user.0.as_bytes());
+        let name = format!("{name} {}", user.0);
+        let user = sqlx::query(
+            "insert into users (user_id, username, username_key, password_hash, status, last_seen, created_at)
+             values ($1, $2, $2, '', 'Offline', 0, 0);
+             insert into logins values ($3, $1, '', '', 0, 0, 9223372036854775807, '')",
+        )
+        .bind(user)
+        .bind(name)
+        .bind(login.0.as_slice());
+        user.execute(self.db()).await.expect("a new person");
+        login
     }
 
     /// What another process would begin with, had this one ended here: what was not committed is gone.

@@ -11,9 +11,10 @@ use rusqlite::Connection;
 const LOOK_EVERY: usize = 64;
 
 /// From this length on (bytes) the log is moved into the database, as far as no reader needs it. Then, when nobody
-/// reads, the next commit begins it anew. Longer would mean more to read after a crash; shorter, more work,
-/// because pages that change often are moved more often.
-const MOVE: i64 = 12 << 20;
+/// reads, the next commit begins it anew. Whoever writes meanwhile waits for it: longer would mean a longer wait and more
+/// to read after a crash; shorter, more work, because pages that change often are moved more often. SQLite's own
+/// default (`wal_autocheckpoint`, 1,000 pages).
+const MOVE: i64 = 4 << 20;
 
 /// From this length on the writer waits for the readers, a little, so that the log can begin anew.
 const INSIST: i64 = 14 << 20;
