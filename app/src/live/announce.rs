@@ -65,6 +65,32 @@ impl Announcer {
             [one] => other.push(one.clone()),
             many => other.push(format!("{} new messages", many.len())),
         }
-        self.text.try_set(other.join(". "));
+        self.text.try_set(sentences(&other));
+    }
+}
+
+/// Each of them a sentence of its own; some have brought their full stop.
+fn sentences(news: &[String]) -> String {
+    let mut said = String::new();
+    for words in news {
+        if !said.is_empty() {
+            said.push_str(if said.ends_with(['.', '!', '?']) { " " } else { ". " });
+        }
+        said.push_str(words);
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentences;
+
+    #[test]
+    fn several_news_are_as_many_sentences() {
+        let news =
+            ["Not sent to Ben: Not today.", "Ada wants to talk to you", "2 new messages"].map(str::to_owned);
+        let said = "Not sent to Ben: Not today. Ada wants to talk to you. 2 new messages";
+        assert_eq!(sentences(&news), said);
+        assert_eq!(sentences(&news[1..2]), "Ada wants to talk to you");
     }
 }
