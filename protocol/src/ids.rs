@@ -60,6 +60,14 @@ id!(
     Epoch
 );
 
+impl MessageId {
+    /// A new name that sorts after this one, though the clock may have been set back since it was made.
+    #[must_use]
+    pub fn new_after(self) -> Self {
+        Self::new().max(Self(Uuid::from_u128(self.0.as_u128().wrapping_add(1))))
+    }
+}
+
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

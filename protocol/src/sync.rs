@@ -31,10 +31,12 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// How many messages one has not seen.
+    /// How many messages of others `me` has not seen. Those of one's own that are not held here count as well.
     #[must_use]
-    pub fn unread(&self) -> i64 {
-        (self.last_seq.0 - self.read_seq.0).max(0)
+    pub fn unread(&self, me: Option<UserId>) -> i64 {
+        let behind = (Bound::Excluded(self.read_seq), Bound::Unbounded);
+        let own = self.timeline.messages_in(&behind).filter(|message| Some(message.sender) == me);
+        (self.last_seq.0 - self.read_seq.0).saturating_sub_unsigned(own.count() as u64).max(0)
     }
 
     /// What to ask the history for next: what stands before the oldest message held.
@@ -55,6 +57,18 @@ impl Conversation {
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         self.last_seq
+    }
+
+    /// What one wrote oneself right after what one has read is no news either. Returns whether the marker moved.
+    fn pass_own(&mut self, me: Option<UserId>) -> bool {
+        let read = self.read_seq;
+        for message in self.timeline.messages_in(&(Bound::Excluded(read), Bound::Unbounded)) {
+            if Some(message.sender) != me || message.seq.0 != self.read_seq.0 + 1 {
+                break;
+            }
+            self.read_seq = message.seq;
+        }
+        self.read_seq > read
     }
 }
 
@@ -144,6 +158,12 @@ impl Sync {
         self.ready
     }
 
+    /// Whether the server is about to send what may be large: where everything stands, or a page.
+    #[must_use]
+    pub fn awaits_answers(&self) -> bool {
+        !self.ready || self.sessions.values().any(|session| session.timeline.is_fetching())
+    }
+
     /// Every session.
     #[must_use]
     pub fn sessions(&self) -> &BTreeMap<SessionId, Conversation> {
@@ -222,9 +242,11 @@ impl Sync {
     }
 
     /// Writes a message: its row is there at once, and it is sent as soon as the socket is in step.
-    /// The name is made here, by the client, and `now` is this client's clock.
+    /// The name is made here, by the client, and `now` is this client's clock. What waits is told apart by age by its
+    /// names, also when it is kept and taken back by a later run, so they rise though a clock may be set.
     pub fn send(&mut self, session_id: SessionId, data: String, now: TimeStamp) -> (MessageId, Step) {
-        let message_id = MessageId::new();
+        let newest = self.outbox.pending().iter().map(|pending| pending.message_id).max();
+        let message_id = newest.map_or_else(MessageId::new, MessageId::new_after);
         self.outbox.push(Pending {
             message_id,
             session_id,
@@ -332,6 +354,7 @@ impl Sync {
         match self.sessions.get_mut(&session_id) {
             Some(session) if seq > session.read_seq => {
                 session.read_seq = seq;
+                session.pass_own(self.me);
                 step.changes.push(Change::Unread(session_id));
                 true
             }

@@ -72,7 +72,7 @@ impl Desk {
     }
 
     fn unread(&self) -> i64 {
-        self.sync.sessions()[&self.session].unread()
+        self.sync.sessions()[&self.session].unread(self.sync.me())
     }
 
     fn write(&mut self, text: &str) -> (MessageId, protocol::Step) {
@@ -369,6 +369,54 @@ fn what_was_read_without_a_connection_is_told_on_return() {
 }
 
 #[test]
+fn names_of_what_waits_rise_whatever_the_clock_says() {
+    let mut desk = Desk::new();
+    desk.sync.disconnected();
+    let tomorrow = MessageId("ffffffff-ffff-7000-8000-000000000000".parse().unwrap());
+    let pending = Pending {
+        message_id: tomorrow,
+        session_id: desk.session,
+        data: "written before the clock was set back".into(),
+        written: TimeStamp(0),
+        state: PendingState::Waiting,
+        unanswered: false,
+        put_off: None,
+    };
+    let _ = desk.sync.restore([pending]);
+    let (first, second) = (desk.write("one").0, desk.write("two").0);
+    assert!(tomorrow < first && first < second);
+}
+
+#[test]
+fn what_was_said_while_ones_own_message_waited_is_unread() {
+    let mut desk = Desk::new();
+    desk.sync.disconnected();
+    let (id, _) = desk.write("written before any of it");
+    desk.reconnect(2, 2, 0);
+    let said = vec![desk.message(1, desk.bob), desk.message(2, desk.bob)];
+    let _ = desk.page(0, said);
+    let _ = desk.sync.receive(ServerFrame::Ack {
+        message_id: id,
+        seq: Seq(3),
+        rev: Rev(3),
+        time_stamp: TimeStamp(5),
+    });
+    assert_eq!(desk.unread(), 2);
+    let _ = desk.live(desk.message(4, desk.ada)); // by another device
+    assert_eq!(desk.unread(), 2);
+    let _ = desk.sync.read(desk.session, Seq(2));
+    assert_eq!(desk.unread(), 0, "one's own words are no news");
+    let (id, _) = desk.write("and now");
+    let _ = desk.sync.receive(ServerFrame::Ack {
+        message_id: id,
+        seq: Seq(5),
+        rev: Rev(5),
+        time_stamp: TimeStamp(6),
+    });
+    assert_eq!(desk.unread(), 0);
+}
+
+#[test]
 fn what_was_read_in_a_history_that_was_replaced_does_not_count() {
     let mut desk = Desk::new();
     let (one, two) = (desk.message(1, desk.bob), desk.message(2, desk.bob));
@@ -462,7 +510,7 @@ fn heads_say_nothing_of_a_session_that_is_not_known_yet() {
     assert_eq!(desk.sync.receive(ServerFrame::Heads { sessions }).send, [ClientFrame::Pong {}]);
     let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
     let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(500), users });
-    assert_eq!(desk.sync.sessions()[&session_id].unread(), 0, "one is new there");
+    assert_eq!(desk.sync.sessions()[&session_id].unread(desk.sync.me()), 0, "one is new there");
 }
 
 #[test]
@@ -590,7 +638,7 @@ fn of_sessions_that_a_welcome_names_first_a_client_without_patience_asks_nothing
     assert!(step.changes.contains(&Change::LetGo(first)));
     let session = &sync.sessions()[&first];
     assert_eq!(
-        (session.unread(), session.timeline.has_older(), session.timeline.is_behind()),
+        (session.unread(sync.me()), session.timeline.has_older(), session.timeline.is_behind()),
         (2, true, false)
     );
 

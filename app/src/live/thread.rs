@@ -209,7 +209,8 @@ impl Thread {
             inner.views.clear();
             inner.window =
                 inner.window.filter(|_| inner.left.is_some()).or(Some(Window::at_end(session.last_seq())));
-            inner.unread_after = (1..=MOST_MARKED).contains(&session.unread()).then_some(session.read_seq());
+            inner.unread_after =
+                (1..=MOST_MARKED).contains(&session.unread(sync.me())).then_some(session.read_seq());
             inner.left.is_some()
         });
         self.following.set(returns != Some(true));
@@ -254,7 +255,7 @@ impl Thread {
     pub(super) fn mark_news(self, sync: &Sync) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
         let looks = looks_here();
-        if looks && self.following.get_untracked() || session.unread() > MOST_MARKED {
+        if looks && self.following.get_untracked() || session.unread(sync.me()) > MOST_MARKED {
             return;
         }
         let had_read_all = self.unread.get_untracked() == 0;
@@ -385,7 +386,7 @@ impl Thread {
 
     pub(super) fn refresh_unread(self, sync: &Sync) {
         if let Some(session) = sync.sessions().get(&self.id) {
-            self.unread.set_if_changed(session.unread());
+            self.unread.set_if_changed(session.unread(sync.me()));
         }
     }
 

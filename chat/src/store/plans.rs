@@ -46,7 +46,7 @@ async fn no_query_reads_a_whole_table() {
         for step in plan(&db, sql).await {
             // What a query has found itself is no table.
             let found =
-                ["here", "(subquery", "search", "fresh", "altered", "fits", "chosen", "c", "CONSTANT"];
+                ["here", "(subquery", "search", "fresh", "altered", "fits", "chosen", "c", "r", "CONSTANT"];
             let own = step.strip_prefix("SCAN ").is_some_and(|what| {
                 let what = what.split(['-', ' ']).next().unwrap_or_default();
                 found.contains(&what)
@@ -124,7 +124,7 @@ async fn nothing_costs_more_because_a_session_is_long_and_much_in_it_unread() {
     let session = database.pair(ada, bob).await;
     database.store.close().await;
     let mut db = rusqlite::Connection::open(database.folder.path().join("natter.sqlite")).unwrap();
-    let (here, reader) = (session.0, bob.id.0);
+    let (here, writer, reader) = (session.0, ada.id.0, bob.id.0);
     let mut cost = |from, to: i64| {
         let all = db.transaction().unwrap();
         talk(&all, session, from, to);
@@ -132,7 +132,9 @@ async fn nothing_costs_more_because_a_session_is_long_and_much_in_it_unread() {
         let near = to - 50;
         [
             steps(&db, MARK, &[&here, &reader, &0]),
+            steps(&db, MARK, &[&here, &writer, &0]),
             steps(&db, SESSIONS_OF, &[&reader]),
+            steps(&db, SESSIONS_WITH_USERS, &[&writer, &9]),
             steps(&db, SESSIONS_WITH_USERS, &[&reader, &9]),
             steps(&db, CHOSEN_WITH_USERS, &[&reader, &9, &here, &9]),
             steps(&db, CHOSEN_NEWEST, &[&reader, &9, &60_000]),

@@ -11,6 +11,7 @@ use protocol::{SessionId, TimeStamp, UserId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 use super::Event;
+use super::reading::PASS;
 use crate::clock;
 use crate::hub::ConnId;
 use crate::quota::{Count, Full, Gate, Quota};
@@ -53,9 +54,12 @@ const STORED: &str =
 
 const ADVANCE: &str = "update sessions set last_seq = ?2, rev = ?3 where session_id = ?1";
 
+/// Whoever writes very much and reads nothing has their marker moved past their own words at one message in so many.
+const PASS_EVERY: i64 = 256;
+
 /// All of them, for a look at how they are served.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [HEAD, INSERT, STORED, ADVANCE];
+pub(super) const STATEMENTS: [&str; 5] = [HEAD, INSERT, STORED, ADVANCE, PASS];
 
 /// Stores the posts that are new, answers those that are repeats, refuses those that may not be, for good or, where there
 /// is no room, for now. Answers are
@@ -70,7 +74,8 @@ pub(super) fn store(
 ) -> rusqlite::Result<()> {
     let (mut insert, mut stored) = (db.prepare_cached(INSERT)?, db.prepare_cached(STORED)?);
     let mut head = db.prepare_cached(HEAD)?;
-    let (mut moved, at, mut count) = (HashSet::new(), clock::now(), quota.now());
+    let (mut moved, mut passing) = (HashSet::new(), Vec::new());
+    let (at, mut count) = (clock::now(), quota.now());
     for post in posts {
         let session = post.message.session_id;
         let Some((seq, rev)) = known.head(&mut head, session, post.sender)? else {
@@ -91,6 +96,7 @@ pub(super) fn store(
         if post.insert(&mut insert, place)? {
             known.heads.insert(session, (place.seq, place.rev));
             moved.insert(session);
+            passing.extend((place.seq.0 % PASS_EVERY == 0).then_some((session, post.sender)));
             count.take(post.sender, post.message.data.len());
             post.passes();
             events.push(post.announced(place));
@@ -104,6 +110,9 @@ pub(super) fn store(
     for session in moved {
         let (seq, rev) = known.heads[&session];
         advance.execute((session.0, seq.0, rev.0))?;
+    }
+    for (session, writer) in passing {
+        db.prepare_cached(PASS)?.execute((session.0, writer.0))?;
     }
     Ok(())
 }

@@ -17,6 +17,13 @@ pub(super) const MARK: &str = concat!(
     " < min(?3, s.last_seq) returning read_seq",
 );
 
+/// Notes that somebody's marker has passed what they wrote themselves.
+pub(super) const PASS: &str = concat!(
+    "update session_users as own set read_seq = ",
+    read_seq!(),
+    " from sessions s where s.session_id = own.session_id and own.session_id = ?1 and own.user_id = ?2",
+);
+
 /// A marker to be moved.
 pub(super) struct Mark {
     user: UserId,

@@ -21,15 +21,16 @@ pub(crate) struct SessionRow {
     pub(crate) read_seq: Seq,
 }
 
-/// How far a user has read, of `sessions s join session_users own`: as far as they said, or up to the newest message of
-/// their own after that. To note it with every message would cost as much as the message. Looked for among the last
-/// thousand only: who has not said anything for that long was told of more that is new than anybody counts. (One lower
-/// bound, because SQLite seeks to one and reads past the other.)
+/// How far a user has read, of `sessions s join session_users own`: as far as they said, and past what they wrote
+/// themselves right after that. What somebody else said in between is unread, whatever its reader wrote later: a message
+/// that waited for a connection was written before. To note it with every message would cost as much as the message; the
+/// writer notes it now and then ([`PASS`](super::reading::PASS)), so that no more than a thousand are looked through.
 macro_rules! read_seq {
     () => {
-        "coalesce((select m.seq from messages m where m.session_id = s.session_id
-                       and m.seq > max(own.read_seq, s.last_seq - 1000) and m.sender_id = own.user_id
-                   order by m.seq desc limit 1), own.read_seq)"
+        "coalesce((select r.seq - 1 from (
+                       select m.seq, m.sender_id from messages m
+                       where m.session_id = s.session_id and m.seq > own.read_seq order by m.seq limit 1000) r
+                   where r.sender_id <> own.user_id limit 1), min(s.last_seq, own.read_seq + 1000))"
     };
 }
 pub(super) use read_seq;

@@ -141,8 +141,8 @@ impl Sync {
             session.timeline.hold(message);
         }
         session.last_seq = session.last_seq.max(seq);
-        step.changes.push(Change::Rows(session_id));
-        self.mark_read(session_id, seq, step);
+        session.pass_own(self.me);
+        step.changes.extend([Change::Rows(session_id), Change::Unread(session_id)]);
         self.fetch(session_id, step);
     }
 
@@ -185,11 +185,11 @@ impl Sync {
                 session.last_seq = session.last_seq.max(seq);
                 self.outbox.settle(id);
                 step.changes.push(Change::Rows(session_id));
-                if self.me == Some(sender) {
-                    self.mark_read(session_id, seq, step);
-                } else if is_new {
-                    step.changes.extend([Change::Arrived(session_id, id), Change::Unread(session_id)]);
+                session.pass_own(self.me);
+                if is_new && self.me != Some(sender) {
+                    step.changes.push(Change::Arrived(session_id, id));
                 }
+                step.changes.push(Change::Unread(session_id));
             }
         }
         self.fetch(session_id, step);
@@ -219,6 +219,7 @@ impl Sync {
                     step.changes.push(Change::Arrived(session_id, id));
                 }
             }
+            session.pass_own(self.me);
         }
         self.fetch(session_id, step);
     }

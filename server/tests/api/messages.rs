@@ -298,7 +298,8 @@ async fn what_was_read_on_one_device_is_read_on_the_others() {
     for n in 0..3 {
         ada.say_and_wait(session, n.to_string()).await.unwrap();
     }
-    let unread = |wanted: i64| move |sync: &protocol::Sync| sync.sessions()[&session].unread() == wanted;
+    let unread =
+        |wanted: i64| move |sync: &protocol::Sync| sync.sessions()[&session].unread(sync.me()) == wanted;
     for device in [&mut bob, &mut phone] {
         device.wait_for("three unread", unread(3)).await.unwrap();
     }
@@ -329,7 +330,7 @@ async fn what_one_says_oneself_is_not_unread_anywhere() {
     holds(&mut phone, session, &["hello"]).await;
     let tablet = server.other_device(&ada).await;
     for device in [&ada, &phone, &tablet] {
-        assert_eq!(device.sync().sessions()[&session].unread(), 0);
+        assert_eq!(device.sync().sessions()[&session].unread(device.sync().me()), 0);
     }
 }
 

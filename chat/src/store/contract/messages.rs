@@ -352,3 +352,29 @@ async fn the_read_marker_goes_forward_only_and_never_past_the_end() {
     assert_eq!(mark(eve, 3).await, None);
     assert_eq!(read(bob).await, Seq(3));
 }
+
+#[tokio::test]
+async fn what_somebody_else_said_is_unread_until_it_is_seen_whatever_its_reader_writes() {
+    let mut db = Database::new().await;
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
+    let read =
+        async |db: &Database, who: Person| db.store.sessions_with_users(who.id).await.unwrap()[0].0.read_seq;
+    db.say(ada, session, MessageId::new(), "one").await;
+    db.say(bob, session, MessageId::new(), "two").await;
+    // Written while there was no connection, say.
+    db.say(ada, session, MessageId::new(), "three").await;
+    assert_eq!((read(&db, ada).await, read(&db, bob).await), (Seq(1), Seq(0)));
+    assert_eq!(db.store.mark_read(ada.id, session, Seq(2)).await.unwrap(), Some(Seq(2)));
+    assert_eq!(read(&db, ada).await, Seq(3), "one's own words are no news");
+    assert_eq!(db.store.mark_read(ada.id, session, Seq(3)).await.unwrap(), None);
+    // Somebody talks for ever and reads nothing: the marker does not stay behind.
+    for _ in 0..=256 {
+        db.say(ada, session, MessageId::new(), "on and on").await;
+    }
+    assert_eq!(read(&db, ada).await, Seq(260));
+    let noted = sqlx::query_scalar("select read_seq from session_users where user_id = $1");
+    let noted: i64 = noted.bind(ada.id).fetch_one(&db.store.read).await.unwrap();
+    assert_eq!(noted, 256);
+    assert_eq!(read(&db, bob).await, Seq(0));
+}
