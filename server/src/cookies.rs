@@ -1,7 +1,9 @@
-//! Cookies as they come in: of a name of ours, one.
+//! Cookies as they come in: of a name of ours, one, and spelled as we spell it.
 //!
 //! A browser sends two when somebody else, a neighbouring name or a page on another path, has planted one beside ours,
-//! and says of neither whose it is (RFC 6265 8.6). So neither counts.
+//! and says of neither whose it is (RFC 6265 8.6). So neither counts. Names are read with their `%` decoded and their
+//! blanks trimmed, which a browser does not do when it looks whether a name begins with `__Host-`: one that anything but
+//! plain letters is in counts for nothing.
 
 use std::collections::HashMap;
 
@@ -10,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 
-/// Takes away what is there twice, before anybody reads one.
+/// Takes away what is there twice or has a name that may mean another one, before anybody reads one.
 pub(crate) async fn single(mut request: Request, next: Next) -> Response {
     keep_single(request.headers_mut());
     next.run(request).await
@@ -22,10 +24,11 @@ fn keep_single(headers: &mut HeaderMap) {
         all.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii).collect();
     let mut times: HashMap<&[u8], usize> = HashMap::new();
     pairs.iter().for_each(|pair| *times.entry(name(pair)).or_default() += 1);
-    if times.values().all(|times| *times == 1) {
+    let counts = |pair: &&[u8]| times[name(pair)] == 1 && is_plain(name(pair));
+    if pairs.iter().all(counts) {
         return;
     }
-    let kept: Vec<&[u8]> = pairs.into_iter().filter(|pair| times[name(pair)] == 1).collect();
+    let kept: Vec<&[u8]> = pairs.iter().filter(|pair| counts(pair)).copied().collect();
     let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).expect("parts of headers");
     headers.insert(header::COOKIE, kept);
 }
@@ -34,12 +37,17 @@ fn name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
+/// Whether a name reads the same however it is looked at.
+fn is_plain(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'%')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_twice_is_not_there() {
+    fn what_is_there_twice_or_under_a_strange_name_is_not_there() {
         let kept = |lines: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for line in lines {
@@ -54,5 +62,6 @@ mod tests {
         assert_eq!(kept(&["a=1; b=2; a=3"]), ["b=2"]);
         assert_eq!(kept(&["a=1; b=2", "a =1;c=3"]), ["b=2; c=3"]);
         assert_eq!(kept(&["a=1; a=1"]), [""]);
+        assert_eq!(kept(&["a=1; __Host%2Da=2; %61=3"]), ["a=1"], "no other spelling of a name");
     }
 }
