@@ -45,6 +45,14 @@ test('registering and signing in work while the WASM is still on its way', async
   await expect(page.locator('body[data-hydrated]')).not.toBeAttached();
 });
 
+for (const javaScriptEnabled of [true, false]) {
+  test(`a name that was copied with marks nobody sees is registered without them (JavaScript: ${javaScriptEnabled})`, async ({ visitor }) => {
+    const page = await visitor({ javaScriptEnabled });
+    await createAccount(page, '\u2068Zoë\u2069');
+    await finishSigningIn(page, 'Zoë');
+  });
+}
+
 test('what is typed before the WASM arrives is kept', async ({ visitor }) => {
   const page = await visitor();
   const release = await holdWasm(page);
@@ -310,4 +318,12 @@ test.describe('a server that takes nobody new', () => {
     await expect(page.locator('input')).toHaveCount(0);
     await expect(page.getByRole('main')).toContainText('This server is not open for registration.');
   });
+});
+
+test('a sign-out whose answer never comes leaves no page that only seems to live', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  await connect(ada, ben);
+  await ada.page.route(/\/logout$/, (route) => void route.fetch({ maxRedirects: 0 })); // done, and not answered
+  await ada.page.getByRole('button', { name: 'Sign out' }).click({ noWaitAfter: true });
+  await expect(ada.page).toHaveURL(/\/login/, { timeout: 25_000 });
 });

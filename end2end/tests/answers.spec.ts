@@ -44,6 +44,10 @@ test('the answer to a search finds it however the name was written', async ({ pe
   await ada.searchFor('STRASSER'.replace('SS', 'ß'));
   await expect(ada.answer).toContainText(/Your invitation is with \u2068?Straßer\u2069?\./);
   await expect.poll(() => busy(ada)).toBe(false);
+  // As it is copied from that sentence.
+  await ada.searchFor('\u2068Straßer\u2069');
+  await expect.poll(() => busy(ada)).toBe(false);
+  await expect(ada.answer).toContainText('Straßer');
 });
 
 test('a refusal is said where it was asked for, and one that answers nothing on the page is passed over', async ({ person }) => {

@@ -76,6 +76,14 @@ pub fn is_unseen(c: char) -> bool {
     c.is_whitespace() || c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
+/// A name as whoever types it sees it: copied from a sentence, it may bring marks that its owner could not find to take
+/// them out. Joiners stay, which some scripts need, and blanks, which can be seen.
+#[must_use]
+pub fn clean_name(name: &str) -> String {
+    let stays = |c: &char| !is_unseen(*c) || c.is_whitespace() || matches!(c, '\u{200c}' | '\u{200d}');
+    name.chars().filter(stays).collect()
+}
+
 /// The text as it may be sent: with newlines for everything that ends a line or a page elsewhere, and without controls,
 /// annotation marks and noncharacters, which come along when something is pasted from a slide, a PDF or a terminal.
 /// Everything that a script or an emoji needs stays: joiners, variation selectors, tags, marks of direction.
@@ -143,6 +151,14 @@ mod tests {
             Code::TooLong,
             "bytes, not characters"
         );
+    }
+
+    #[test]
+    fn a_name_loses_what_nobody_sees_and_nothing_else() {
+        assert_eq!(clean_name("\u{2068}\u{ae40}\u{200b}\u{2069}\0"), "\u{ae40}");
+        for kept in ["Ben Smith", "می\u{200c}خواهم", "ශ\u{dca}\u{200d}රී", "Zoë"] {
+            assert_eq!(clean_name(kept), kept);
+        }
     }
 
     #[test]

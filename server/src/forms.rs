@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Form, RequestExt};
 use chat::household;
 use protocol::api::Credentials;
+use protocol::text::clean_name;
 use protocol::{Code, Fault};
 
 use crate::flash::{self, Where};
@@ -30,6 +31,7 @@ pub(crate) async fn register(
         Ok(credentials) => credentials,
         Err(back) => return back.into_response(),
     };
+    let username = clean_name(&username);
     match visitor.register(&state.chat, &username, password).await {
         Ok(_) => Redirect::to(&flash::registered(&username)),
         Err(error) => back(&state, to, &error.into_fault(), &username),

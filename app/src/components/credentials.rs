@@ -4,11 +4,12 @@ use leptos::ev::SubmitEvent;
 use leptos::html;
 use leptos::prelude::*;
 use protocol::api::Credentials;
+use protocol::text::clean_name;
 use protocol::{Code, Fault};
 
 use super::Logo;
-
 use crate::boot::Door;
+use crate::focus::nothing_has_it;
 use crate::whole::IntoWhole;
 
 /// A plain form that posts to `action`, and comes back to this page with what was wrong. Once hydrated it calls
@@ -35,7 +36,9 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
         let (Some(name), Some(password)) = (name.get_untracked(), password.get_untracked()) else { return };
         event.prevent_default();
         if !submit.pending().get_untracked() {
-            submit.dispatch(Credentials { username: name.value(), password: password.value() });
+            // Whoever signs in may have a name from before there were rules.
+            let username = if new { clean_name(&name.value()) } else { name.value() };
+            submit.dispatch(Credentials { username, password: password.value() });
         }
     };
     let refusal = move || match &*submit.value().read() {
@@ -55,9 +58,8 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     });
     // `autofocus` is for documents; a page that comes by a link has to do it itself.
     Effect::new(move |_| {
-        let nothing_has_it = document().active_element().is_none_or(|element| element.tag_name() == "BODY");
         let field = if is_known { password } else { name };
-        _ = field.get().filter(|_| nothing_has_it).map(|field| field.focus());
+        _ = field.get().filter(|_| nothing_has_it()).map(|field| field.focus());
     });
     let busy = move || submit.pending().get() || matches!(&*submit.value().read(), Some(Ok(_)));
     view! {

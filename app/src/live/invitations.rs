@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use js_sys::JsString;
 use leptos::prelude::*;
+use protocol::text::is_unseen;
 use protocol::{
     Answer, Asked, ClientFrame, Code, InviteId, Outcome, Refused, Search, SearchNotice, SessionId,
 };
@@ -35,9 +36,13 @@ impl Searching {
         ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave }))
     }
 
-    /// Whether it is this person who is looked for. Their name may be written differently.
+    /// Whether it is this person who is looked for. Their name may be written differently, and may have been copied with
+    /// marks that nobody sees.
     fn is_for(&self, username: &str) -> bool {
-        let folded = |name: &str| JsString::from(name).normalize("NFKC").to_upper_case().to_lower_case();
+        let folded = |name: &str| {
+            let seen: String = name.chars().filter(|c| !is_unseen(*c)).collect();
+            JsString::from(seen).normalize("NFKC").to_upper_case().to_lower_case()
+        };
         folded(&self.username) == folded(username)
     }
 }
