@@ -88,7 +88,7 @@ release-check: $(BINARY) node_modules ## The release's budgets: first load, memo
 	@node end2end/release-check.mjs $(BINARY)
 
 e2e: $(BINARY) node_modules browser nginx ## The browser tests (ARGS="…" goes to Playwright)
-	$(call say,Browser tests (about 20 minutes on two cores))
+	$(call say,Browser tests (about 14 minutes on two cores))
 	@cd end2end && npx --no-install tsc --noEmit
 	$(PLAYWRIGHT) $(ARGS)
 

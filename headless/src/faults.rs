@@ -13,6 +13,7 @@ mod full_disk;
 mod kill;
 mod login_flood;
 mod logout;
+mod meanwhile;
 mod one_account;
 mod outcome;
 mod planted;

@@ -1,7 +1,7 @@
 //! One account, from one address, does everything it may at once: those at other addresses notice nothing, and what it
 //! takes of the memory and the disk stays bounded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::pin::pin;
@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all, select, try_join_all};
+use futures::future::{BoxFuture, join_all, select, try_join, try_join_all};
 use protocol::{Asked, ClientFrame, MessageId, Rev, Search, SendMessage, ServerFrame, SessionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::crowd::{Crowd, another_device, credentials};
+use super::meanwhile::{most_memory, talk};
 use super::run::{finish, folder, percentile};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::{Process, written};
@@ -164,43 +165,19 @@ impl Talkers {
     async fn talk(&self, server: &Process, length: Duration) -> Result<Seen> {
         let (began, before) = (Instant::now(), written(server.id()?)?);
         let end = began + length;
-        let watch = async {
-            let mut most = 0;
-            while Instant::now() < end {
-                sleep(Duration::from_millis(100)).await;
-                most = most.max(server.memory()?);
-            }
-            Ok::<_, Failure>(most)
-        };
-        let talking = self.0.iter().map(|(http, session)| talk(http, *session, end));
-        let (memory, acks) = futures::future::try_join(watch, try_join_all(talking)).await?;
+        let is_over = || Instant::now() >= end;
+        let talking = self.0.iter().map(async |(http, session)| {
+            let mut client = Client::with_http(http.clone());
+            client.set_limit(crate::process::PATIENCE);
+            client.online().await?;
+            let acks = talk(&mut client, *session, PACE, is_over).await?;
+            client.disconnect().await?;
+            Ok(acks)
+        });
+        let (memory, acks) = try_join(most_memory(server, is_over), try_join_all(talking)).await?;
         let written = written(server.id()?)?.saturating_sub(before);
         Ok(Seen { acks: acks.into_iter().flatten().collect(), memory, written, length: began.elapsed() })
     }
-}
-
-/// One of them talks. Gives how long each acknowledgement took from when the message was due.
-async fn talk(http: &Http, session: SessionId, end: Instant) -> Result<Vec<Duration>> {
-    let mut client = Client::with_http(http.clone());
-    client.set_limit(crate::process::PATIENCE);
-    client.online().await?;
-    let (mut acks, mut waiting) = (Vec::new(), HashMap::<MessageId, Instant>::new());
-    let mut due = interval(PACE);
-    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    while Instant::now() < end || !waiting.is_empty() {
-        tokio::select! {
-            at = due.tick(), if Instant::now() < end => {
-                waiting.insert(client.say(session, "meanwhile").await?, at);
-            }
-            frame = client.next() => {
-                if let ServerFrame::Ack { message_id, .. } = frame? {
-                    acks.extend(waiting.remove(&message_id).map(|at| at.elapsed()));
-                }
-            }
-        }
-    }
-    client.disconnect().await?;
-    Ok(acks)
 }
 
 /// The account that does everything.
