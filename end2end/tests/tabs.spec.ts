@@ -46,6 +46,7 @@ test('a draft outlasts another tab that began with it and made something else of
   await expect(second.composer).toHaveValue('a long letter');
   await second.type('ok');
   await expect(ada.row('ok')).toBeVisible();
+  await expect.poll(async () => (await kept(ada)).includes('a long letter'), 'put aside').toBe(true);
   await ada.reload();
   await expect(ada.composer).toHaveValue('a long letter');
 });
@@ -95,6 +96,44 @@ test('a draft that says the same as what another tab has sent before stays, what
   expect(await kept(ada)).toEqual(['ok']);
 });
 
+test('a draft that a closed tab kept to itself is found when the other one is sent, and goes when it is sent itself', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  const path = `/chat/${await connect(ada, ben)}`;
+  const second = await tab(ada, path);
+  await ada.composer.fill('ok');
+  await expect.poll(() => kept(second)).toEqual(['ok']);
+  await second.composer.fill('a long letter');
+  await expect.poll(async () => (await kept(ada)).sort()).toEqual(['a long letter', 'ok']);
+  await second.page.close();
+  await ada.composer.press('Enter');
+  await expect(ada.row('ok')).toHaveAttribute('data-state', 'sent');
+  const third = await tab(ada, path);
+  await expect(third.composer).toHaveValue('a long letter');
+  await third.composer.pressSequentially(', and its end');
+  await third.composer.press('Enter');
+  await expect(ben.row('a long letter, and its end')).toBeVisible();
+  await expect.poll(() => kept(third)).toEqual([]);
+});
+
+test('a tab that was duplicated is one of its own', async ({ person }) => {
+  const [ada, ben] = [await person('Ada'), await person('Ben')];
+  await connect(ada, ben);
+  await ada.composer.fill('one');
+  await expect.poll(() => kept(ada)).toEqual(['one']);
+  // The browser copies what it keeps for the tab, as it does for "Duplicate".
+  const opened = ada.page.waitForEvent('popup');
+  await ada.page.evaluate(() => void window.open(location.href));
+  const copy = new Chat(await opened, 'Ada');
+  await expect(copy.composer).toHaveValue('one');
+  await expect(copy.page.locator('body[data-hydrated]')).toBeAttached();
+  await copy.composer.pressSequentially(' two');
+  await expect.poll(async () => (await kept(ada)).sort()).toEqual(['one', 'one two']);
+  await copy.reload();
+  await expect(copy.composer).toHaveValue('one two');
+  await ada.reload();
+  await expect(ada.composer).toHaveValue('one');
+});
+
 test('who signs out leaves nothing behind, also when another tab begins meanwhile', async ({ person }) => {
   const [ada, ben] = [await person('Ada'), await person('Ben')];
   const session = await connect(ada, ben);
@@ -110,6 +149,7 @@ test('who signs out leaves nothing behind, also when another tab begins meanwhil
   });
   await ada.page.getByRole('button', { name: 'Sign out' }).click({ noWaitAfter: true });
   await second.reload();
+  await second.welcomed(); // a socket that is being opened would be refused
   arrive();
   await ada.page.waitForURL(/\/(login)?$/);
   await expect(ada.page.getByRole('link', { name: 'Sign in' })).toBeVisible();

@@ -75,10 +75,10 @@ test('what another tab took back is not sent by this one', async ({ person }) =>
   await expect(ways(other, 'not after all')).toHaveText(WAYS);
   await way(ada, 'not after all', 'Delete').click();
   await expect(other.row('not after all')).toHaveCount(0);
-  elsewhere.plug();
-  line.plug();
+  await Promise.all([elsewhere.back(other), line.back(ada)]);
   await other.send('later');
-  await expect(ada.row('later')).toBeVisible({ timeout: 20_000 });
+  await expect(ada.row('later')).toBeVisible();
+  await expect(ben.row('later')).toBeVisible();
   expect(await ben.texts()).toEqual(['later']);
 });
 
@@ -96,7 +96,7 @@ test('what went out while the connection was being lost says so, and is not take
   line.onSaid(() => true);
   line.plug();
   await way(ada, 'into the blue', 'Retry').click();
-  await expect(ada.row('into the blue')).toHaveAttribute('data-state', 'sent');
+  await expect(ada.row('into the blue')).toHaveAttribute('data-state', 'sent', { timeout: 30_000 });
   await expect(ben.row('into the blue')).toHaveCount(1);
 });
 
@@ -142,4 +142,58 @@ test('what is refused for now says why and goes out by itself, the first alone a
   await expect(ada.composer).toHaveValue('three');
   await expect(ben.row('four')).toBeVisible();
   expect(await ben.texts()).toEqual(['one', 'two', 'four']);
+});
+
+test('what is taken back while it is asked for again is taken back, whatever else is, and wherever its writer is by then', async ({ person }) => {
+  const ada = await person('Ada');
+  const [ben, cleo] = [await person('Ben'), await person('Cleo')];
+  await connect(ada, cleo);
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  const why = { type: 'Refused', Code: 'TooMany', Reason: 'No room.', AfterMs: 300 };
+  let asked: unknown;
+  line.onSaid(({ type, MessageID }) => {
+    if (type !== 'Message') return true;
+    if (said(line).length === 1) line.tell({ ...why, MessageID });
+    else asked = MessageID;
+    return false;
+  });
+  await ada.type('first');
+  await expect(ada.row('first')).toContainText('No room.');
+  await ada.type('second');
+  await expect.poll(() => said(line), 'asked for again').toEqual(['first', 'first']);
+  await way(ada, 'first', 'Take back').click();
+  await way(ada, 'second', 'Delete').click();
+  await expect(ada.row('second')).toHaveCount(0);
+  await ada.openConversation('Cleo');
+  line.onSaid(() => true);
+  line.tell({ ...why, MessageID: asked });
+  await expect(ada.entry('Ben')).not.toContainText('first');
+  await ada.reload();
+  await ada.openConversation('Ben');
+  await expect(ada.composer).toHaveValue('first');
+  await expect(ada.rows).toHaveCount(0);
+  await expect(ben.rows).toHaveCount(0);
+});
+
+test('what waits goes out in the order in which it was written, whatever happens to the clock', async ({ person }) => {
+  const ada = await person('Ada');
+  const ben = await person('Ben');
+  await ada.page.context().addInitScript(() => {
+    const now = Date.now.bind(Date);
+    Date.now = () => now() + Number(localStorage.getItem('skew') ?? 0);
+  });
+  await connect(ada, ben);
+  const line = await Line.tap(ada);
+  await line.unplug();
+  await ada.type('one');
+  await ada.page.evaluate(() => localStorage.setItem('skew', String(-3_600_000)));
+  await ada.reload();
+  await ada.type('two');
+  await ada.reload();
+  await expect(ada.row('two')).toBeVisible();
+  expect(await ada.texts()).toEqual(['one', 'two']);
+  await line.back(ada);
+  await expect(ben.row('two')).toBeVisible();
+  expect(await ben.texts()).toEqual(['one', 'two']);
 });

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use protocol::text::{check_message, is_blank};
 use web_sys::HtmlTextAreaElement;
 
-use crate::focus::is_touch;
+use crate::focus::{is_touch, nothing_has_it};
 use crate::live::{Live, Thread, keep, somebody_writes};
 use crate::whole::IntoWhole;
 
@@ -27,7 +27,9 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         fit(&field);
         let greeted =
             live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
-        if greeted.is_some() || (!is_touch() && !somebody_writes()) {
+        // Before anything was done on the page that lives now, somebody may have gone to a link by keyboard.
+        let is_free = if live.deeds() == 0 { nothing_has_it() } else { !somebody_writes() };
+        if greeted.is_some() || (!is_touch() && is_free) {
             _ = field.focus();
         }
     });
@@ -55,7 +57,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
             return;
         };
         live.returned.set(None);
-        restore(&field, Some(text));
+        field.set_value(&keep::both(&text, &field.value()));
         hold(field.value());
         fit(&field);
         refusal.set(None);
@@ -140,7 +142,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
 fn restore(field: &HtmlTextAreaElement, draft: Option<String>) {
     let typed = field.value();
     if let Some(draft) = draft.filter(|draft| !typed.starts_with(draft.as_str())) {
-        field.set_value(&if typed.is_empty() { draft } else { format!("{draft}\n{typed}") });
+        field.set_value(&keep::both(&draft, &typed));
     }
 }
 

@@ -3,10 +3,10 @@
 //!
 //! All tabs of a browser share it, and none overwrites what another one keeps. Every message has an entry of its own: one
 //! that two tabs send stays one, because it keeps its `MessageID`. A session's draft has one entry, which a new tab
-//! begins with; a tab that finds somebody else's draft there keeps its own in an entry of its own. Every user who signs
-//! out has a note of their own.
+//! begins with; a tab that finds somebody else's draft there keeps its own in an entry of its own, which the next tab
+//! takes over when the other one is closed and the first draft was sent. Every user who signs out has a note of their own.
 
-use leptos::prelude::window;
+use leptos::prelude::{window, window_event_listener_untyped};
 use protocol::text::clean;
 use protocol::{MessageId, Pending, SessionId, TimeStamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,22 @@ struct Unsent {
 
 /// The text that waits in a session's composer: this tab's own, or what any tab left there.
 pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
-    get(&own_draft_key(me, session)).or_else(|| get(&draft_key(me, session)))
+    let shared = draft_key(me, session);
+    get(&own_draft_key(me, session)).or_else(|| get(&shared)).or_else(|| {
+        // One that its tab kept to itself, beside another one which is gone. It is everybody's now, or it would be there
+        // still when this one is sent.
+        let key = keys().find(|key| key.starts_with(&shared))?;
+        let text = get(&key)?;
+        if set(&shared, &text) {
+            remove(&key);
+        }
+        Some(text)
+    })
+}
+
+/// Two texts as one, for a composer that holds both.
+pub(crate) fn both(first: &str, then: &str) -> String {
+    if first.is_empty() || then.is_empty() { [first, then].concat() } else { [first, then].join("\n") }
 }
 
 /// Keeps what is in a composer, which held `before`; nothing when it is empty. Returns whether that worked.
@@ -88,7 +103,7 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     };
     let mut found = Vec::new();
     for pending in keys().filter_map(read) {
-        let at = found.partition_point(|before: &Pending| before.message_id < pending.message_id); // UUIDv7: by age
+        let at = found.partition_point(|before: &Pending| before.message_id < pending.message_id); // by age
         found.insert(at, pending);
     }
     found
@@ -157,15 +172,23 @@ fn unsent_prefix(me: UserId) -> String {
     format!("{}unsent/", prefix(me))
 }
 
-/// What this tab is called, for as long as it is there, however often it is loaded anew.
+/// What this tab is called, for as long as it is there, however often it is loaded anew. While the page is open its name
+/// is in no storage: a browser that duplicates a tab copies that, and both would be one.
 fn tab() -> String {
-    let Some(own) = window().session_storage().ok().flatten() else { return String::new() };
-    if let Ok(Some(name)) = own.get_item(TAB) {
-        return name;
+    thread_local! {
+        static NAME: String = {
+            let own = || window().session_storage().ok().flatten();
+            let name = own().and_then(|own| own.get_item(TAB).ok()?);
+            let name = name.unwrap_or_else(|| MessageId::new().to_string());
+            let forget = move || _ = own().map(|own| own.remove_item(TAB));
+            forget();
+            let kept = name.clone();
+            _ = window_event_listener_untyped("pagehide", move |_| _ = own().map(|own| own.set_item(TAB, &kept)));
+            _ = window_event_listener_untyped("pageshow", move |_| forget());
+            name
+        };
     }
-    let name = MessageId::new().to_string();
-    _ = own.set_item(TAB, &name);
-    name
+    NAME.with(String::clone)
 }
 
 /// None where the browser allows no storage; everything then lasts as long as the page.

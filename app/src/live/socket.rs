@@ -22,6 +22,8 @@ use super::{Live, api, clock};
 
 /// The server speaks every 15 s; two silences and a bit mean that nobody is there.
 const SILENCE_MS: u32 = 35_000;
+/// An answer is heard of when all of it is here. A slow line, of 4 kbit/s, takes as long for the largest page.
+const ANSWER_MS: u32 = 120_000;
 /// To be open.
 const OPEN_MS: u32 = 10_000;
 /// To learn whether the login has ended.
@@ -32,6 +34,8 @@ const STALE_MS: i64 = 20_000;
 const CROWDED_MS: u32 = 15_000;
 /// Whoever signs in anew in another tab ends this login first, and has the new cookie a moment later.
 const NEW_LOGIN_MS: u32 = 500;
+/// Whoever signs out has left the page by then.
+const LEAVING_MS: u32 = 10_000;
 /// A connection that lasts this long was a good one.
 const GOOD_MS: i64 = 5_000;
 /// A loss shorter than this is nobody's concern.
@@ -176,8 +180,8 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     say(&mut socket, &hello);
 
     let mut heard = Heard::just_now();
-    // Also for the Welcome, which may be large and the line slow. A timer, because a clock may be set.
-    let mut silence = TimeoutFuture::new(SILENCE_MS);
+    // A timer, because a clock may be set.
+    let mut silence = TimeoutFuture::new(ANSWER_MS);
     let mut end = End::Lost;
     course.welcomed = None;
     loop {
@@ -188,7 +192,6 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
         match event {
             Event::Frame(Ok(Message::Text(text))) => {
                 heard = Heard::just_now();
-                silence = TimeoutFuture::new(SILENCE_MS);
                 // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
                 match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
                     ServerFrame::Drain { after_ms } => {
@@ -201,6 +204,9 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                         }
                         let step = live.inner.try_update_value(|inner| inner.sync.receive(frame));
                         let step = step.unwrap_or_default();
+                        let awaits = live.inner.try_with_value(|inner| inner.sync.awaits_answers());
+                        silence =
+                            TimeoutFuture::new(if awaits == Some(true) { ANSWER_MS } else { SILENCE_MS });
                         let is_stranger = step.changes.contains(&Change::Stranger);
                         live.apply(step);
                         if is_stranger {
@@ -250,14 +256,20 @@ fn say(socket: &mut WebSocket, frame: &ClientFrame) {
     }
 }
 
-/// Waits before the next try, unless somebody cannot. With `looks`, first looks whether the login has ended, and
-/// returns whether it has.
+/// Waits before the next try, unless somebody cannot. With `looks`, first looks why there is no connection: says when there
+/// are too many from here, and returns whether the login has ended.
 async fn pause(live: Live, wait: u32, looks: bool, commands: &mut UnboundedReceiver<Command>) -> bool {
     let woken = commands.any(async |command| matches!(command, Command::Now));
     let waiting = async {
-        let look = async { looks && is_signed_out(live).await };
-        let ended =
-            matches!(future::select(pin!(look), TimeoutFuture::new(LOOK_MS)).await, Either::Left((true, _)));
+        let look = async { if looks { refusal(live).await } else { None } };
+        let found = match future::select(pin!(look), TimeoutFuture::new(LOOK_MS)).await {
+            Either::Left((found, _)) => found,
+            Either::Right(_) => None,
+        };
+        if found == Some(Code::TooMany) {
+            live.crowded.try_set(true);
+        }
+        let ended = found == Some(Code::Unauthenticated);
         if !ended {
             TimeoutFuture::new(wait).await;
         }
@@ -284,12 +296,13 @@ fn address() -> String {
     format!("{scheme}://{}/ws", location.host().unwrap_or_default())
 }
 
-/// Asks for something that only somebody signed in gets.
-async fn is_signed_out(live: Live) -> bool {
+/// Asks for something that only somebody signed in gets, and gives why it was refused: a browser says nothing of why an
+/// upgrade was.
+async fn refusal(live: Live) -> Option<Code> {
     let some = live.sessions.with_untracked(|sessions| sessions.first().copied());
     let session_id = some.unwrap_or_else(SessionId::new);
     let answer = api::history(HistoryPart { session_id, before: None }).await;
-    answer.is_err_and(|error| error.0.error == Code::Unauthenticated)
+    answer.err().map(|error| error.0.error)
 }
 
 /// The login is over. What was written stays in this browser, and goes out after the next login; what could not be kept
@@ -297,7 +310,8 @@ async fn is_signed_out(live: Live) -> bool {
 async fn sign_in_again(live: Live) {
     TimeoutFuture::new(NEW_LOGIN_MS).await;
     if live.inner.try_with_value(|inner| inner.leaving) == Some(true) {
-        return;
+        // The answer to the form takes this page away, unless it was stopped.
+        TimeoutFuture::new(LEAVING_MS).await;
     }
     if live.keeps_all() {
         live.sign_in();

@@ -3,8 +3,8 @@
 //! What somebody asked for may come late: an invitation accepted on a slow line, a search after minutes without a
 //! connection. Meanwhile they may be writing to somebody else, and a page that changes under their hands sends private
 //! words to the wrong person. So every answer that leads to a conversation comes through here, and a conversation opens
-//! without a click on it only when its reader asked for it and has done nothing since, or when nothing is in the way:
-//! none is open, and nobody writes. Otherwise the page offers it.
+//! without a click on it only when its reader asked for it and has done nothing since. Otherwise the page offers it: also
+//! when none is open, or the list would be gone under the finger that scrolls it.
 
 use leptos::prelude::*;
 use protocol::SessionId;
@@ -32,7 +32,7 @@ impl Live {
     }
 
     /// How much has been done on this page.
-    pub(super) fn deeds(self) -> u32 {
+    pub(crate) fn deeds(self) -> u32 {
         self.deeds.get_value()
     }
 
@@ -40,13 +40,10 @@ impl Live {
     pub(super) fn lead_to(self, to: SessionId, asked_at: u32) {
         let (Some(open), Some(thread)) = (self.route.get_value(), self.thread_now(to)) else { return };
         let here = untrack(|| open.get());
-        let is_idle = self.deeds() == asked_at;
         if here == Some(to) {
             // It is here.
-        } else if is_idle || (here.is_none() && !somebody_writes()) {
-            if is_idle {
-                self.greeted.set_value(Some(to));
-            }
+        } else if self.deeds() == asked_at {
+            self.greeted.set_value(Some(to));
             open.go(Some(to));
         } else if !self.finding.with_untracked(|found| leads_to(found, to)) {
             let text = format!("You can talk with {} now.", names::isolated(&untrack(|| thread.title())));
