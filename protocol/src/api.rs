@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::strict;
 use crate::{Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
-/// The body of `POST /api/register` and `POST /api/login`. Read from a map, because that is how a server
-/// function's flattened argument can still refuse fields it does not know, and fields that come twice.
+/// The body of `POST /api/register` and `POST /api/login`. Read from a map, because that is how a server function's
+/// flattened argument can still refuse unknown and duplicate fields.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", try_from = "Texts")]
 pub struct Credentials {
@@ -18,7 +18,7 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// Fields before it is known whose they are.
+/// Raw fields, before a body's type has claimed them.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Texts(#[serde(deserialize_with = "strict::texts")] BTreeMap<String, String>);
@@ -74,7 +74,7 @@ pub type Loaded = BTreeMap<SessionId, LoadedSession>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LoadedSession {
-    /// Everybody in it, by name (the seed's spelling).
+    /// Everybody in it: identifier to name (the seed's spelling).
     pub user_ids: BTreeMap<UserId, String>,
     /// Its newest messages. JSON objects have no order: sort by `Seq`.
     pub messages: BTreeMap<MessageId, LoadedMessage>,
@@ -90,7 +90,7 @@ pub struct LoadedMessage {
     pub time_stamp: TimeStamp,
     /// Who wrote it.
     pub sender: UserId,
-    /// Its place.
+    /// Its place in the session.
     pub seq: Seq,
     /// The number of its last change.
     pub rev: Rev,
@@ -106,10 +106,10 @@ pub struct LoadedMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", try_from = "Texts")]
 pub struct HistoryPart {
-    /// Of which session.
+    /// The session.
     #[serde(rename = "SessionID")]
     pub session_id: SessionId,
-    /// Messages before this place; the newest when left out.
+    /// Messages before this place; the newest if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Seq>,
 }
@@ -133,7 +133,7 @@ impl TryFrom<Texts> for HistoryPart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct History {
-    /// Messages before the place asked for, oldest first.
+    /// Messages before the requested place, oldest first.
     pub messages: Vec<Message>,
     /// Whether there are older ones.
     pub more: bool,

@@ -11,22 +11,22 @@ use crate::{
     TimeStamp, User, UserId,
 };
 
-/// WebSocket close codes that Natter gives a meaning (RFC 6455 7.4; 4000 to 4999 are ours to define).
+/// WebSocket close codes that Natter uses (RFC 6455 7.4; 4000 to 4999 are ours to define).
 pub mod close {
     /// The client broke a rule: no `Hello` in time, or a fifth malformed frame.
     pub const POLICY: u16 = 1008;
     /// A frame over [`crate::MAX_FRAME_BYTES`].
     pub const TOO_BIG: u16 = 1009;
-    /// The server restarts; come back.
+    /// The server is restarting; reconnect.
     pub const RESTART: u16 = 1012;
-    /// The server cannot store just now; come back and send again.
+    /// The server cannot store right now; reconnect and send again.
     pub const TRY_LATER: u16 = 1013;
     /// The login was revoked; sign in again.
     pub const LOGIN_REVOKED: u16 = 4001;
-    /// The client read too slowly; come back and catch up.
+    /// The client read too slowly; reconnect and catch up.
     pub const SLOW: u16 = 4008;
-    /// The user has as many sockets as one may have; close a page, or sign out elsewhere, then come back. Sent right
-    /// after the upgrade: a browser does not tell a page why an upgrade was refused.
+    /// The user has reached the limit of sockets; close a page or sign out elsewhere, then reconnect. Sent right after
+    /// the upgrade, because browsers do not tell a page why an upgrade was refused.
     pub const TOO_MANY: u16 = 4009;
 }
 
@@ -34,19 +34,19 @@ pub mod close {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all_fields = "PascalCase", deny_unknown_fields)]
 pub enum ClientFrame {
-    /// First, within 5 s of connecting: what the client holds, for the server to catch it up.
+    /// First, within 5 s of connecting: what the client holds, so the server can catch it up.
     Hello {
         /// The position in each session the client knows.
         #[serde(default, deserialize_with = "strict::objects")]
         sessions: BTreeMap<SessionId, Position>,
     },
-    /// Say something.
+    /// Send a message.
     Message(SendMessage),
-    /// Look for a person, or answer an invitation.
+    /// Search for a person, or answer an invitation.
     Search(Search),
-    /// Everything up to this place has been seen.
+    /// The user has seen everything up to this place.
     Read {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
         /// Up to and including.
@@ -54,35 +54,35 @@ pub enum ClientFrame {
     },
     /// The user is writing.
     Typing {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
     },
     /// What changed after this number? Answered by a `Page`.
     Fetch {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
         /// The last change the client has applied.
         rev: Rev,
     },
-    /// Replace the text of one's own message.
+    /// Replace the text of your own message.
     Edit {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
-        /// Which.
+        /// The message.
         #[serde(rename = "MessageID")]
         message_id: MessageId,
         /// The new text.
         data: String,
     },
-    /// Delete one's own message.
+    /// Delete your own message.
     Delete {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
-        /// Which.
+        /// The message.
         #[serde(rename = "MessageID")]
         message_id: MessageId,
     },
@@ -94,7 +94,7 @@ pub enum ClientFrame {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct SendMessage {
-    /// Where to.
+    /// The target session.
     #[serde(rename = "SessionID")]
     pub session_id: SessionId,
     /// Made by the client, kept through every retry.
@@ -105,12 +105,12 @@ pub struct SendMessage {
     /// The seed's field. Taken and ignored: the server's clock decides.
     #[serde(default, skip_serializing)]
     pub time_stamp: Option<Value>,
-    /// The seed's field. When present it must name oneself.
+    /// The seed's field. If present it must name the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<UserId>,
 }
 
-/// How far a client has come in one session.
+/// How far a client has got in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Position {
@@ -121,42 +121,42 @@ pub struct Position {
     pub epoch: Option<Epoch>,
 }
 
-/// What the server sends. Clients ignore unknown fields and types, and take a word that they do not know for what they
-/// can show without it, so that the server may learn new ones.
+/// What the server sends. Clients ignore unknown fields and types, and show what they can without a value they do not
+/// know, so the server may add new ones.
 ///
-/// In the browser it is only ever read, and by `tagged`: see there.
+/// The browser only ever reads it, and reads it with `tagged`: see there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all_fields = "PascalCase")]
 #[cfg_attr(not(target_arch = "wasm32"), serde(tag = "type"))]
 pub enum ServerFrame {
     /// The answer to `Hello`: who you are and where every session stands. The missing changes and the pending
-    /// invitations follow unasked.
+    /// invitations follow unprompted.
     Welcome {
-        /// Oneself.
+        /// The signed-in user.
         #[serde(rename = "UserID")]
         user_id: UserId,
         /// Every session of this user.
         sessions: BTreeMap<SessionId, SessionHead>,
     },
-    /// Your message is committed and on disk. Stands for the `Message` on the sending socket.
+    /// Your message is committed and on disk. Replaces the `Message` on the sending socket.
     Ack {
-        /// Which.
+        /// The message.
         #[serde(rename = "MessageID")]
         message_id: MessageId,
-        /// Its place.
+        /// Its place in the session.
         seq: Seq,
-        /// Its number.
+        /// The number of this change.
         rev: Rev,
         /// When it was stored.
         time_stamp: TimeStamp,
     },
-    /// This will not be done. Without `AfterMs` that is final, and sending it again will not help.
+    /// The request was refused. Without `AfterMs` that is final, and sending it again will not help.
     Refused(Refused),
     /// A new, edited or deleted message.
     Message(LiveMessage),
     /// Every change with `From < Rev <= To`, in the order of `Rev`.
     Page {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
         /// The history it belongs to.
@@ -170,31 +170,31 @@ pub enum ServerFrame {
         /// Each changed message as it is now.
         messages: Vec<Message>,
     },
-    /// Where every session stands: every 15 s. Answered by `Pong`.
+    /// Where every session stands, every 15 s. Answered by `Pong`.
     Heads {
         /// Every session of this user.
         sessions: BTreeMap<SessionId, Head>,
     },
     /// Forget what you hold of this session: it belongs to another history, or is ahead of this one.
     Reset {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
-        /// The history that counts.
+        /// The current history.
         epoch: Epoch,
         /// Where it stands.
         rev: Rev,
     },
-    /// About an invitation.
+    /// News about an invitation.
     Search(SearchNotice),
-    /// A session of yours began or gained a user.
+    /// A session of yours was created or gained a user.
     Session {
-        /// Which.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
         /// Its history.
         epoch: Epoch,
-        /// Its last message. Whoever is new in it has nothing to read up to there.
+        /// Its last message. A user who just joined has nothing to read up to there.
         #[serde(default)]
         last_seq: Seq,
         /// Everybody in it.
@@ -202,34 +202,34 @@ pub enum ServerFrame {
     },
     /// Another socket of yours has seen everything up to this place.
     Read {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
         /// Up to and including.
         seq: Seq,
     },
-    /// Somebody you share a session with came or went.
+    /// Somebody you share a session with came online or went offline.
     Status {
-        /// Who.
+        /// The user.
         #[serde(rename = "UserID")]
         user_id: UserId,
-        /// Which.
+        /// Their presence.
         status: Presence,
     },
     /// Somebody is writing. Good for 5 s.
     Typing {
-        /// Where.
+        /// The session.
         #[serde(rename = "SessionID")]
         session_id: SessionId,
-        /// Who.
+        /// The user.
         #[serde(rename = "UserID")]
         user_id: UserId,
     },
-    /// Frames for you were let go, because you read too slowly; say `Hello` again, as on a new socket.
+    /// Frames for you were discarded because you read too slowly; send `Hello` again, as on a new socket.
     Lagged,
-    /// The server will close this socket; reconnect after this many milliseconds.
+    /// The server is about to close this socket; reconnect after this many milliseconds.
     Drain {
-        /// Different for each socket, so that not everybody comes at once.
+        /// Different for each socket, to spread the reconnects.
         after_ms: u64,
     },
     /// A type this client does not know yet.
@@ -238,29 +238,29 @@ pub enum ServerFrame {
     Unknown,
 }
 
-/// The body of a `Refused`: why, and which frame it answers.
+/// The body of a `Refused`: the reason, and which frame it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Refused {
-    /// The message it answers.
+    /// The message this answers.
     #[serde(rename = "MessageID", default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
-    /// The session it answers.
+    /// The session this answers.
     #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
-    /// The invitation it answers.
+    /// The invitation this answers.
     #[serde(rename = "InviteID", default, skip_serializing_if = "Option::is_none")]
     pub invite_id: Option<InviteId>,
-    /// The search it answers.
+    /// The search this answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Why.
+    /// The reason.
     #[serde(default)]
     pub code: Code,
-    /// Why, in a sentence.
+    /// The reason, as a sentence.
     #[serde(default)]
     pub reason: String,
-    /// Only for now: the message may be sent again after so many milliseconds, before all others of its session.
+    /// A temporary refusal: send the message again after this many milliseconds, before any other of its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_ms: Option<u64>,
 }
@@ -269,10 +269,10 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "LiveFields")]
 pub struct LiveMessage {
-    /// Where.
+    /// The session.
     #[serde(rename = "SessionID")]
     pub session_id: SessionId,
-    /// What.
+    /// The message.
     #[serde(flatten)]
     pub message: Message,
 }
@@ -325,12 +325,12 @@ pub struct SessionHead {
     pub last_seq: Seq,
     /// The last message this user has seen.
     pub read_seq: Seq,
-    /// Everybody in it, oneself included.
+    /// Everybody in it, including the user.
     pub users: BTreeMap<UserId, User>,
 }
 
 impl ClientFrame {
-    /// Reads a frame from a client: one object, with every field once.
+    /// Reads a frame from a client: one object, without duplicate fields.
     ///
     /// # Errors
     /// What is wrong with the JSON, in the parser's words.
@@ -341,7 +341,7 @@ impl ClientFrame {
         Ok(frame)
     }
 
-    /// The frame as JSON.
+    /// Encodes the frame as JSON.
     #[must_use]
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a frame has string keys only")
@@ -349,15 +349,15 @@ impl ClientFrame {
 }
 
 impl ServerFrame {
-    /// The acknowledgement of a stored message, for the socket that sent it.
+    /// Makes the acknowledgement of a stored message, for the socket that sent it.
     #[must_use]
     pub fn ack(message: &Message) -> Self {
         let Message { message_id, seq, rev, time_stamp, .. } = *message;
         Self::Ack { message_id, seq, rev, time_stamp }
     }
 
-    /// Reads a frame from the server; a type unknown here is [`ServerFrame::Unknown`], or an error in the browser:
-    /// either way it is passed over.
+    /// Reads a frame from the server. An unknown type becomes [`ServerFrame::Unknown`], or an error in the browser:
+    /// either way the client ignores it.
     ///
     /// # Errors
     /// What is wrong with the JSON, in the parser's words.
@@ -368,7 +368,7 @@ impl ServerFrame {
         serde_json::from_str(text)
     }
 
-    /// The frame as JSON.
+    /// Encodes the frame as JSON.
     #[must_use]
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("a frame has string keys only")

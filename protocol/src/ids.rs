@@ -15,7 +15,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new identifier: UUIDv7 (RFC 9562), so that later ones sort after earlier ones.
+            /// Makes a new identifier: UUIDv7 (RFC 9562), so that later ones sort after earlier ones.
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a fresh identifier is no default value")]
             pub fn new() -> Self {
@@ -43,11 +43,11 @@ id!(
     UserId
 );
 id!(
-    /// Names a session, that is a conversation. Made by the server when an invitation is accepted.
+    /// Names a session, that is, a conversation. Made by the server when an invitation is accepted.
     SessionId
 );
 id!(
-    /// Names a message. Made by the client that sends it: the key of every retry, unique in its session.
+    /// Names a message. Made by the sending client: the key of every retry, unique in its session.
     MessageId
 );
 id!(
@@ -55,13 +55,13 @@ id!(
     InviteId
 );
 id!(
-    /// Names one history of a session. It changes only when the server's history was replaced (a restore),
-    /// and tells clients that the numbers they hold mean nothing any more.
+    /// Names one history of a session. It changes only when the server's history was replaced (a restore), and tells
+    /// clients that the numbers they hold no longer mean anything.
     Epoch
 );
 
 impl MessageId {
-    /// A new name that sorts after this one, though the clock may have been set back since it was made.
+    /// Makes an identifier that sorts after this one, even if the clock has been set back since.
     #[must_use]
     pub fn new_after(self) -> Self {
         Self::new().max(Self(Uuid::from_u128(self.0.as_u128().wrapping_add(1))))
@@ -87,20 +87,20 @@ macro_rules! counter {
 }
 
 counter!(
-    /// Place of a message in its session: 1, 2, 3… without holes, given inside the commit. Order is `Seq` alone.
+    /// Place of a message in its session: 1, 2, 3… without gaps, assigned inside the commit. `Seq` alone defines order.
     Seq
 );
 counter!(
-    /// Number of the last visible change (new, edited, deleted) in a session: 1, 2, 3… without holes.
+    /// Number of a visible change (new, edited, deleted) in a session: 1, 2, 3… without gaps.
     Rev
 );
 counter!(
-    /// A moment by the server's clock, in milliseconds since 1970-01-01 UTC. Shown to people; decides nothing.
+    /// A moment by the server's clock, in milliseconds since 1970-01-01 UTC. For display only; decides nothing.
     TimeStamp
 );
 
 impl Rev {
-    /// The number of the change that follows this one.
+    /// Returns the number of the change that follows this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)

@@ -1,14 +1,14 @@
-//! The words that Natter's clients and server exchange, and what a client does with them.
+//! The wire vocabulary that Natter's clients and server exchange, and what a client does with it.
 //!
-//! Four parties read this crate: the server, the page in the browser, the headless client, and the golden
-//! files under `tests/wire`. It knows serde and nothing else: no sockets, no clocks, no storage.
+//! Four parties depend on this crate: the server, the page in the browser, the headless client, and the golden files
+//! under `tests/wire`. It depends on serde and little else: no sockets, no clocks, no storage.
 //!
-//! * [`ClientFrame`] and [`ServerFrame`] are everything that crosses the WebSocket;
-//!   [`api`] holds the bodies of the HTTP endpoints; [`Fault`] is the only error a client ever sees.
-//! * [`Sync`] is the client's half of the delivery rules as a pure state machine: feed it frames, get back the
+//! * [`ClientFrame`] and [`ServerFrame`] are everything that crosses the WebSocket; [`api`] holds the bodies of the
+//!   HTTP endpoints; [`Fault`] is the only error a client ever sees.
+//! * [`Sync`] is the client's half of the delivery rules as a pure state machine: feed it frames, and it returns the
 //!   frames to send and what changed. The browser and the load test run this same code.
 //!
-//! `docs/PROTOCOL.md` documents every word with an example.
+//! `docs/PROTOCOL.md` documents every frame and body with an example.
 
 pub mod api;
 mod fault;
@@ -34,11 +34,11 @@ pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
 pub use sync::{Change, Conversation, Earlier, Row, RowState, Step, Sync};
 pub use timeline::{Applied, Timeline};
-/// What every identifier is.
+/// The type behind every identifier.
 pub use uuid::Uuid;
 
-/// A map of these pairs, entered one by one. `collect` sorts them first, with several kilobytes of code for every type
-/// of pair, and it is the browser that has to load them.
+/// Builds a map by inserting the pairs one by one. `collect` sorts them first, which adds several kilobytes of code per
+/// pair type to what the browser downloads.
 pub fn keyed<K: Ord, V>(pairs: impl Iterator<Item = (K, V)>) -> std::collections::BTreeMap<K, V> {
     let mut map = std::collections::BTreeMap::new();
     for (key, value) in pairs {
@@ -47,8 +47,8 @@ pub fn keyed<K: Ord, V>(pairs: impl Iterator<Item = (K, V)>) -> std::collections
     map
 }
 
-/// Most frames a client keeps sent but unacknowledged on one socket; the server reads no further beyond it.
+/// Most unacknowledged frames a client keeps in flight on one socket; beyond it the server stops reading.
 pub const MAX_UNACKED: usize = 32;
 
-/// Largest WebSocket frame either side takes, in bytes; a bigger one ends the socket with [`close::TOO_BIG`].
+/// Largest WebSocket frame either side accepts, in bytes; a bigger one ends the socket with [`close::TOO_BIG`].
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! Users, messages and the first load, as a client sees them.
+//! Users, messages and the initial load, as a client sees them.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InviteId, MessageId, Rev, SearchNotice, Seq, SessionHead, SessionId, TimeStamp, UserId};
 
-/// Whether a user has a living connection (the seed's `Status`).
+/// Whether a user has a live connection (the seed's `Status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Presence {
     /// At least one connection, or signed in less than 30 s ago.
     Online,
-    /// No connection for 5 s; to a client that does not know a later server's word, nothing that it can count on.
+    /// No connection for 5 s. Also what a client falls back to for a status it does not know, from a later server.
     #[default]
     #[serde(other)]
     Offline,
@@ -23,26 +23,26 @@ pub enum Presence {
 pub struct User {
     /// The name as its owner wrote it.
     pub username: String,
-    /// Here or not.
+    /// Online or offline.
     pub status: Presence,
 }
 
-/// Oneself.
+/// The signed-in user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Me {
-    /// One's identifier.
+    /// Their identifier.
     #[serde(rename = "UserID")]
     pub user_id: UserId,
-    /// One's name.
+    /// Their name.
     pub username: String,
 }
 
-/// One line in a session, as it is now.
+/// One message in a session, in its current state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Message {
-    /// Its name, made by the sender's client.
+    /// Its identifier, made by the sender's client.
     #[serde(rename = "MessageID")]
     pub message_id: MessageId,
     /// The text; empty once deleted.
@@ -51,7 +51,7 @@ pub struct Message {
     pub time_stamp: TimeStamp,
     /// Who wrote it.
     pub sender: UserId,
-    /// Its place.
+    /// Its place in the session.
     pub seq: Seq,
     /// The number of its last change.
     pub rev: Rev,
@@ -63,30 +63,30 @@ pub struct Message {
     pub deleted_at: Option<TimeStamp>,
 }
 
-/// An invitation that waits for one's answer; where a client holds it, also one's own that waits for somebody else's.
+/// An invitation that waits for this user's answer; a client also uses it for invitations the user sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Invited {
     /// The invitation.
     #[serde(rename = "InviteID")]
     pub invite_id: InviteId,
-    /// The other person, as they are called (the seed's spelling).
+    /// The other person's name (the seed's spelling).
     #[serde(rename = "UserName")]
     pub username: String,
 }
 
-/// Everything a page needs for its first picture: it is rendered on the server from this value and hydrated
-/// from the same value, so nothing is fetched twice.
+/// Everything a page needs for its first render: the server renders from this value and the browser hydrates from the
+/// same value, so nothing is fetched twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Snapshot {
-    /// Who is looking.
+    /// The signed-in user.
     pub me: Me,
-    /// Every session of theirs.
+    /// Every session they are in.
     pub sessions: BTreeMap<SessionId, SnapshotSession>,
     /// Invitations that wait for their answer, oldest first.
     pub invited: Vec<Invited>,
-    /// Their own invitations that wait for somebody else's.
+    /// Invitations they sent that wait for an answer.
     pub asked: Vec<SearchNotice>,
 }
 

@@ -1,38 +1,38 @@
-//! Messages on their way out, in the order they were written.
+//! Outgoing messages, in the order they were written.
 
 use std::collections::BTreeMap;
 
 use crate::{ClientFrame, Fault, MAX_UNACKED, MessageId, SendMessage, SessionId, TimeStamp};
 
-/// How far a message on its way out has come.
+/// How far an outgoing message has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PendingState {
-    /// Written, and not sent on this connection.
+    /// Written, but not sent on this connection.
     Waiting,
     /// Sent on this connection; no answer yet.
     Sent,
-    /// Refused for now. It goes out again by itself.
+    /// Refused temporarily. It is retried automatically.
     PutOff,
-    /// Refused for good.
+    /// Refused permanently.
     Failed(Fault),
 }
 
-/// One message on its way out.
+/// One outgoing message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    /// Its name, kept through every retry.
+    /// Its identifier, kept through every retry.
     pub message_id: MessageId,
-    /// Where to.
+    /// The target session.
     pub session_id: SessionId,
     /// The text.
     pub data: String,
     /// When it was written, by this client's clock; shown until the server's time is known.
     pub written: TimeStamp,
-    /// How far it has come.
+    /// How far it has got.
     pub state: PendingState,
     /// It was sent, on this connection or an earlier one, and no answer came: the server may have it.
     pub unanswered: bool,
-    /// Why it was refused for now, when it was last.
+    /// Why it was last refused temporarily.
     pub put_off: Option<Fault>,
 }
 
@@ -40,31 +40,31 @@ pub struct Pending {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outbox {
     pending: Vec<Pending>,
-    /// In each session the first message that was refused for now. What was written behind it waits for its
-    /// acknowledgement, and the server takes nothing else on the connection that heard the refusal.
+    /// The first message of each session that was refused temporarily. Those written after it wait for its
+    /// acknowledgement; on the connection that received the refusal the server accepts nothing else.
     first: BTreeMap<SessionId, MessageId>,
 }
 
 impl Outbox {
-    /// Everything held, oldest first.
+    /// Returns every message held, oldest first.
     #[must_use]
     pub fn pending(&self) -> &[Pending] {
         &self.pending
     }
 
-    /// Why what is written in a session has to wait, if it has to.
+    /// Returns why what is written in a session has to wait, if it does.
     pub(crate) fn put_off(&self, session_id: SessionId) -> Option<&Fault> {
         let first = self.first.get(&session_id)?;
         self.pending.iter().find(|p| p.message_id == *first)?.put_off.as_ref()
     }
 
-    /// Takes a message to be sent.
+    /// Enqueues a message.
     pub fn push(&mut self, message: Pending) {
         self.pending.push(message);
     }
 
-    /// The frames that may go out now: at most [`MAX_UNACKED`] are under way at once, and where a message was refused for
-    /// now, it alone.
+    /// Returns the frames that may go out now: at most [`MAX_UNACKED`] in flight, and in a session with a temporary
+    /// refusal only the refused message.
     pub fn take_ready(&mut self) -> Vec<ClientFrame> {
         let under_way = self.pending.iter().filter(|p| p.state == PendingState::Sent).count();
         let first = &self.first;
@@ -87,7 +87,7 @@ impl Outbox {
             .collect()
     }
 
-    /// The message is stored: takes it out. What waited behind it may go.
+    /// Removes a message that is stored. What waited behind it may go.
     pub fn settle(&mut self, message_id: MessageId) -> Option<Pending> {
         let at = self.at(message_id)?;
         let pending = self.pending.remove(at);
@@ -95,7 +95,7 @@ impl Outbox {
         Some(pending)
     }
 
-    /// The message was refused for good: keeps it, with the reason, for its writer to decide.
+    /// Marks a message as refused permanently: it stays, with the reason, for its writer to decide.
     pub fn fail(&mut self, message_id: MessageId, fault: Fault) -> Option<SessionId> {
         let at = self.at(message_id)?;
         self.answered(at, PendingState::Failed(fault));
@@ -104,20 +104,20 @@ impl Outbox {
         Some(pending.session_id)
     }
 
-    /// The message was refused for now. Gives its session, and whether it is the first there: then it is to be sent again
-    /// after a while, with [`Outbox::resume`], and others behind it.
+    /// Marks a message as refused temporarily. Returns its session, and whether it is the first one refused there: if
+    /// so, the caller retries it later with [`Outbox::resume`], and the others follow.
     pub(crate) fn postpone(&mut self, message_id: MessageId, fault: Fault) -> Option<(SessionId, bool)> {
         let at = self.at(message_id)?;
         self.answered(at, PendingState::PutOff);
         self.pending[at].put_off = Some(fault);
         let session_id = self.pending[at].session_id;
-        // The answer to one before it may have been let go when this client lagged.
+        // The answer to an earlier message may have been discarded when this client lagged.
         let waits = |p: &&Pending| p.session_id == session_id && !matches!(p.state, PendingState::Failed(_));
         let first = self.pending.iter().find(waits).map_or(message_id, |p| p.message_id);
         Some((session_id, *self.first.entry(session_id).or_insert(first) == message_id))
     }
 
-    /// Sends what was refused for now in a session again: the first of it.
+    /// Retries the first temporarily refused message of a session.
     pub(crate) fn resume(&mut self, session_id: SessionId) -> bool {
         let Some(first) = self.first.get(&session_id) else { return false };
         match self.pending.iter_mut().find(|p| p.message_id == *first && p.state == PendingState::PutOff) {
@@ -129,8 +129,8 @@ impl Outbox {
         }
     }
 
-    /// Takes out a message that is not on its way: one that was not sent or was refused. One without an answer stays,
-    /// because it may be stored already. Also tells whether the server may wait for it, as the first that it refused for now.
+    /// Removes a message that is not in flight: unsent, or refused. An unanswered message stays, because it may be
+    /// stored already. Also returns whether the server may be waiting for it, as the first that it refused temporarily.
     pub(crate) fn take_back(&mut self, message_id: MessageId) -> Option<(Pending, bool)> {
         let at = self.at(message_id).filter(|at| !self.pending[*at].unanswered)?;
         let pending = self.pending.remove(at);
@@ -138,7 +138,7 @@ impl Outbox {
         Some((pending, is_missed))
     }
 
-    /// Sends a message that was refused for good once more, after everything written since.
+    /// Retries a permanently refused message, after everything written since.
     pub fn retry(&mut self, message_id: MessageId) -> Option<SessionId> {
         let at =
             self.at(message_id).filter(|at| matches!(self.pending[*at].state, PendingState::Failed(_)))?;
@@ -149,7 +149,8 @@ impl Outbox {
         Some(session_id)
     }
 
-    /// The connection is gone: what was under way has to be sent again. What was refused for now waits behind the first.
+    /// Resets what was in flight, to be sent again, after the connection ended. Temporarily refused messages wait
+    /// behind the first.
     pub fn disconnected(&mut self) {
         for pending in &mut self.pending {
             let is_first = self.first.get(&pending.session_id) == Some(&pending.message_id);
@@ -168,7 +169,7 @@ impl Outbox {
         (pending.state, pending.unanswered, pending.put_off) = (state, false, None);
     }
 
-    /// A message has come to its end. When it was the first that was refused for now, what waits behind it may go.
+    /// Releases what waits behind a message that is done, if it was the first one refused temporarily.
     fn lets_go(&mut self, ended: &Pending) -> bool {
         let is_first = self.first.get(&ended.session_id) == Some(&ended.message_id);
         if is_first {

@@ -1,23 +1,23 @@
 //! Searching for a person by name, and the invitation that follows.
 //!
-//! The seed sends all of it as frames of type `Search`; which kind one is shows in its fields. Here the kinds are
-//! told apart once, at the edge.
+//! The seed sends all of it as frames of type `Search`, and only the fields show which kind a frame is. Here the kinds
+//! are told apart once, at the edge.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{InviteId, SessionId, strict};
 
-/// What a client says under `Search`.
+/// What a client sends under `Search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SearchFields", into = "SearchFields")]
 pub enum Search {
     /// Look for a person and invite them.
     Ask(Asked),
-    /// Answer an invitation, or take one's own back.
+    /// Answer an invitation, or cancel your own.
     Answer {
         /// Which invitation.
         invite_id: InviteId,
-        /// What becomes of it.
+        /// The answer.
         answer: Answer,
     },
 }
@@ -29,25 +29,25 @@ pub struct Asked {
     pub username: String,
     /// Invite them into this session instead of a new one.
     pub session_id: Option<SessionId>,
-    /// When they are offline, leave the invitation for their return.
+    /// If they are offline, leave the invitation for their return.
     pub leave: bool,
 }
 
-/// What becomes of an invitation.
+/// How an invitation is answered or taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// By the person invited: let us talk.
+    /// From the invitee: let us talk.
     Accepted,
-    /// By the person invited: no.
+    /// From the invitee: no.
     Rejected,
-    /// By the person who invited: taken back.
+    /// From the inviter: taken back.
     Cancelled,
 }
 
-/// What a searcher is told about the person they looked for. What a client does not know it shows by its `Reason`.
+/// What a searcher learns about the person they searched for. A client shows an unknown outcome by its `Reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// The invitation is with them.
+    /// The invitation waits for their answer.
     Pending,
     /// They accepted; the session exists.
     Accepted,
@@ -57,11 +57,11 @@ pub enum Outcome {
     Offline,
     /// Nobody has this name (the seed's case 3).
     NoUser,
-    /// You talk to them already; the frame names the session.
+    /// You are already connected; the frame names the session.
     AlreadyConnected,
     /// The invitation was taken back.
     Cancelled,
-    /// A word of a later server. Never said by this one.
+    /// An outcome from a later server. This one never sends it.
     #[serde(other)]
     Unknown,
 }
@@ -76,12 +76,12 @@ impl From<Answer> for Outcome {
     }
 }
 
-/// What the server says under `Search`. Told apart by its fields: in one go, because trying one kind after the other
-/// is three times the code in the browser.
+/// What the server sends under `Search`. One pass over the fields tells the kinds apart, because trying one kind after
+/// the other is three times the code in the browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "PascalCase", try_from = "NoticeFields")]
 pub enum SearchNotice {
-    /// To the person searched for: somebody wants to talk to you.
+    /// To the person searched for: somebody invites you.
     Invited {
         /// The invitation to answer.
         #[serde(rename = "InviteID")]
@@ -96,29 +96,29 @@ pub enum SearchNotice {
         username: String,
         /// What came of it.
         status: Outcome,
-        /// The same in a sentence.
+        /// The same, as a sentence.
         reason: String,
-        /// The invitation, while there is one.
+        /// The invitation, while it is open.
         #[serde(rename = "InviteID", default, skip_serializing_if = "Option::is_none")]
         invite_id: Option<InviteId>,
-        /// The session, once there is one.
+        /// The session, once it exists.
         #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
         session_id: Option<SessionId>,
     },
-    /// To every socket of the person invited: the card can go.
+    /// To every socket of the invitee: the card can go.
     Closed {
         /// The invitation.
         #[serde(rename = "InviteID")]
         invite_id: InviteId,
         /// How it ended.
         status: Outcome,
-        /// The session that it led to, when it was accepted.
+        /// The session it led to, if accepted.
         #[serde(rename = "SessionID", default, skip_serializing_if = "Option::is_none")]
         session_id: Option<SessionId>,
     },
 }
 
-/// The fields of a server's `Search` before it is known which kind it is.
+/// The fields of a server's `Search`, before its kind is known.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct NoticeFields {
@@ -150,7 +150,7 @@ impl TryFrom<NoticeFields> for SearchNotice {
     }
 }
 
-/// The fields of a client's `Search` before it is known which kind it is.
+/// The fields of a client's `Search`, before its kind is known.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct SearchFields {

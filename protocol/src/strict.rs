@@ -1,6 +1,6 @@
-//! Reading what a client says without making it fit: serde takes an array for a struct, the last of two equal keys for
-//! both, and `{"Accepted": null}` for `"Accepted"`. Two programs that read the same text differently disagree about what
-//! was said.
+//! Strict reading of client input. serde accepts an array for a struct, lets the last of two equal keys win, and takes
+//! `{"Accepted": null}` for `"Accepted"`. Two programs that parse the same text differently disagree about what was
+//! sent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-/// A struct from an object alone.
+/// Reads a struct from a JSON object only.
 pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     T::deserialize(Object(from))
 }
 
-/// A map in which every key is there once, and whose values are objects.
+/// Reads a map of objects that has no duplicate keys.
 pub(crate) fn objects<'de, D, K, V>(from: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
@@ -25,12 +25,12 @@ where
     Ok(pairs.into_iter().map(|(key, value)| (key, value.0)).collect())
 }
 
-/// A map of texts in which every key is there once.
+/// Reads a map of strings that has no duplicate keys.
 pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     from.deserialize_map(Once(PhantomData))
 }
 
-/// One of the words of an enum, as a text.
+/// Reads a unit variant of an enum, from a string only.
 pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     let word = Option::<String>::deserialize(from)?;
     let read = |word: String| T::deserialize(serde::de::value::StringDeserializer::<D::Error>::new(word));

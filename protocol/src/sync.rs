@@ -1,7 +1,7 @@
 //! A whole client as a pure state machine: frames in, frames and changes out.
 //!
 //! The driver (the page's socket, the headless client) owns connection, clock and backoff. It calls
-//! [`Sync::connected`], [`Sync::receive`] for every frame and [`Sync::disconnected`], sends what a [`Step`] holds
+//! [`Sync::connected`], [`Sync::receive`] for every frame and [`Sync::disconnected`], sends the frames in each [`Step`]
 //! and redraws what it names.
 
 mod change;
@@ -19,19 +19,19 @@ use crate::{
 pub use change::{Change, Step};
 pub use row::{Row, RowState};
 
-/// One session as the client holds it.
+/// One session, as the client holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// Its messages.
     pub timeline: Timeline,
-    /// Everybody in it, oneself included.
+    /// Everybody in it, including the user.
     pub users: BTreeMap<UserId, User>,
     last_seq: Seq,
     read_seq: Seq,
 }
 
 impl Conversation {
-    /// How many messages of others `me` has not seen. Those of one's own that are not held here count as well.
+    /// Counts the messages of others that `me` has not seen, plus unseen messages of `me` that are not held here.
     #[must_use]
     pub fn unread(&self, me: Option<UserId>) -> i64 {
         let behind = (Bound::Excluded(self.read_seq), Bound::Unbounded);
@@ -39,7 +39,7 @@ impl Conversation {
         (self.last_seq.0 - self.read_seq.0).saturating_sub_unsigned(own.count() as u64).max(0)
     }
 
-    /// What to ask the history for next: what stands before the oldest message held.
+    /// Returns what to ask the history for next: the messages before the oldest one held.
     #[must_use]
     pub fn earlier(&self) -> Earlier {
         let behind_all = Seq(self.last_seq.0 + 1);
@@ -47,19 +47,20 @@ impl Conversation {
         Earlier { before, epoch: self.timeline.epoch() }
     }
 
-    /// The last message one has seen.
+    /// Returns the place of the last message the user has seen.
     #[must_use]
     pub fn read_seq(&self) -> Seq {
         self.read_seq
     }
 
-    /// The last message there is.
+    /// Returns the place of the session's last message.
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         self.last_seq
     }
 
-    /// What one wrote oneself right after what one has read is no news either. Returns whether the marker moved.
+    /// Moves the read marker over the user's own messages that directly follow it: they are not news. Returns whether
+    /// it moved.
     fn pass_own(&mut self, me: Option<UserId>) -> bool {
         let read = self.read_seq;
         for message in self.timeline.messages_in(&(Bound::Excluded(read), Bound::Unbounded)) {
@@ -72,16 +73,16 @@ impl Conversation {
     }
 }
 
-/// A question to the history of a session; its answer goes to [`Sync::prepend`].
+/// A request to the history of a session; its answer goes to [`Sync::prepend`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earlier {
     /// Messages before this place.
     pub before: Seq,
-    /// Of this history: an answer from another one is of no use.
+    /// The history it is about: an answer from another one is useless.
     epoch: Option<Epoch>,
 }
 
-/// Most sessions that a `Hello` names.
+/// Most sessions named in a `Hello`.
 const MAX_NAMED: usize = 256;
 
 /// Everything a client knows.
@@ -90,24 +91,24 @@ pub struct Sync {
     me: Option<UserId>,
     ready: bool,
     sessions: BTreeMap<SessionId, Conversation>,
-    /// By their names, which is by age.
+    /// Sorted by identifier, which is by age.
     invited: Vec<Invited>,
     asked: Vec<Invited>,
     outbox: Outbox,
-    /// With more changes missing in a session, they are let go instead of asked for one after the other.
+    /// If more changes than this are missing in a session, its messages are discarded instead of fetched page by page.
     patience: Option<i64>,
-    /// What the last `Hello` said: the server answers to that, whatever happened since.
+    /// What the last `Hello` named: the server answers that, no matter what happened since.
     hello: Vec<(SessionId, Position)>,
 }
 
 impl Sync {
-    /// A client that knows nothing yet.
+    /// Makes a client that knows nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A client that starts from the server's first picture.
+    /// Makes a client that starts from the server's first snapshot.
     #[must_use]
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sessions = snapshot.sessions.iter().map(|(id, session)| {
@@ -137,16 +138,16 @@ impl Sync {
         }
     }
 
-    /// A client for somebody who looks at the newest messages and scrolls back for others: with more than so many
-    /// changes missing in a session it lets go of what it holds there ([`Change::LetGo`]), and of a session that a
-    /// `Welcome` names for the first time it begins with nothing. When it is looked at, the driver asks the history for
-    /// what is [earlier](Conversation::earlier), and gives it to [`Sync::prepend`].
+    /// Configures a client for a user who reads the newest messages and scrolls back for others. If more than `changes`
+    /// changes are missing in a session, it discards what it holds there ([`Change::LetGo`]), and a session that a
+    /// `Welcome` names for the first time starts empty. When the user opens such a session, the driver asks the history
+    /// for what is [earlier](Conversation::earlier) and passes it to [`Sync::prepend`].
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }
     }
 
-    /// Oneself, once known.
+    /// Returns the signed-in user, once known.
     #[must_use]
     pub fn me(&self) -> Option<UserId> {
         self.me
@@ -158,45 +159,45 @@ impl Sync {
         self.ready
     }
 
-    /// Whether the server is about to send what may be large: where everything stands, or a page.
+    /// Whether the server is about to send something that may be large: where everything stands, or a page.
     #[must_use]
     pub fn awaits_answers(&self) -> bool {
         !self.ready || self.sessions.values().any(|session| session.timeline.is_fetching())
     }
 
-    /// Every session.
+    /// Returns every session.
     #[must_use]
     pub fn sessions(&self) -> &BTreeMap<SessionId, Conversation> {
         &self.sessions
     }
 
-    /// Invitations that wait for one's own answer, oldest first.
+    /// Returns the invitations that wait for the user's answer, oldest first.
     #[must_use]
     pub fn invited(&self) -> &[Invited] {
         &self.invited
     }
 
-    /// One's own invitations that wait for an answer, oldest first, each with the name asked for.
+    /// Returns the user's own invitations that wait for an answer, oldest first, each with the name asked for.
     #[must_use]
     pub fn asked(&self) -> &[Invited] {
         &self.asked
     }
 
-    /// Messages on their way out.
+    /// Returns the outgoing messages.
     #[must_use]
     pub fn outbox(&self) -> &[Pending] {
         self.outbox.pending()
     }
 
-    /// The rows of a session: what is stored, by place, then what is on its way.
+    /// Returns the rows of a session: the stored ones by place, then the outgoing ones.
     #[must_use]
     pub fn rows(&self, session_id: SessionId) -> Vec<Row> {
         let stored = self.sessions.get(&session_id).into_iter().flat_map(|s| s.timeline.messages());
         stored.map(Row::stored).chain(self.rows_on_their_way(session_id)).collect()
     }
 
-    /// Those rows of a session that lie in a range of places. What is on its way comes after every place, so it
-    /// is only in a range without an end. For a page that shows a part of a long session.
+    /// Returns the rows of a session that lie in a range of places. Outgoing messages come after every place, so only
+    /// an unbounded range includes them. For a page that shows part of a long session.
     #[must_use]
     pub fn rows_in(&self, session_id: SessionId, range: impl RangeBounds<Seq>) -> Vec<Row> {
         let open_end = matches!(range.end_bound(), Bound::Unbounded);
@@ -205,12 +206,13 @@ impl Sync {
         stored.map(Row::stored).chain(on_its_way.into_iter().flatten()).collect()
     }
 
-    /// The row that stands for a session in a list: the newest refused one, while there is any, or else the newest.
+    /// Returns the row that represents a session in a list: the newest refused message if there is one, or else the
+    /// newest.
     #[must_use]
     pub fn last_row(&self, session_id: SessionId) -> Option<Row> {
         let on_its_way = self.outbox.pending().iter().filter(|p| p.session_id == session_id);
         on_its_way
-            .max_by_key(|p| matches!(p.state, PendingState::Failed(_))) // the last of those that count most
+            .max_by_key(|p| matches!(p.state, PendingState::Failed(_))) // the last one with the highest key
             .and_then(|p| Some(Row::pending(p, self.me?, self.outbox.put_off(session_id))))
             .or_else(|| self.sessions.get(&session_id)?.timeline.messages().next_back().map(Row::stored))
     }
@@ -223,16 +225,16 @@ impl Sync {
         })
     }
 
-    /// The socket is open: gives the `Hello` to send.
+    /// Call when the socket opens. Returns the `Hello` to send.
     pub fn connected(&mut self) -> ClientFrame {
         let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
-        // The newest: what is not named is asked for after the welcome, and a frame has its limit.
+        // The newest sessions: a frame has a size limit, and the rest are fetched after the welcome.
         let newest = self.sessions.iter().rev().take(MAX_NAMED);
         self.hello = newest.map(|(id, session)| (*id, position(session))).collect();
         ClientFrame::Hello { sessions: keyed(self.hello.iter().copied()) }
     }
 
-    /// The socket is gone: every answer under way is lost.
+    /// Call when the socket is gone: every answer in flight is lost.
     pub fn disconnected(&mut self) {
         self.ready = false;
         self.outbox.disconnected();
@@ -241,9 +243,9 @@ impl Sync {
         }
     }
 
-    /// Writes a message: its row is there at once, and it is sent as soon as the socket is in step.
-    /// The name is made here, by the client, and `now` is this client's clock. What waits is told apart by age by its
-    /// names, also when it is kept and taken back by a later run, so they rise though a clock may be set.
+    /// Writes a message: its row appears immediately, and it is sent as soon as the socket is in step. The client makes
+    /// the identifier here, and `now` is this client's clock. Identifiers give pending messages their order, even when
+    /// a later run restores them, so they must rise even if the clock is set back.
     pub fn send(&mut self, session_id: SessionId, data: String, now: TimeStamp) -> (MessageId, Step) {
         let newest = self.outbox.pending().iter().map(|pending| pending.message_id).max();
         let message_id = newest.map_or_else(MessageId::new, MessageId::new_after);
@@ -262,9 +264,9 @@ impl Sync {
         (message_id, step)
     }
 
-    /// Takes back messages that an earlier run of this client wrote and never saw acknowledged, oldest first. They
-    /// keep their names, so what the server has stored already stays one message. Those of unknown sessions are
-    /// dropped.
+    /// Restores messages that an earlier run of this client wrote and never saw acknowledged, oldest first. They keep
+    /// their identifiers, so a message the server has already stored stays one message. Messages of unknown sessions
+    /// are dropped.
     pub fn restore(&mut self, written: impl IntoIterator<Item = Pending>) -> Step {
         let mut step = Step::default();
         for pending in written {
@@ -280,7 +282,7 @@ impl Sync {
         step
     }
 
-    /// Sends a refused message once more. When it was refused for now, those before it go out first.
+    /// Retries a refused message. If it was refused temporarily, those before it go out first.
     pub fn retry(&mut self, message_id: MessageId) -> Step {
         let mut step = Step::default();
         if let Some(session_id) = self.outbox.retry(message_id) {
@@ -292,7 +294,7 @@ impl Sync {
         step
     }
 
-    /// Sends what was refused for now in a session again: when [`Change::PutOff`] says, or earlier.
+    /// Retries what was temporarily refused in a session: when [`Change::PutOff`] says, or earlier.
     pub fn resume(&mut self, session_id: SessionId) -> Step {
         let mut step = Step::default();
         if self.outbox.resume(session_id) {
@@ -302,8 +304,8 @@ impl Sync {
         step
     }
 
-    /// Takes back a message that was not sent yet, or was refused, and returns it. None when it is on its way: it may be
-    /// stored already.
+    /// Takes back a message that is unsent or was refused, and returns it. Returns `None` if it is in flight, because
+    /// it may be stored already.
     pub fn take_back(&mut self, message_id: MessageId) -> (Option<Pending>, Step) {
         let mut step = Step::default();
         let Some((pending, is_missed)) = self.outbox.take_back(message_id) else { return (None, step) };
@@ -316,7 +318,7 @@ impl Sync {
         (Some(pending), step)
     }
 
-    /// Notes that everything up to `seq` was seen here, and tells the server.
+    /// Notes that the user has seen everything up to `seq` here, and sends that to the server.
     pub fn read(&mut self, session_id: SessionId, seq: Seq) -> Step {
         let mut step = Step::default();
         if self.mark_read(session_id, seq, &mut step) && self.ready {
@@ -325,7 +327,7 @@ impl Sync {
         step
     }
 
-    /// Adds earlier messages, as the history endpoint gave them when `asked`.
+    /// Adds earlier messages, the history endpoint's answer to `asked`.
     pub fn prepend(
         &mut self,
         session_id: SessionId,
@@ -338,8 +340,8 @@ impl Sync {
         if let Some(session) = self.sessions.get_mut(&session_id).filter(same) {
             let stored: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
             if session.timeline.prepend(asked.before, messages, more) {
-                // After the server's history was replaced, and before that is known here, one of them may be one's
-                // own and waiting.
+                // If the server's history was replaced and this client does not know yet, one of these may be the
+                // user's own message that still waits here.
                 for id in stored {
                     self.outbox.settle(id);
                 }
@@ -362,8 +364,8 @@ impl Sync {
         }
     }
 
-    /// Lets go of a session's messages when more changes are missing than the client has patience for. What is on its
-    /// way out, and what was read, stays. Returns whether it did.
+    /// Discards a session's messages if more changes are missing than `patience` allows. Outgoing messages and the read
+    /// marker stay. Returns whether it did.
     fn let_go(&mut self, session_id: SessionId, head: Head, step: &mut Step) -> bool {
         let (Some(patience), Some(session)) = (self.patience, self.sessions.get_mut(&session_id)) else {
             return false;
@@ -377,7 +379,7 @@ impl Sync {
         far
     }
 
-    /// Asks for what is missing in a session, unless it is on its way or the socket is not in step.
+    /// Fetches what is missing in a session, unless it is on its way or the socket is not in step.
     fn fetch(&mut self, session_id: SessionId, step: &mut Step) {
         if !self.ready {
             return;

@@ -1,8 +1,8 @@
-//! Reading a JSON object whose `type` says which variant of an enum it is.
+//! Reads a JSON object whose `type` names the variant of an enum.
 //!
 //! serde's own way (`#[serde(tag = "type")]`) first copies the object into a tree, because the tag may come last, and
-//! then reads the tree: twice the code, and in a browser code has to be loaded. Here the text is read twice instead,
-//! first for the tag alone. The enum is one that serde would take for externally tagged.
+//! then reads the tree: twice the code, which the browser must download. This module parses the text twice instead, the
+//! first time for the tag alone. The enum is one that serde would treat as externally tagged.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -1,15 +1,15 @@
-//! What a message may hold. Checked by the page before sending and by the server before storing.
+//! What a message may contain. The page checks before sending, and the server before storing.
 //!
-//! Nothing to see is nothing to say: [`is_blank`]. What nobody can see and no script or emoji needs is refused
-//! ([`check_message`]), and taken out before that by the page ([`clean`]), for whoever pasted it cannot find it.
+//! A message must show something: [`is_blank`]. Characters that nobody can see and no script or emoji needs are refused
+//! ([`check_message`]); the page removes them first ([`clean`]), because a user who pasted them cannot find them.
 
 use crate::{Code, Fault};
 
 /// Most bytes of UTF-8 in one message.
 pub const MAX_MESSAGE_BYTES: usize = 16_384;
 
-/// What shows nothing by itself, beside blanks (White_Space) and controls: Unicode's Default_Ignorable_Code_Point, and
-/// the letters, signs and marks of annotation that are drawn empty. A test of `chat` holds it against Unicode's tables,
+/// What shows nothing on its own, besides blanks (White_Space) and controls: Unicode's Default_Ignorable_Code_Point,
+/// and letters, signs and annotation marks that are drawn empty. A test in `chat` checks it against Unicode's tables,
 /// which are too large for the page.
 const UNSEEN: [(char, char); 23] = [
     ('\u{ad}', '\u{ad}'),
@@ -27,21 +27,21 @@ const UNSEEN: [(char, char); 23] = [
     ('\u{fe00}', '\u{fe0f}'),
     ('\u{feff}', '\u{feff}'),
     ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),   // to fff8 ignorable, then annotation
+    ('\u{fff0}', '\u{fffb}'),   // ignorable up to fff8, then annotation
     ('\u{fffe}', '\u{ffff}'),   // noncharacters
     ('\u{13441}', '\u{13442}'), // blanks among hieroglyphs
     ('\u{16fe4}', '\u{16fe4}'), // Khitan filler
     ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d159}', '\u{1d159}'), // a notehead that is none
+    ('\u{1d159}', '\u{1d159}'), // an invisible notehead
     ('\u{1d173}', '\u{1d17a}'),
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Passes the text of a message that may be sent, unchanged.
+/// Accepts the text of a message that may be sent.
 ///
 /// # Errors
-/// [`Code::TooLong`] above [`MAX_MESSAGE_BYTES`]; [`Code::Invalid`] when there is nothing to see, or with a control
-/// character other than newline and tab.
+/// [`Code::TooLong`] above [`MAX_MESSAGE_BYTES`]; [`Code::Invalid`] if it shows nothing, or has a control character
+/// other than newline and tab.
 pub fn check_message(data: &str) -> Result<(), Fault> {
     if data.len() > MAX_MESSAGE_BYTES {
         return Err(Fault::new(
@@ -64,36 +64,36 @@ pub fn check_message(data: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether there is nothing to see: blanks, and what is ignored or empty when drawn.
+/// Whether a text shows nothing: only blanks, and characters that are ignored or drawn empty.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(is_unseen)
 }
 
-/// Whether this character shows nothing where it stands alone.
+/// Whether this character shows nothing when it stands alone.
 #[must_use]
 pub fn is_unseen(c: char) -> bool {
     c.is_whitespace() || c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// A name as whoever types it sees it: copied from a sentence, it may bring marks that its owner could not find to take
-/// them out. Joiners stay, which some scripts need, and blanks, which can be seen.
+/// Returns a name as the person typing it sees it: copied from a sentence, it may bring marks that they cannot see to
+/// delete. Joiners stay, because some scripts need them, and so do blanks, which can be seen.
 #[must_use]
 pub fn clean_name(name: &str) -> String {
     let stays = |c: &char| !is_unseen(*c) || c.is_whitespace() || matches!(c, '\u{200c}' | '\u{200d}');
     name.chars().filter(stays).collect()
 }
 
-/// The text as it may be sent: with newlines for everything that ends a line or a page elsewhere, and without controls,
-/// annotation marks and noncharacters, which come along when something is pasted from a slide, a PDF or a terminal.
-/// Everything that a script or an emoji needs stays: joiners, variation selectors, tags, marks of direction.
+/// Returns the text ready to send: newlines for everything that ends a line or a page elsewhere, and no controls,
+/// annotation marks or noncharacters, which come with text pasted from a slide, a PDF or a terminal. Everything that a
+/// script or an emoji needs stays: joiners, variation selectors, tags, direction marks.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     let mut after_return = false;
     for c in text.chars() {
         match c {
-            '\n' if after_return => {} // told already
+            '\n' if after_return => {} // already added
             '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => cleaned.push('\n'),
             _ if is_refused(c) || is_noise(c) => {}
             _ => cleaned.push(c),
@@ -103,7 +103,7 @@ pub fn clean(text: &str) -> String {
     cleaned
 }
 
-/// The lines of a text, as they are drawn: a message may hold two more ends of a line than newline.
+/// Splits a text into lines as they are drawn: besides newline, a message may hold two more line ends.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', '\u{2028}', '\u{2029}'])
 }
@@ -112,7 +112,7 @@ fn is_refused(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
 }
 
-/// What is not refused, since older pages and other programs may send it, and is of no use to anybody.
+/// What is not refused, because older pages and other programs may send it, but is of no use to anybody.
 fn is_noise(c: char) -> bool {
     let is_noncharacter = u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
     is_noncharacter || ('\u{fff9}'..='\u{fffb}').contains(&c)
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// Words and emoji whose meaning is in what nobody can see by itself.
+    /// Words and emoji whose meaning depends on characters that are invisible on their own.
     const DELICATE: [&str; 12] = [
         "👩‍👩‍👧‍👦",
         "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",

@@ -1,17 +1,17 @@
 //! What a client holds of one session: apply the next change, drop repeats, notice gaps.
 //!
-//! Pure: no clocks, no sockets. A client applies only the change that follows the last one it applied. On a gap
-//! it applies nothing more until the server's pages have filled it, so there is never a silent hole.
+//! Pure: no clocks, no sockets. A client applies only the change that follows the last one it applied. On a gap it
+//! applies nothing more until the server's pages have filled it, so there is never a silent hole.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
 use crate::{Epoch, Head, Message, Rev, Seq, keyed};
 
-/// What became of a live change.
+/// The result of applying a live change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// It was the next one.
+    /// It was the next change, and was applied.
     Next,
     /// It was known already.
     Repeat,
@@ -19,7 +19,7 @@ pub enum Applied {
     Gap,
 }
 
-/// The messages a client holds of one session, and how far it has come.
+/// The messages a client holds of one session, and how far it has got.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Timeline {
     epoch: Option<Epoch>,
@@ -30,15 +30,15 @@ pub struct Timeline {
     floor: Seq,
     /// Whether there are messages before `floor`.
     more: bool,
-    /// Also holds changed messages from before `floor`: the history may bring an earlier state of them.
+    /// May also hold changed messages from before `floor`: the history may return an earlier state of them.
     messages: BTreeMap<Seq, Message>,
     /// The change after which a page is on its way.
     fetching: Option<Rev>,
 }
 
 impl Timeline {
-    /// A timeline that holds the newest messages of a session and is complete up to `head`.
-    /// `more` says whether there are older ones.
+    /// Makes a timeline that holds the newest messages of a session and is complete up to `head`. `more` says whether
+    /// there are older ones.
     #[must_use]
     pub fn from_newest(head: Head, messages: Vec<Message>, more: bool) -> Self {
         let messages = keyed(messages.into_iter().map(|m| (m.seq, m)));
@@ -46,24 +46,25 @@ impl Timeline {
         Self { epoch: Some(head.epoch), rev: head.rev, head: head.rev, floor, more, messages, fetching: None }
     }
 
-    /// The history this belongs to, once known.
+    /// Returns the history this belongs to, once known.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
         self.epoch
     }
 
-    /// The last change applied.
+    /// Returns the last change applied.
     #[must_use]
     pub fn rev(&self) -> Rev {
         self.rev
     }
 
-    /// The messages held, by place.
+    /// Returns the messages held, by place.
     pub fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
         self.messages.range(self.floor..Seq(i64::MAX)).map(|(_, message)| message)
     }
 
-    /// The messages held in a range of places. Costs what it gives, however much is held.
+    /// Returns the messages held in a range of places. The cost depends on how many it returns, not on how many are
+    /// held.
     pub fn messages_in(&self, range: &impl RangeBounds<Seq>) -> impl DoubleEndedIterator<Item = &Message> {
         let first = match range.start_bound() {
             Bound::Included(seq) => *seq,
@@ -76,7 +77,7 @@ impl Timeline {
             Bound::Unbounded => Seq(i64::MAX),
         };
         let first = first.max(self.floor);
-        // A map panics when its range ends before it begins.
+        // A map panics if its range ends before it begins.
         self.messages.range(first..end.max(first)).map(|(_, message)| message)
     }
 
@@ -86,7 +87,7 @@ impl Timeline {
         self.more
     }
 
-    /// Whether something is known to be missing at the new end.
+    /// Whether changes are known to be missing at the new end.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.head > self.rev
@@ -112,14 +113,14 @@ impl Timeline {
         Applied::Next
     }
 
-    /// Holds a message out of turn: one's own, just acknowledged. Says nothing about what came before it.
+    /// Holds a message out of turn: the user's own, just acknowledged. Implies nothing about what came before it.
     pub fn hold(&mut self, message: Message) {
         self.head = self.head.max(message.rev);
         self.insert(message);
     }
 
-    /// Applies a page: all changes with `from < rev <= to`. Returns false when it does not join on to what is
-    /// held (it is from before a reconnect, say), and changes nothing then.
+    /// Applies a page: all changes with `from < rev <= to`. If it does not connect to what is held (it is from before a
+    /// reconnect, say), returns false and changes nothing.
     pub fn apply_page(
         &mut self,
         epoch: Epoch,
@@ -133,7 +134,7 @@ impl Timeline {
         }
         self.epoch = Some(epoch);
         if self.fetching == Some(from) {
-            self.fetching = None; // a page asked for earlier does not answer the later question
+            self.fetching = None; // a page requested earlier does not answer the later request
         }
         if to > self.rev {
             self.rev = to;
@@ -145,7 +146,7 @@ impl Timeline {
         true
     }
 
-    /// Learns where the session stands.
+    /// Notes where the session stands.
     pub fn observe(&mut self, head: Head) {
         if *self.epoch.get_or_insert(head.epoch) == head.epoch {
             self.head = self.head.max(head.rev);
@@ -157,17 +158,17 @@ impl Timeline {
         *self = Self { epoch: Some(head.epoch), head: head.rev, ..Self::default() };
     }
 
-    /// Lets go of every message and every change up to `head`, behind which the session's last message was
-    /// `last_seq`: what is held begins after it, and what came before is in the history, the newest first.
+    /// Discards every message and every change up to `head`, where `last_seq` was the session's last message. The
+    /// timeline starts after it; the history has everything before, the newest first.
     pub(crate) fn let_go(&mut self, head: Head, last_seq: Seq) {
         let (rev, epoch) = (head.rev, Some(head.epoch));
         let (floor, more) = (Seq(last_seq.0 + 1), last_seq > Seq(0));
         *self = Self { epoch, rev, head: rev, floor, more, ..Self::default() };
     }
 
-    /// Adds what the history endpoint gave for the time before a place. `more` says whether there are still older
-    /// ones. Ignores what does not join on to what is held, and returns false then: an answer from before a reset
-    /// or before all was let go, or one that came twice.
+    /// Adds the history endpoint's answer for the messages before a place. `more` says whether there are still older
+    /// ones. Ignores what does not connect to what is held, and returns false: an answer from before a reset or a
+    /// discard, or a duplicate.
     pub fn prepend(&mut self, before: Seq, messages: Vec<Message>, more: bool) -> bool {
         let end = messages.last().map_or(before, |newest| Seq(newest.seq.0 + 1));
         let is_older = messages.first().is_none_or(|oldest| oldest.seq < self.floor);
@@ -182,7 +183,8 @@ impl Timeline {
         true
     }
 
-    /// The change after which to ask for a page, when one is missing and none is on its way. Asking is noted.
+    /// Returns the change after which to fetch a page, if one is missing and none is on its way, and marks it as being
+    /// fetched.
     pub fn take_fetch(&mut self) -> Option<Rev> {
         if !self.is_behind() || self.is_fetching() {
             return None;
@@ -191,23 +193,23 @@ impl Timeline {
         self.fetching
     }
 
-    /// Notes that the server sends the page after this change unasked.
+    /// Notes that the server sends the page after this change unprompted.
     pub(crate) fn expect_page(&mut self, after: Rev) {
         self.fetching = Some(after);
     }
 
-    /// The server may have forgotten what it was about to send: what is missing has to be asked for again.
+    /// The server may have forgotten what it was about to send: what is missing must be requested again.
     pub fn answers_lost(&mut self) {
         self.fetching = None;
     }
 
-    /// The connection is gone, and with it every answer under way. Where the session stands is told anew.
+    /// The connection is gone, and every answer in flight with it. The server will say again where the session stands.
     pub fn disconnected(&mut self) {
         self.fetching = None;
         self.head = self.rev;
     }
 
-    /// A row is replaced only by a later state of itself: pages and history may overtake one another.
+    /// Replaces a row only with a later state of itself: pages and history may overtake each other.
     fn insert(&mut self, message: Message) {
         match self.messages.get(&message.seq) {
             Some(held) if held.rev > message.rev => {}

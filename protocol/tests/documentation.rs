@@ -1,11 +1,11 @@
-//! `docs/PROTOCOL.md` shows every word of the wire as it is: each golden file stands in it as an example.
+//! `docs/PROTOCOL.md` shows the real wire format: every golden file appears in it as an example.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Every JSON value in the document's `json` blocks.
+/// Returns every JSON value in the document's `json` blocks.
 fn examples(document: &str) -> Vec<Value> {
     let mut values = Vec::new();
     let mut rest = document;

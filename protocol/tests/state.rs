@@ -1,4 +1,4 @@
-//! What the state machine says and asks, case by case. `sync.rs` shows that any mixture of them ends well.
+//! What the state machine sends and fetches, case by case. `sync.rs` shows that any mixture of them ends well.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -10,7 +10,7 @@ use protocol::{
     SessionId, Sync, TimeStamp, User, UserId,
 };
 
-/// Ada, connected, in one session with Bob that holds nothing yet.
+/// Ada, connected, in one session with Bob that is still empty.
 struct Desk {
     sync: Sync,
     ada: UserId,
@@ -32,7 +32,7 @@ impl Desk {
         desk
     }
 
-    /// A new socket, welcomed. Returns what the client sends on it.
+    /// Opens a new socket and welcomes it. Returns what the client sends on it.
     fn reconnect(&mut self, rev: i64, last_seq: i64, read_seq: i64) -> Vec<ClientFrame> {
         self.sync.disconnected();
         let _hello = self.sync.connected();
@@ -184,7 +184,7 @@ fn a_refusal_for_now_whose_predecessor_was_let_go_when_the_client_lagged_waits_b
     let mut desk = Desk::new();
     let (first, _) = desk.write("one");
     let (second, _) = desk.write("two");
-    let _ = desk.sync.receive(ServerFrame::Lagged); // and with it the first one's refusal
+    let _ = desk.sync.receive(ServerFrame::Lagged); // which loses the first one's refusal
     let said = format!(
         r#"{{"type":"Refused","MessageID":"{second}","Code":"TooMany","Reason":"Full.","AfterMs":9}}"#
     );
@@ -303,7 +303,7 @@ fn messages_of_others_arrive_once_also_when_a_page_brings_them() {
 #[test]
 fn heads_are_answered_and_ask_again_for_what_may_have_been_forgotten() {
     let mut desk = Desk::new();
-    let _ = desk.live(desk.message(2, desk.bob)); // asks for what is missing; the answer never comes
+    let _ = desk.live(desk.message(2, desk.bob)); // fetches what is missing; the answer never comes
     let sessions = [(desk.session, Head { epoch: desk.epoch, rev: Rev(2) })].into();
     let step = desk.sync.receive(ServerFrame::Heads { sessions });
     assert_eq!(step.send, [ClientFrame::Pong {}, desk.fetch(0)]);
@@ -402,7 +402,7 @@ fn what_was_said_while_ones_own_message_waited_is_unread() {
         time_stamp: TimeStamp(5),
     });
     assert_eq!(desk.unread(), 2);
-    let _ = desk.live(desk.message(4, desk.ada)); // by another device
+    let _ = desk.live(desk.message(4, desk.ada)); // from another device
     assert_eq!(desk.unread(), 2);
     let _ = desk.sync.read(desk.session, Seq(2));
     assert_eq!(desk.unread(), 0, "one's own words are no news");
@@ -460,7 +460,7 @@ fn what_two_clients_of_one_user_send_is_one_row_at_both() {
     assert_eq!(messages(&other.sync.restore(kept.clone()).send), [id]);
     assert_eq!(messages(&other.sync.restore(kept.clone()).send), [], "it is under way");
     assert_eq!(other.sync.rows(other.session).len(), 1);
-    // The first one's came to the server first; this one's repeat is answered by its place.
+    // The first device's copy reached the server first; this one's repeat gets its place as the answer.
     let _ = other.live(Message { message_id: id, ..other.message(1, other.ada) });
     let ack = ServerFrame::Ack { message_id: id, seq: Seq(1), rev: Rev(1), time_stamp: TimeStamp(1) };
     let _ = other.sync.receive(ack);
@@ -534,7 +534,7 @@ fn invitations_come_and_go_on_both_sides() {
     let _ = hear(outcome(Outcome::Rejected));
     assert_eq!((desk.sync.invited().len(), desk.sync.asked().len()), (0, 0));
 
-    // What was open and is not named again after a Welcome was answered meanwhile.
+    // An invitation that was open and is not named after a Welcome was answered meanwhile.
     let _ = desk
         .sync
         .receive(ServerFrame::Search(SearchNotice::Invited { invite_id: theirs, username: "Eve".into() }));
@@ -571,11 +571,11 @@ fn whoever_is_taken_into_a_session_has_nothing_to_read_of_before() {
 #[test]
 fn an_answer_between_lagged_and_welcome_may_stand_for_a_later_state() {
     let mut desk = Desk::new();
-    let (id, _) = desk.write("as it was written"); // stored, acknowledged, edited: and all that was let go
+    let (id, _) = desk.write("as it was written"); // stored, acknowledged, edited, and all frames about it discarded
     let _ = desk.sync.receive(ServerFrame::Lagged);
     let retried = desk.welcome(3, 2, 0).send;
     assert_eq!(messages(&retried), [id]);
-    let _ = desk.page(0, vec![Message { rev: Rev(2), ..desk.message(2, desk.bob) }]); // a part of what was missed
+    let _ = desk.page(0, vec![Message { rev: Rev(2), ..desk.message(2, desk.bob) }]); // part of what was missed
     let _ = desk.sync.receive(ServerFrame::Lagged);
     let ack = ServerFrame::Ack { message_id: id, seq: Seq(1), rev: Rev(3), time_stamp: TimeStamp(5) };
     let _ = desk.sync.receive(ack);

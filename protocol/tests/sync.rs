@@ -1,8 +1,8 @@
 //! Any interleaving of live frames, pages, repeats, losses and reconnects ends in the server's state.
 //!
-//! A `Sync` talks to the small server of `sync/model.rs` through queues that a random schedule delivers, loses,
-//! repeats and cuts. After every delivery the client's state must be one that the server's history explains; at
-//! the end it must be the server's state. The schedules are the same in every run; more of them, and others:
+//! A `Sync` talks to the small server of `sync/model.rs` through queues that a random schedule delivers, loses, repeats
+//! and cuts. After every delivery the client's state must be one that the server's history explains; at the end it must
+//! be the server's state. The schedules are the same in every run; for more and different ones:
 //! `PROPTEST_CASES=100000 PROPTEST_RNG_SEED=2 cargo test -p protocol --test sync`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use protocol::{Change, Earlier, Message, MessageId, PendingState, Seq, SessionId, Step, Sync, TimeStamp};
 
-/// One step of a schedule. Numbers are taken modulo what there is.
+/// One step of a schedule. Indexes are taken modulo what exists.
 #[derive(Debug, Clone)]
 enum Event {
     Begin,
@@ -77,15 +77,15 @@ struct World {
     connected: bool,
     /// What the user wrote, in order.
     written: Vec<(SessionId, MessageId)>,
-    /// Sessions in which something was refused for now: the driver's timers.
+    /// Sessions with a temporary refusal: the driver's timers.
     timers: Vec<SessionId>,
     /// What the user took back: it must never be stored.
     taken_back: BTreeSet<MessageId>,
-    /// Sessions whose history was replaced: what was acknowledged there before may be lost.
+    /// Sessions whose history was replaced: messages acknowledged there before may be lost.
     restored: BTreeSet<SessionId>,
-    /// The server is of a later version: it says more than this client knows.
+    /// The server is a later version: it says more than this client knows.
     later: bool,
-    /// An answer of the history endpoint on its way.
+    /// A history answer in flight.
     history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
 }
 
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    /// What a driver does with a step.
+    /// Does what a driver does with a step.
     fn drive(&mut self, step: Step) {
         if self.connected {
             self.server.inbox.extend(step.send);
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// The time after which something that was refused for now is to be sent again has come.
+    /// Fires a timer: something that was temporarily refused is due for its retry.
     fn fire(&mut self, nth: usize) {
         if !self.timers.is_empty() {
             let session_id = self.timers.remove(nth % self.timers.len());
@@ -204,14 +204,14 @@ impl World {
         self.drive(step);
         if taken.is_some() {
             self.written.retain(|(_, written)| *written != id);
-            // A connection that broke off earlier may still bring what a later one refused.
+            // A connection that broke off earlier may still deliver what a later one refused.
             if !self.server.may_come_late(id) {
                 self.taken_back.insert(id);
             }
         }
     }
 
-    /// Writes into a session the client knows of, whether a socket is open or not.
+    /// Writes into a session the client knows, whether or not a socket is open.
     fn write(&mut self, session: usize, unacceptable: bool) {
         let known: Vec<_> = self.client.sessions().keys().copied().collect();
         let Some(session_id) = known.get(session % known.len().max(1)).copied() else { return };
@@ -246,7 +246,7 @@ impl World {
         self.check(&seen);
     }
 
-    /// What must be true of the client at any moment.
+    /// Checks what must be true of the client at any moment.
     fn check(&self, after: &str) {
         for (session_id, held) in self.client.sessions() {
             let (log, timeline) = (&self.server.logs[session_id], &held.timeline);
@@ -267,7 +267,7 @@ impl World {
                 );
             }
             for row in rows.iter().filter(|row| row.rev <= timeline.rev()) {
-                // Held out of turn since its acknowledgement, as it was written; a later state is on its way.
+                // Held as written, out of turn, since its acknowledgement; a later state is on its way.
                 let is_held = row.data.starts_with("written") && log.rows[&row.seq].rev > timeline.rev();
                 let was = log.history.get(&row.rev) == Some(*row);
                 assert!(was || is_held, "a state that never was, after {after}: {row:?}");
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    /// Delivers everything, breaks off once more so that whatever was lost is noticed, and delivers everything.
+    /// Delivers everything, disconnects once more so that any loss is noticed, and delivers everything again.
     fn settle(&mut self) {
         while !self.server.zombie.is_empty() {
             self.server.handle(true);
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    /// What must be true once everything is delivered.
+    /// Checks what must be true once everything is delivered.
     fn check_settled(&self) {
         assert_eq!(
             self.client.sessions().keys().collect::<Vec<_>>(),
@@ -374,7 +374,7 @@ impl<'a, I: Iterator<Item = &'a MessageId>> PositionsOf for I {
 fn config() -> ProptestConfig {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let cases = number("PROPTEST_CASES").and_then(|cases| cases.try_into().ok()).unwrap_or(1_000);
-    // The same schedules every time: what failed fails again, and a change is not blamed for another's schedule.
+    // The same schedules every time: a failure is reproducible, and a change is not blamed for another's schedule.
     let rng_seed = RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1));
     ProptestConfig {
         cases,

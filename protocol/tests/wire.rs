@@ -1,7 +1,7 @@
-//! The compatibility contract: every word of the wire beside the JSON that stands for it, in `tests/wire/*.json`.
+//! The compatibility contract: every frame and body beside the JSON that stands for it, in `tests/wire/*.json`.
 //!
-//! Each golden file is read into its value and written from it, so neither side can drift. `docs/PROTOCOL.md`
-//! shows the same files. After a change that is meant, write them anew and read the difference:
+//! Each golden file is read into its value and written from it, so neither side can drift. `docs/PROTOCOL.md` shows the
+//! same files. After an intended change, regenerate them and read the diff:
 //!
 //! ```sh
 //! NATTER_UPDATE_GOLDEN=1 cargo test -p protocol --test wire
@@ -247,7 +247,7 @@ fn a_word_of_a_later_server_makes_no_frame_unreadable() {
     let body = json!({ "Error": "Surprise", "Reason": "Tomorrow." });
     let fault: Fault = serde_json::from_value(body).unwrap();
     assert_eq!(fault, Fault::new(Code::Unknown, "Tomorrow."));
-    // What a client says has closed sets: a server that takes a word for another would do something else.
+    // What a client sends has closed sets: a server that mistook one value for another would do something else.
     let answer = json!({ "type": "Search", "InviteID": invite(), "Status": "Surprise" });
     assert!(ClientFrame::decode(&answer.to_string()).is_err());
 }
@@ -274,7 +274,7 @@ fn surprise(value: &mut Value) {
     }
 }
 
-/// Puts a word that nobody knows in the place of each word of a closed set. Returns whether there was one.
+/// Replaces each value of a closed set with an unknown one. Returns whether there was any.
 fn say_it_in_new_words(value: &mut Value) -> bool {
     let Value::Object(fields) = value else { return false };
     let mut found = false;
@@ -296,7 +296,7 @@ fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value
     assert_eq!(&read, value, "{name} read");
 }
 
-/// The golden file's JSON, after checking that `value` is written exactly so.
+/// Returns the golden file's JSON, after checking that `value` serializes to exactly that.
 fn file(name: &str, value: &impl Serialize) -> Value {
     let path = folder().join(format!("{name}.json"));
     let written = serde_json::to_value(value).unwrap();
@@ -321,7 +321,7 @@ const SERVER_TYPES: [&str; 15] = [
     "Typing", "Lagged", "Drain", "Unknown",
 ];
 
-/// The types named in these frames, `Unknown` among them: it has no JSON of its own.
+/// Returns the types named in these frames, including `Unknown`, which has no JSON of its own.
 fn names_of<T: Serialize + TypeName>(frames: &[(&'static str, T)]) -> BTreeSet<&'static str> {
     frames.iter().map(|(_, frame)| frame.type_name()).chain(T::WITHOUT_JSON).collect()
 }

@@ -1,4 +1,4 @@
-//! What comes out of the state machine: frames to send, and what a person may see changed.
+//! The state machine's output: frames to send, and what a person may see changed.
 
 use crate::{ClientFrame, MessageId, Refused, SearchNotice, SessionId, UserId};
 
@@ -17,33 +17,33 @@ pub struct Step {
 pub enum Change {
     /// The socket is in step: sending works.
     Ready,
-    /// The socket is another user's: nothing of it was taken, and the driver has to close it.
+    /// The socket belongs to another user: nothing from it was applied, and the driver must close it.
     Stranger,
-    /// Sessions were added or taken away.
+    /// Sessions were added or removed.
     Sessions,
-    /// Rows of a session were added, taken away, or changed.
+    /// Rows of a session were added, removed, or changed.
     Rows(SessionId),
-    /// Too much was missing in a session: its messages were let go, and the newest are to be had from the history.
+    /// Too much was missing in a session: its messages were discarded, and the history has the newest.
     LetGo(SessionId),
-    /// The users of a session, or whether they are here, changed.
+    /// The users of a session, or their presence, changed.
     Users(SessionId),
-    /// How much of a session is unread changed.
+    /// A session's unread count changed.
     Unread(SessionId),
     /// Somebody is writing; good for 5 s.
     Typing(SessionId, UserId),
     /// A message from somebody else arrived just now, or while the client was away.
     Arrived(SessionId, MessageId),
-    /// The invitations that wait for an answer, one's own or the other side's, changed.
+    /// The pending invitations, received or sent, changed.
     Invitations,
     /// What came of a search.
     Found(SearchNotice),
-    /// A message was refused for now, the first of its session: after so many milliseconds the driver calls
+    /// A message was temporarily refused, the first of its session: after this many milliseconds the driver calls
     /// [`Sync::resume`](super::Sync::resume).
     PutOff(SessionId, u64),
-    /// The server waits for a message that was taken back: the driver opens another socket, which knows nothing of it.
+    /// The server waits for a message that was taken back: the driver opens a new socket, which does not expect it.
     Renew,
     /// Something other than a message was refused.
     Refused(Refused),
-    /// The server will close; reconnect after this many milliseconds.
+    /// The server is about to close; reconnect after this many milliseconds.
     Drain(u64),
 }

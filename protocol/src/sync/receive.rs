@@ -1,4 +1,4 @@
-//! What every frame from the server does to what the client knows.
+//! What each frame from the server does to the client's state.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Sync {
-    /// Takes a frame from the server.
+    /// Processes a frame from the server.
     pub fn receive(&mut self, frame: ServerFrame) -> Step {
         let mut step = Step::default();
         match frame {
@@ -50,7 +50,7 @@ impl Sync {
                 step.changes.push(Change::Typing(session_id, user_id));
             }
             ServerFrame::Lagged => {
-                // A reconnect without the connection: whatever was under way may be lost, and is made good alike.
+                // A reconnect on the same connection: anything in flight may be lost, and recovery is the same.
                 self.disconnected();
                 step.send.push(self.connected());
             }
@@ -63,12 +63,12 @@ impl Sync {
 
     fn welcome(&mut self, user_id: UserId, heads: BTreeMap<SessionId, SessionHead>, step: &mut Step) {
         if *self.me.get_or_insert(user_id) != user_id {
-            // Somebody else has signed in here meanwhile: what waits is not theirs to send.
+            // Somebody else has signed in here meanwhile: the pending messages are not theirs to send.
             self.ready = false;
             return step.changes.push(Change::Stranger);
         }
         self.ready = true;
-        // The server says next which invitations wait; what it does not name any more is answered.
+        // The server names the open invitations next; any it no longer names have been answered.
         self.invited.clear();
         self.asked.clear();
         self.sessions.retain(|id, _| heads.contains_key(id));
@@ -82,7 +82,7 @@ impl Sync {
             session.last_seq = head.last_seq;
             let (epoch, rev) = (head.epoch, head.rev);
             if session.timeline.epoch().is_some_and(|own| own != epoch) {
-                session.read_seq = head.read_seq; // what was read stood in another history
+                session.read_seq = head.read_seq; // the old marker belongs to another history
                 if named.is_none() {
                     session.timeline.reset(Head { epoch, rev }); // and no Reset comes for it
                     step.changes.push(Change::Rows(session_id));
@@ -94,17 +94,17 @@ impl Sync {
             session.read_seq = session.read_seq.max(head.read_seq);
             step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
             if is_new && self.patience.is_some() {
-                // Of very many at once its user may never look at most.
+                // With very many sessions, the user may never open most of them.
                 session.timeline.let_go(Head { epoch, rev }, head.last_seq);
                 step.changes.push(Change::LetGo(session_id));
                 continue;
             }
             if self.let_go(session_id, Head { epoch, rev }, step) {
-                continue; // the page that comes unasked holds nothing new
+                continue; // the page that comes unprompted holds nothing new
             }
             let session = self.sessions.entry(session_id).or_default();
             session.timeline.observe(Head { epoch, rev });
-            // What was named and does not stand at the head is answered unasked: by a page, or by a Reset.
+            // The server answers every named session that is not at its head unprompted: with a page, or a Reset.
             match named {
                 Some(position) if position.rev != rev || position.epoch.is_some_and(|own| own != epoch) => {
                     session.timeline.expect_page(position.rev);
@@ -131,9 +131,9 @@ impl Sync {
         };
         let out_of_step = !self.ready;
         let session = self.sessions.entry(session_id).or_default();
-        // The answer to a retry may stand for a later state of the message. Whoever retries was away, so a page
-        // with that state is on its way, or will be after the `Welcome`; until it is here the row is held as it was
-        // written, and does not blink.
+        // The answer to a retry may stand for a later state of the message. A client that retries was away, so a page
+        // with that state is on its way, or will be after the `Welcome`; until it arrives the row stays as written and
+        // does not flicker.
         if out_of_step
             || session.timeline.is_fetching()
             || session.timeline.apply(message.clone()) == Applied::Gap
@@ -225,7 +225,7 @@ impl Sync {
     }
 
     fn observe(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
-        // Of one that is not known yet the `Session` is on its way.
+        // For an unknown session, the `Session` frame is on its way.
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         session.timeline.observe(head);
         session.timeline.answers_lost();
@@ -239,7 +239,7 @@ impl Sync {
         users: BTreeMap<UserId, String>,
         step: &mut Step,
     ) {
-        // Whoever is new in a session has read what was said before.
+        // A new member counts everything said before as read.
         let new = || Conversation { last_seq, read_seq: last_seq, ..Conversation::default() };
         let session = self.sessions.entry(session_id).or_insert_with(new);
         session.last_seq = session.last_seq.max(last_seq);
@@ -281,7 +281,7 @@ impl Sync {
     }
 }
 
-/// Notes an invitation once, however often it is told.
+/// Adds an invitation once, however often it is announced.
 fn hold(open: &mut Vec<Invited>, invite_id: InviteId, username: &str) {
     open.retain(|held| held.invite_id != invite_id);
     let at = open.partition_point(|held| held.invite_id < invite_id);

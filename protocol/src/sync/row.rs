@@ -2,16 +2,17 @@
 
 use crate::{Fault, Message, MessageId, Pending, PendingState, Seq, TimeStamp, UserId};
 
-/// How a message stands, as its row shows it.
+/// The state of a message, as its row shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowState {
     /// Stored.
     Sent,
-    /// Not sent yet: it can be taken back.
+    /// Not sent yet: the user can take it back.
     Waiting,
-    /// On its way: the server may have it.
+    /// In flight: the server may have it.
     Pending,
-    /// Refused for now, or behind one that was, and why. It goes out by itself, and can be taken back.
+    /// Refused temporarily, or waiting behind a message that was, and why. It is retried automatically, and can be
+    /// taken back.
     PutOff(Fault),
     /// Refused, and why.
     Failed(Fault),
@@ -28,9 +29,9 @@ pub struct Row {
     pub data: String,
     /// When it was stored; until then, when it was written.
     pub time_stamp: TimeStamp,
-    /// Its place, once stored.
+    /// Its place in the session, once stored.
     pub seq: Option<Seq>,
-    /// How it stands.
+    /// Its state.
     pub state: RowState,
     /// Its text was changed.
     pub edited: bool,
@@ -52,7 +53,7 @@ impl Row {
         }
     }
 
-    /// With why what is written in its session has to wait, if it has to.
+    /// `put_off` is why messages in its session have to wait, if they do.
     pub(super) fn pending(pending: &Pending, me: UserId, put_off: Option<&Fault>) -> Self {
         Self {
             message_id: pending.message_id,
@@ -62,7 +63,7 @@ impl Row {
             seq: None,
             state: match (&pending.state, pending.put_off.as_ref().or(put_off)) {
                 (PendingState::Failed(fault), _) => RowState::Failed(fault.clone()),
-                // Also while it is asked for again: that is over in a moment.
+                // Also while it is being retried: that is over in a moment.
                 (_, Some(fault)) if pending.put_off.is_some() || !pending.unanswered => {
                     RowState::PutOff(fault.clone())
                 }

@@ -1,5 +1,5 @@
-//! A server in miniature: a log of changes per session, and one socket to the client under test.
-//! It keeps the delivery rules, and may do everything else to the client: lag, repeat, forget, break off.
+//! A server in miniature: a log of changes per session, and one socket to the client under test. It keeps the delivery
+//! rules, and may do anything else to the client: lag, repeat, forget, disconnect.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,14 +11,14 @@ use protocol::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A text that this server refuses for good.
+/// A text that this server refuses permanently.
 pub const REFUSED: &str = "refused";
 
 /// One session on the server.
 pub struct Log {
     pub epoch: Epoch,
     pub rows: BTreeMap<Seq, Message>,
-    /// Every state that was ever seen, by the number of its change.
+    /// Every state that ever existed, by the number of its change.
     pub history: BTreeMap<Rev, Message>,
     read_seq: Seq,
 }
@@ -54,7 +54,7 @@ impl Log {
     }
 }
 
-/// The frame as a server of a later version says it: with words and fields that this client does not know.
+/// Rewrites the frame as a later server would send it: with values and fields that this client does not know.
 pub fn said_later(frame: &ServerFrame) -> ServerFrame {
     let mut value = serde_json::to_value(frame).unwrap();
     add_to(&mut value);
@@ -91,17 +91,17 @@ pub struct Server {
     pub inbox: VecDeque<ClientFrame>,
     /// To the client, in order, not delivered yet.
     pub outbox: VecDeque<ServerFrame>,
-    /// What earlier sockets still had to handle when they broke off: a zombie's frames come late.
+    /// What earlier sockets had not handled when they broke off: a zombie's frames arrive late.
     pub zombie: VecDeque<(usize, ClientFrame)>,
-    /// The disk is nearly full: nothing new is taken.
+    /// The disk is nearly full: the server accepts nothing new.
     pub full: bool,
-    /// The open socket, counted.
+    /// The number of the open socket.
     socket: usize,
-    /// By socket and session the first message that was refused for now, until it comes again.
+    /// Per socket and session, the first message that was temporarily refused, until it comes again.
     first: BTreeMap<(usize, SessionId), MessageId>,
-    /// Whether the socket that is open has said `Hello`.
+    /// Whether the open socket has sent `Hello`.
     welcomed: bool,
-    /// Its reader was too slow: until it says `Hello` again, nothing is published to it.
+    /// The client read too slowly: nothing is published to it until its next `Hello`.
     lagging: bool,
     made: u128,
 }
@@ -136,7 +136,7 @@ impl Server {
         [(self.me, user("Ada")), (self.other, user("Bob"))].into()
     }
 
-    /// A new session begins.
+    /// Starts a new session.
     pub fn begin(&mut self) {
         let session_id = SessionId(self.fresh());
         let epoch = Epoch(self.fresh());
@@ -149,14 +149,14 @@ impl Server {
         self.logs.keys().nth(n % self.logs.len().max(1)).copied()
     }
 
-    /// Somebody, maybe oneself on another device, says something.
+    /// Stores a message from somebody, maybe from the user's other device.
     pub fn say(&mut self, session_id: SessionId, sender: UserId) {
         let message_id = MessageId(self.fresh());
         let data = format!("said {}", self.made);
         self.store(session_id, message_id, sender, data);
     }
 
-    /// A row gets another text, or loses its text.
+    /// Edits or deletes a row.
     pub fn alter(&mut self, session_id: SessionId, n: usize, delete: bool) {
         let text = format!("altered {}", self.fresh());
         let log = self.logs.get_mut(&session_id).unwrap();
@@ -184,22 +184,22 @@ impl Server {
         self.publish(ServerFrame::Message(LiveMessage { session_id, message }));
     }
 
-    /// Tells what happened, if the socket can take it.
+    /// Publishes an event, if the socket can take it.
     fn publish(&mut self, frame: ServerFrame) {
         if !self.lagging {
             self.tell(frame);
         }
     }
 
-    /// Answers the socket.
+    /// Sends a frame to the socket.
     fn tell(&mut self, frame: ServerFrame) {
         if self.welcomed {
             self.outbox.push_back(frame);
         }
     }
 
-    /// The reader is slow: what is published and not delivered is forgotten, or all that is not delivered, and the
-    /// reader is told so.
+    /// Makes the reader slow: discards what is published and not delivered, or all that is not delivered, and sends
+    /// `Lagged`.
     pub fn lag(&mut self, everything: bool) {
         if self.welcomed && !std::mem::replace(&mut self.lagging, true) {
             self.outbox.retain(|frame| !everything && !is_published(frame));
@@ -207,21 +207,21 @@ impl Server {
         }
     }
 
-    /// Where everything stands; every 15 s.
+    /// Announces where everything stands; every 15 s.
     pub fn heads(&mut self) {
         let sessions = self.logs.iter().map(|(id, log)| (*id, log.head())).collect();
         self.publish(ServerFrame::Heads { sessions });
     }
 
-    /// A page nobody asked for, or one that was delivered before.
+    /// Sends a page nobody asked for, or one that was delivered before.
     pub fn stray_page(&mut self, session_id: SessionId, from: i64) {
         let log = &self.logs[&session_id];
         let frame = log.page(session_id, Rev(from.min(log.head().rev.0)), self.page_size);
         self.tell(frame);
     }
 
-    /// The socket breaks off. What the client sent may still be handled some time later; what the server sent
-    /// and was not delivered is lost.
+    /// Breaks off the socket. What the client sent may still be handled later; what the server sent and was not
+    /// delivered is lost.
     pub fn disconnected(&mut self) {
         self.welcomed = false;
         self.lagging = false;
@@ -230,12 +230,12 @@ impl Server {
         self.socket += 1;
     }
 
-    /// Whether a socket that broke off has still to handle this message.
+    /// Whether a socket that broke off has this message still to handle.
     pub fn may_come_late(&self, id: MessageId) -> bool {
         self.zombie.iter().any(|(_, frame)| matches!(frame, ClientFrame::Message(m) if m.message_id == id))
     }
 
-    /// The server was restored from a backup: some messages are lost, and others took their numbers.
+    /// Restores the server from a backup: some messages are lost, and others took their numbers.
     pub fn restored(&mut self, session_id: SessionId, kept: usize, said: usize) {
         self.zombie.clear(); // no socket survives a restart
         let epoch = Epoch(self.fresh());
@@ -333,7 +333,7 @@ impl Server {
             self.first.remove(&(socket, session_id));
         }
         if stored(&self.logs[&session_id]).is_none() {
-            // The acknowledgement stands for the live frame on the sending socket only.
+            // The acknowledgement replaces the live frame on the sending socket only.
             let welcomed = self.welcomed;
             self.welcomed &= from_zombie;
             self.store(session_id, message_id, me, data);
@@ -345,7 +345,7 @@ impl Server {
         }
     }
 
-    /// The first picture: the newest `size` messages of every session.
+    /// Returns the first snapshot: the newest `size` messages of every session.
     pub fn snapshot(&self, size: usize) -> Snapshot {
         let sessions = self.logs.iter().map(|(id, log)| {
             let Head { epoch, rev } = log.head();
@@ -368,7 +368,7 @@ impl Server {
         }
     }
 
-    /// The answer of the history endpoint: what stands before `before`, oldest first.
+    /// Returns the history endpoint's answer: what stands before `before`, oldest first.
     pub fn older(&self, session_id: SessionId, before: Seq) -> (Vec<Message>, bool) {
         let rows: Vec<_> = self.logs[&session_id].rows.range(..before).map(|(_, m)| m.clone()).collect();
         let first = rows.len().saturating_sub(self.page_size);

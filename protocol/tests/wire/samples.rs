@@ -1,4 +1,4 @@
-//! One value for every word of the wire; the golden files beside this one hold the same as JSON.
+//! One sample value for every frame and body; the golden files beside this one hold the same as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
