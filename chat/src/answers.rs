@@ -1,9 +1,9 @@
-//! Answers on their way: how many bytes wait to be taken, of all that were made for one user and for one address. Who
-//! reads slowly, or not at all, makes the server hold so much and no more, however many connections they have.
+//! Answers in flight: how many bytes wait to be taken, per user and per address. A client that reads slowly, or not at
+//! all, makes the server hold this much and no more, however many connections it has.
 //!
-//! Whoever makes an answer takes room for it first, gives back what it did not need, and holds the rest until the answer
-//! is written. Who finds no room waits, behind those who came before. Small answers need none: their number is bounded by
-//! that of connections and sockets.
+//! Code that makes an answer first takes room for it, gives back what it did not need, and holds the rest until the
+//! answer is written. If there is no room it waits, in line. Small answers need none: the number of connections and
+//! sockets bounds them.
 
 use std::net::IpAddr;
 
@@ -13,10 +13,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::budgets::{Budgets, UNIT};
 use crate::caller::household;
 
-/// An answer of at most so many bytes passes beside those that wait.
+/// An answer of at most this many bytes bypasses the queue.
 const SMALL: usize = 64 * 1024;
 
-/// How many bytes of answers may be on their way at a time. An answer that is larger goes alone.
+/// How many bytes of answers may be in flight at a time. A larger answer goes alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnderWay {
     /// For one user.
@@ -25,10 +25,10 @@ pub struct UnderWay {
     pub address: u32,
 }
 
-/// Everybody's answers.
+/// The answers of all users.
 pub(crate) struct Answers(Option<(Budgets<UserId>, Budgets<IpAddr>)>);
 
-/// Room for an answer, given back on drop.
+/// Room for an answer, released on drop.
 #[derive(Default)]
 pub struct Room {
     user: Option<OwnedSemaphorePermit>,
@@ -36,7 +36,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Gives back what an answer of so many bytes does not need.
+    /// Gives back what an answer of this many bytes does not need.
     pub fn shrink_to(&mut self, bytes: usize) {
         let needed = if bytes <= SMALL { 0 } else { bytes.div_ceil(UNIT) };
         for held in [&mut self.user, &mut self.address] {
@@ -51,12 +51,12 @@ impl Answers {
         Self(most.map(|most| (Budgets::new(most.user), Budgets::new(most.address))))
     }
 
-    /// Waits for room for an answer of so many bytes.
+    /// Waits for room for an answer of this many bytes.
     pub(crate) async fn room(&self, user: UserId, address: Option<IpAddr>, bytes: usize) -> Room {
         let Some((users, addresses)) = self.0.as_ref().filter(|_| bytes > SMALL) else {
             return Room::default();
         };
-        // In this order always, so that nobody waits for who waits for them.
+        // Always in this order, to avoid deadlock.
         let user = Some(users.take(user, bytes).await);
         let address = match address {
             Some(address) => Some(addresses.take(household(address), bytes).await),
@@ -65,7 +65,7 @@ impl Answers {
         Room { user, address }
     }
 
-    /// Forgets those for whom no answer is on its way.
+    /// Forgets users and addresses without an answer in flight.
     pub(crate) fn forget_idle(&self) {
         if let Some((users, addresses)) = &self.0 {
             users.forget_idle();

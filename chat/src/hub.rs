@@ -1,10 +1,10 @@
-//! Who is listening on this machine: sockets, the sessions they follow, and the bytes that wait for each.
+//! Who is listening on this machine: sockets, the sessions they follow, and the frames queued for each.
 //!
-//! Knows no storage, no rights and no runtime: `live` tells it who follows what. Frames come encoded, once for
-//! everybody. Its maps are in parts, each under a lock of its own, so publishing in one session waits for none of
-//! the others, and a session to which nobody listens is not in them.
+//! Knows no storage, no permissions and no runtime: `live` says who follows what. Frames arrive encoded, once for all
+//! sockets. Its maps are sharded, each shard under its own lock, so publishing in one session waits for no other, and a
+//! session without listeners is not in them.
 //!
-//! Locks are taken in this order: a socket's sessions, a part of a map, an outbox. Never two parts at once.
+//! Lock order: a socket's sessions, a shard of a map, an outbox. Never two shards at once.
 
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
@@ -29,7 +29,7 @@ use sync::{Mutex, MutexGuard};
 
 use crate::LoginId;
 
-/// No socket is asked back sooner than this after a drain: a restart takes its time.
+/// A drain asks no socket to come back sooner than this: a restart takes time.
 const DRAIN_LEAST: Duration = Duration::from_millis(500);
 
 const RESTARTS: &str = "The server restarts.";
@@ -45,7 +45,7 @@ pub(crate) struct Hub(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     last_id: AtomicU64,
-    /// The server stops: whoever comes now is sent away.
+    /// The server is stopping: new sockets are sent away.
     draining: AtomicBool,
     sockets: Shards<ConnId, Arc<Socket>>,
     users: Shards<UserId, Vec<Arc<Socket>>>,
@@ -65,7 +65,7 @@ pub(crate) struct Socket {
 #[derive(Default)]
 struct Follows {
     sessions: Vec<SessionId>,
-    /// It is gone and follows nothing more: a session that begins at this moment must not hold on to it.
+    /// The socket is gone and follows nothing more: a session created right now must not keep it.
     gone: bool,
 }
 
@@ -77,26 +77,26 @@ struct Topic {
 
 struct Listener {
     socket: Arc<Socket>,
-    /// Messages up to here are not for its user to see.
+    /// Its user may not see messages up to here.
     joined: Seq,
 }
 
 impl Hub {
-    /// A new socket: from now on it gets what is sent to its user.
+    /// Adds a socket: from now on it receives what is sent to its user.
     pub(crate) fn connect(&self, user: UserId, login: LoginId) -> Arc<Socket> {
         let id = ConnId(self.0.last_id.fetch_add(1, Ordering::Relaxed));
         let (outbox, follows) = (Outbox::default(), Mutex::default());
         let socket = Arc::new(Socket { id, user, login, outbox, follows });
         self.0.sockets.of(&id).insert(id, socket.clone());
         self.0.users.of(&user).entry(user).or_default().push(socket.clone());
-        // Looked at after it can be found: a drain either finds it or is seen here.
+        // Checked after the socket is in the maps: a drain either finds it there or is seen here.
         if self.0.draining.load(Ordering::SeqCst) {
             socket.outbox.close(None, close::RESTART, RESTARTS);
         }
         socket
     }
 
-    /// The socket is gone. Returns the sessions to which nobody listens any more.
+    /// Removes a socket. Returns the sessions that nobody listens to any more.
     pub(crate) fn disconnect(&self, socket: &Socket) -> Vec<SessionId> {
         let mut sessions = {
             let mut follows = socket.follows();
@@ -115,7 +115,7 @@ impl Hub {
         sessions
     }
 
-    /// From now on the socket gets what is published in this session about messages after `joined`.
+    /// Subscribes the socket to a session: from now on it receives what is published about messages after `joined`.
     pub(crate) fn follow(&self, socket: &Arc<Socket>, session: SessionId, head: Head, joined: Seq) {
         let mut follows = socket.follows();
         if follows.gone {
@@ -138,30 +138,30 @@ impl Hub {
         }
     }
 
-    /// The same for every socket of a user.
+    /// Subscribes every socket of a user.
     pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head, joined: Seq) {
         for socket in self.sockets_of(user) {
             self.follow(&socket, session, head, joined);
         }
     }
 
-    /// After which place messages of this session are this socket's user's to see; `None` when it does not follow
-    /// the session.
+    /// Returns the place after which this socket's user may see messages of the session; `None` if the socket does not
+    /// follow the session.
     pub(crate) fn joined(&self, socket: &Socket, session: SessionId) -> Option<Seq> {
         let topics = self.0.topics.of(&session);
         topics.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.joined)
     }
 
-    /// Sends to everybody who follows the session.
+    /// Sends to all followers of the session.
     pub(crate) fn publish(&self, session: SessionId, frame: &Bytes) {
         if let Some(topic) = self.0.topics.of(&session).get(&session) {
             topic.listeners.iter().for_each(|l| l.socket.publish(frame));
         }
     }
 
-    /// Sends the change `rev` of the message at `seq` to everybody who follows the session. The socket it came from gets
-    /// its answer instead, under the same lock: a `Heads` that counts the change stands behind both.
-    /// Who came after that message is told only that something changed; their page of it will be empty.
+    /// Sends the change `rev` of the message at `seq` to all followers of the session. The socket it came from gets its
+    /// answer instead, under the same lock, so a `Heads` that counts the change comes after both. A user who joined
+    /// after that message learns only that something changed; their page of it will be empty.
     pub(crate) fn publish_change(
         &self,
         session: SessionId,
@@ -198,7 +198,7 @@ impl Hub {
         }
     }
 
-    /// Sends to everybody who follows the session, except one user.
+    /// Sends to all followers of the session, except one user.
     pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: UserId) {
         if let Some(topic) = self.0.topics.of(&session).get(&session) {
             let others = topic.listeners.iter().filter(|l| l.socket.user != except);
@@ -206,7 +206,7 @@ impl Hub {
         }
     }
 
-    /// Tells every socket to come back, each at another moment of the window, and ends it.
+    /// Asks every socket to come back, spread over the window, and ends it.
     pub(crate) fn drain(&self, window: Duration) {
         self.0.draining.store(true, Ordering::SeqCst);
         let sockets = self.all();
@@ -226,7 +226,7 @@ impl Hub {
         }
     }
 
-    /// Answers one socket.
+    /// Sends one socket an answer.
     pub(crate) fn answer(&self, id: ConnId, frame: Bytes) {
         if let Some(socket) = self.0.sockets.of(&id).get(&id) {
             socket.answer(frame);
@@ -240,15 +240,15 @@ impl Hub {
         }
     }
 
-    /// Ends every socket whose login or user is meant.
+    /// Ends every socket whose login or user matches.
     pub(crate) fn revoke(&self, meant: impl Fn(LoginId, UserId) -> bool) {
         for socket in self.all().into_iter().filter(|socket| meant(socket.login, socket.user)) {
             socket.outbox.close(None, close::LOGIN_REVOKED, "Please sign in again.");
         }
     }
 
-    /// Where the sessions that this socket follows stand. Of more than `most` so many: those after `told`, or from the
-    /// beginning when that was the last.
+    /// Returns where the sessions that this socket follows stand. If there are more than `most`, returns at most that
+    /// many: those after `told`, or from the beginning if that was the last.
     pub(crate) fn heads(
         &self,
         socket: &Socket,
@@ -268,14 +268,14 @@ impl Hub {
         sessions.into_iter().filter_map(head).collect()
     }
 
-    /// Every login that has a socket here.
+    /// Returns every login that has a socket here.
     pub(crate) fn logins(&self) -> HashSet<LoginId> {
         let logins =
             |part: shards::Part<'_, _, Arc<Socket>>| part.values().map(|s| s.login).collect::<Vec<_>>();
         self.0.sockets.each().flat_map(logins).collect()
     }
 
-    /// Returns whether nobody listens to the session any more.
+    /// Unsubscribes a socket. Returns whether nobody listens to the session any more.
     fn unfollow(&self, session: SessionId, id: ConnId) -> bool {
         let mut topics = self.0.topics.of(&session);
         let Some(topic) = topics.get_mut(&session) else { return true };
@@ -298,27 +298,27 @@ impl Hub {
 }
 
 impl Socket {
-    /// Its name in this process.
+    /// Returns its identifier in this process.
     pub(crate) fn id(&self) -> ConnId {
         self.id
     }
 
-    /// Sends an answer to a frame of this socket, behind what waits already.
+    /// Sends an answer to a frame of this socket, after what is already queued.
     pub(crate) fn answer(&self, frame: Bytes) {
         self.push(frame, Kind::Own);
     }
 
-    /// What is to be written next; waits until there is something. For one writer. May be dropped while it waits.
+    /// Waits for what to write next. For one writer. Cancel safe.
     pub(crate) async fn outgoing(&self) -> Outgoing {
         poll_fn(|cx| self.outbox.poll_take(cx)).await
     }
 
-    /// Waits while many answers wait to be written. For one reader.
+    /// Waits while many answers are queued. For one reader.
     pub(crate) async fn room(&self) {
         poll_fn(|cx| self.outbox.poll_room(cx)).await;
     }
 
-    /// Takes frames again after it lagged. False when it did not, or was not told yet.
+    /// Accepts frames again after it lagged. Returns false if it did not lag, or was not notified yet.
     pub(crate) fn reopen(&self) -> bool {
         self.outbox.reopen()
     }
@@ -328,23 +328,23 @@ impl Socket {
         self.outbox.is_open()
     }
 
-    /// Frames that wait to be written.
+    /// Counts the queued frames.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.outbox.waiting()
     }
 
-    /// How it is to end, once that is decided.
+    /// Returns how the socket is to end, once that is decided.
     pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
         self.outbox.closed()
     }
 
-    /// The same, as soon as it is decided. For one watcher.
+    /// Waits until that is decided. For one watcher.
     pub(crate) async fn closing(&self) -> (u16, &'static str) {
         poll_fn(|cx| self.outbox.poll_closed(cx)).await
     }
 
-    /// The frames that wait at this moment.
+    /// Takes the frames queued right now.
     pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
         self.outbox.take_rest()
     }

@@ -1,11 +1,11 @@
-//! Natter's domain: who may do what, and what follows from it. It knows neither HTTP nor Leptos.
+//! Natter's domain: who may do what, and what follows from it. It depends on neither HTTP nor Leptos.
 //!
-//! [`Chat`] is the one door, a cheap handle that every transport holds: server functions, the WebSocket and the
-//! form routes each translate one request into one of its methods. A method that needs a person takes the proof
-//! of who acts, an [`Actor`], first.
+//! [`Chat`] is the only entry point, a cheap handle that every transport holds: server functions, the WebSocket and the
+//! form routes each translate one request into one of its methods. A method that acts for a person takes the proof of
+//! who acts, an [`Actor`], first.
 //!
 //! Inside, `accounts`, `invites`, `messages` and `sessions` hold the rules and call `store`; `live` alone joins
-//! `store`, `hub`, `tails` and `presence`: what was committed goes out to the sockets, in the order of the commits.
+//! `store`, `hub`, `tails` and `presence`: it fans committed events out to the sockets, in commit order.
 
 mod accounts;
 mod actor;
@@ -63,7 +63,7 @@ use password::Passwords;
 use registrations::Registrations;
 use store::Store;
 
-/// Everything Natter knows and does. Clones are handles to the same chat.
+/// Natter's whole domain. Clones are handles to the same chat.
 #[derive(Clone)]
 pub struct Chat(Arc<Inner>);
 
@@ -71,9 +71,9 @@ struct Inner {
     store: Store,
     live: Live,
     passwords: Passwords,
-    /// `None` when nothing is held back. A std mutex: nothing awaits under it.
+    /// `None` if nothing is throttled. A std mutex: nothing awaits under it.
     guesses: Option<Mutex<Guesses>>,
-    /// The same.
+    /// As above.
     registrations: Option<Mutex<Registrations>>,
     options: Options,
 }
@@ -83,36 +83,36 @@ struct Inner {
 pub struct Options {
     /// Whether new users may register themselves.
     pub open_registration: bool,
-    /// Most accounts that are made in a day from one network; `None` for no limit.
+    /// Most accounts created in a day from one network; `None` for no limit.
     pub registrations_per_day: Option<u32>,
-    /// Whether guessing passwords and names is held back.
+    /// Whether to throttle guessing of passwords and names.
     pub hold_back_guesses: bool,
-    /// Whether inviting too many people, or one too often, is refused.
+    /// Whether to refuse inviting too many people, or one person too often.
     pub hold_back_invitations: bool,
-    /// Most logins of one user. One more ends the one that was used last the longest ago.
+    /// Most logins of one user. One more ends the least recently used.
     pub logins_per_user: u32,
-    /// Most messages a second from one user, once the burst is used up; `None` for no limit.
+    /// Most messages per second from one user, once the burst is used up; `None` for no limit.
     pub messages_per_second: Option<u32>,
-    /// Messages that one user may send at once.
+    /// Burst: how many messages one user may send at once.
     pub message_burst: u32,
-    /// How much one user may read; `None` for no limit.
+    /// How fast one user may read; `None` for no limit.
     pub reading_pace: Option<Pace>,
-    /// How many bytes of answers may be on their way at a time; `None` for no limit.
+    /// How many bytes of answers may be in flight at a time; `None` for no limit.
     pub under_way: Option<UnderWay>,
     /// Most conversations of one user; `None` for no limit.
     pub conversations: Option<u32>,
-    /// Most bytes of text a second from one user, once the burst is used up; `None` for no limit.
+    /// Most bytes of text per second from one user, once the burst is used up; `None` for no limit.
     pub text_per_second: Option<u32>,
-    /// Bytes of text that one user may send at once.
+    /// Burst: how many bytes of text one user may send at once.
     pub text_burst: u32,
     /// Most bytes of text from one user in 24 hours; `None` for no limit.
     pub text_per_day: Option<u64>,
-    /// With less free disk than so many bytes, or a twentieth of it where that is less, no new messages are taken;
-    /// `None` for no such floor.
+    /// Free disk space below which no new messages are accepted: this many bytes, or a twentieth of the disk if that is
+    /// less; `None` for no such floor.
     pub disk_floor: Option<u64>,
     /// How long a user stays Online after the last connection ended.
     pub offline_after: Duration,
-    /// How long a user is Online after signing in without a connection.
+    /// How long a user is Online after signing in, without a connection.
     pub login_lease: Duration,
 }
 
@@ -148,20 +148,19 @@ impl Chat {
         Self(Arc::new(Inner { store, live, passwords, guesses, registrations, options }))
     }
 
-    /// Opens the chat kept in the folder `data`, which is made when missing.
-    /// Must be called on a Tokio runtime: the chat's tasks run there until every handle is gone or [`Chat::close`].
+    /// Opens the chat stored in the folder `data`, creating the folder if it is missing. Must be called on a Tokio
+    /// runtime: the chat's tasks run there until every handle is gone or [`Chat::close`].
     ///
     /// # Errors
-    /// A sentence for the person who runs the server: the folder cannot be used, another process uses it, or
-    /// its database is damaged.
+    /// A sentence for the person who runs the server: the folder cannot be used, another process uses it, or its
+    /// database is damaged.
     pub async fn open(data: &Path, options: Options) -> std::result::Result<Self, OpenError> {
         let (store, events) = Store::open(data).await?;
         let live = Live::start(store.clone(), events, &options);
         Ok(Self::of(store, live, options))
     }
 
-    /// Opens the chat's database beside a server that may be using it, for one short piece of work from the
-    /// command line.
+    /// Opens the chat's database alongside a server that may be using it, for one short command-line task.
     ///
     /// # Errors
     /// As for [`Chat::open`].
@@ -173,13 +172,13 @@ impl Chat {
     }
 
     /// Whether messages can be stored. False while the disk is full or fails, and while a commit hangs; reading
-    /// goes on meanwhile, and it turns true by itself.
+    /// continues meanwhile, and it turns true again automatically.
     #[must_use]
     pub fn takes_commits(&self) -> bool {
         self.0.store.health().takes_commits()
     }
 
-    /// Finishes what has been handed in, and closes the database. Everything asked for later fails.
+    /// Finishes the work already handed in, and closes the database. Later requests fail.
     pub async fn close(&self) {
         self.0.store.close().await;
     }

@@ -1,8 +1,8 @@
-//! What happens goes out to the sockets: the only place where `store`, `hub`, `tails` and `presence` meet.
+//! Fans events out to the sockets: the only place where `store`, `hub`, `tails` and `presence` meet.
 //!
-//! One task takes the committed events in the order of the commits and hands each, encoded once, to the sockets
-//! concerned. Everything a socket gets passes through its one queue, so it sees its acknowledgements and the
-//! messages of others in the order in which they were stored.
+//! One task takes the committed events in commit order, encodes each once, and hands it to the sockets concerned.
+//! Everything sent to a socket passes through its single queue, so it sees its acknowledgements and the messages of
+//! others in the order in which they were stored.
 
 mod connection;
 
@@ -30,33 +30,32 @@ use crate::vital::vital;
 use crate::{LoginId, Options};
 pub use connection::Connection;
 
-/// How often sockets are checked against their logins: one may have expired.
+/// How often sockets are checked against their logins, which may have expired.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether another process, `natter password`, has ended logins. Their sockets are to close
-/// within a second.
+/// How often another process's (`natter password`'s) revocations are polled: their sockets must close within a second.
 const LOOK: Duration = Duration::from_millis(400);
 
-/// Comings and goings that are recorded together.
+/// Most presence changes recorded together.
 const EDGES: usize = 64;
 
-/// After so many events, or so many bytes in them, the sockets' writers get their turn: one commit may hold more than
-/// may wait for a socket, and a client that reads all it is sent shall not lag for that.
+/// After this many events, or this many bytes in them, the sockets' writers get a turn: one commit may hold more than a
+/// socket's queue, and a client that reads everything it is sent must not lag for that.
 const TURN_EVENTS: usize = 32;
 const TURN_BYTES: usize = 16 * 1024;
 
-/// Text of one user that waits to be stored, in bytes, and so what one of them adds to a commit: everybody whose message is
-/// in it waits for all of it.
+/// Most bytes of one user's text that wait to be stored, which bounds what one user adds to a commit: everybody whose
+/// message is in it waits for all of it.
 const STORING: u32 = 64 * 1024;
 
-/// The longest text of a message.
+/// The longest message text, in bytes.
 #[expect(clippy::cast_possible_truncation, reason = "16 KiB")]
 const MOST_TEXT: u32 = protocol::text::MAX_MESSAGE_BYTES as u32;
 
-/// Given back when a message that was handed in has been dealt with.
+/// Dropped when a message that was handed in has been dealt with.
 pub type Ticket = Box<dyn Any + Send + Sync>;
 
-/// The living part of a chat.
+/// The live part of a chat.
 pub(crate) struct Live {
     shared: Arc<Shared>,
     tasks: Vec<AbortHandle>,
@@ -67,9 +66,9 @@ struct Shared {
     tails: Tails,
     turns: Turns,
     answers: Answers,
-    /// Text that waits to be stored.
+    /// Text waiting to be stored.
     storing: Budgets<UserId>,
-    /// From handing a message in to its place on the sockets' queues.
+    /// From handing in a message to queueing it for the sockets.
     delivery: metrics::Histogram,
     store: Store,
     leases: Mutex<Leases>,
@@ -77,7 +76,7 @@ struct Shared {
     leases_changed: Notify,
     edges: mpsc::UnboundedSender<(UserId, Presence)>,
     throttle: Option<DefaultKeyedRateLimiter<UserId>>,
-    /// Of bytes of text.
+    /// For bytes of text.
     text_throttle: Option<DefaultKeyedRateLimiter<UserId>>,
     offline_after: Duration,
     login_lease: Duration,
@@ -90,7 +89,7 @@ impl Drop for Live {
 }
 
 impl Live {
-    /// Starts the tasks that carry what happens to the sockets. They end with the value.
+    /// Starts the tasks that carry events to the sockets. They end when the value is dropped.
     pub(crate) fn start(store: Store, events: mpsc::Receiver<Vec<Event>>, options: &Options) -> Self {
         let (mut live, edges) = Self::at_rest(store, options);
         let shared = &live.shared;
@@ -103,19 +102,20 @@ impl Live {
         live
     }
 
-    /// Without its tasks, so that a test may carry what happens step by step. Also gives those who come and go.
+    /// Makes one without its tasks, so that a test can carry events step by step. Also returns the queue of presence
+    /// changes.
     pub(crate) fn at_rest(
         store: Store,
         options: &Options,
     ) -> (Self, mpsc::UnboundedReceiver<(UserId, Presence)>) {
-        // Unbounded, but one entry is a user coming or going: no client can fill it faster than it connects.
+        // Unbounded, but each entry is a user coming or going: no client can fill it faster than it connects.
         let (edges, edge_queue) = mpsc::unbounded_channel();
         let throttle = |per_second: Option<u32>, burst: u32| {
             let rate = per_second.and_then(NonZeroU32::new)?;
             let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
             Some(RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst)))
         };
-        metrics::counter!("natter_lag_total").increment(0); // told before it happens
+        metrics::counter!("natter_lag_total").increment(0); // exported before the first lag
         let shared = Arc::new(Shared {
             hub: Hub::default(),
             turns: Turns::new(options.reading_pace),
@@ -150,12 +150,12 @@ impl Live {
         &self.shared.tails
     }
 
-    /// Waits for the user's turn at reading much from the database.
+    /// Waits for the user's turn at a large read from the database.
     pub(crate) async fn turn(&self, user: UserId) -> Turn {
         self.shared.turns.take(user).await
     }
 
-    /// Waits until so many bytes of text of a user may be handed in to be stored; they count until the value is dropped.
+    /// Waits until this many bytes of a user's text may be handed in; they count until the value is dropped.
     pub(crate) async fn storing(&self, user: UserId, bytes: usize) -> OwnedSemaphorePermit {
         self.shared.storing.take(user, bytes).await
     }
@@ -165,12 +165,12 @@ impl Live {
         self.shared.answers.room(user, address, bytes).await
     }
 
-    /// Whether a user is here.
+    /// Returns whether a user is online.
     pub(crate) fn presence(&self, user: UserId) -> Presence {
         self.shared.leases().of(user)
     }
 
-    /// Counts a user as here for a while: their browser has signed in and its socket is to follow.
+    /// Counts a user as online for a while: their browser has signed in and its socket should follow.
     pub(crate) fn signed_in(&self, user: UserId) {
         let came = self.shared.leases().signed_in(user, Instant::now(), self.shared.login_lease);
         self.shared.came_or_stayed(user, came);
@@ -181,25 +181,25 @@ impl Live {
         self.shared.hub.revoke(|of, _| of == login);
     }
 
-    /// Closes the sockets of all logins of a user.
+    /// Closes the sockets of all of a user's logins.
     pub(crate) fn revoke_user(&self, user: UserId) {
         self.shared.hub.revoke(|_, of| of == user);
     }
 
-    /// Waits until the user may do one more thing that is stored. The transport reads nothing from the user
-    /// meanwhile.
+    /// Waits until the rate limit allows the user one more action that is stored. Meanwhile the transport reads nothing
+    /// from the user.
     pub(crate) async fn pace(&self, user: UserId) {
         if let Some(throttle) = &self.shared.throttle {
             throttle.until_key_ready(&user).await;
         }
     }
 
-    /// The same for something with so many bytes of text in it, which have a pace of their own.
+    /// Does the same for an action with this many bytes of text, which have a rate limit of their own.
     pub(crate) async fn pace_text(&self, user: UserId, bytes: usize) {
         self.pace(user).await;
         let bytes = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
         if let Some((throttle, bytes)) = self.shared.text_throttle.as_ref().zip(bytes) {
-            let _ = throttle.until_key_n_ready(&user, bytes).await; // an error where it could never be ready
+            let _ = throttle.until_key_n_ready(&user, bytes).await; // an error if it could never be ready
         }
     }
 }
@@ -255,8 +255,9 @@ impl Shared {
         }
     }
 
-    /// Tells everybody in a session whether the new ones are here, and the new ones who else is: who is not named is
-    /// offline. Naming everybody to everybody would fill the queues of a large session with every new member.
+    /// Sends everybody in a session the presence of the new members, and the new members who else is online: a user who
+    /// is not named is offline. Naming everybody to everybody would fill the queues of a large session with every new
+    /// member.
     fn introduce(&self, session_id: SessionId, joined: &[UserId], others: &[UserId]) {
         let status = |user_id: &UserId| (*user_id, self.leases().of(*user_id));
         let frame = |(user_id, status)| encode(&ServerFrame::Status { user_id, status });
@@ -269,8 +270,8 @@ impl Shared {
         }
     }
 
-    /// Tells those who share a session of every coming and going, in the order it happened, and records it; many together
-    /// when everybody comes back at once. Of one who came and went meanwhile, only the last is told.
+    /// Sends every presence change to those who share a session with the user, in order, and records it; in batches
+    /// when everybody comes back at once. If a user came and went within a batch, only the last change is sent.
     async fn tell_edges(self: Arc<Self>, mut edges: mpsc::UnboundedReceiver<(UserId, Presence)>) {
         let mut queued = Vec::new();
         while edges.recv_many(&mut queued, EDGES).await > 0 {
@@ -289,7 +290,7 @@ impl Shared {
                     tracing::error!(error = &error as &dyn std::error::Error, "presence was not told");
                 }
             }
-            // Last: a disk that fails is no reason to tell nobody.
+            // Last: a failing disk is no reason to notify nobody.
             if let Err(error) = self.store.set_status(&users).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "presence was not recorded");
             }
@@ -315,13 +316,13 @@ impl Shared {
         }
     }
 
-    /// Closes the sockets of logins that are over, and forgets the throttles of users who are not sending.
+    /// Closes the sockets of ended logins, and drops the throttles of idle users.
     async fn sweep(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(LOOK);
         let (mut swept, mut seen) = (Instant::now(), None);
         loop {
             ticks.tick().await;
-            // A failure to look says nothing about the logins: the next sweep tells.
+            // A failed poll says nothing about the logins: the next sweep will find them.
             let revocations = self.store.revocations().await.ok().or(seen);
             let is_news = std::mem::replace(&mut seen, revocations) != revocations;
             if !is_news && swept.elapsed() < SWEEP {
@@ -360,12 +361,12 @@ impl Shared {
     }
 }
 
-/// The one place where frames become bytes.
+/// Encodes a frame: the only place where frames become bytes.
 pub(crate) fn encode(frame: &ServerFrame) -> Bytes {
     frame.encode().into()
 }
 
-/// Presence of several users at once, for a first picture.
+/// Returns the presence of several users at once, for a snapshot.
 pub(crate) fn presence_of<'a>(
     live: &Live,
     users: impl Iterator<Item = &'a UserId>,
@@ -416,7 +417,7 @@ mod tests {
                 }
             })
         });
-        tokio::task::yield_now().await; // all of them wait now
+        tokio::task::yield_now().await; // now all of them wait
         for data in ["short", &"long".repeat(4000)] {
             commits.send((1..=256).map(|n| said(session, n, data)).collect()).await.unwrap();
         }

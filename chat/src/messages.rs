@@ -1,4 +1,4 @@
-//! Saying something, changing it, reading it.
+//! Sending, changing and reading messages.
 
 use std::time::Instant;
 
@@ -10,21 +10,21 @@ use crate::live::{Ticket, encode};
 use crate::store::{Changes, Post};
 use crate::{Actor, Chat, Connection, Error, Result};
 
-/// Most messages in a `Page` or a part of the history. Pages are as large as their bytes allow: who comes back after
-/// long pays a round trip for each.
+/// Most messages in a `Page` or a part of the history. Pages are as large as their byte limit allows, because a client
+/// that was away for long pays a round trip for each.
 const PAGE_ROWS: i64 = 256;
 const HISTORY_ROWS: i64 = 50;
 
-/// Most bytes in a `Page`, so that it stays below [`protocol::MAX_FRAME_BYTES`], and in a part of the history.
+/// Most bytes in a `Page`, to stay below [`protocol::MAX_FRAME_BYTES`], and in a part of the history.
 pub(crate) const PAGE_BYTES: usize = 60 * 1024;
 
-/// What a message takes in a page at most beside its text: names, identifiers, numbers.
+/// Most bytes a message takes in a page besides its text: field names, identifiers, numbers.
 const ROW_BYTES: usize = 280;
 
 impl Chat {
-    /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a
-    /// `Refused` when it may not be or there is no room for it now, a close with `TRY_LATER` when the server cannot store it now. Waits while
-    /// the user is over their limit. `ticket` is dropped when the message has been dealt with.
+    /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a `Refused`
+    /// if it is not allowed or there is no room for it now, a close with `TRY_LATER` if the server cannot store it now.
+    /// Waits while the user is over their limit. `ticket` is dropped when the message has been dealt with.
     ///
     /// # Errors
     /// The text or the sender is refused; the database is closed.
@@ -41,11 +41,11 @@ impl Chat {
         self.0.store.post(Post { sender, conn, gate, message, handed_in, _held: held }).await
     }
 
-    /// Replaces the text of one's own message. Everybody, this socket too, gets the message as it is now.
+    /// Replaces the text of the user's own message. Everybody, this socket included, gets the message in its new state.
     ///
     /// # Errors
-    /// The text is refused; [`Code::NotFound`] when it is not one's own, or deleted; [`Error::TooMany`] when there is
-    /// no room for more text now; the database failed.
+    /// The text is refused; [`Code::NotFound`] if the message is not the user's own, or deleted; [`Error::TooMany`] if
+    /// there is no room for more text now; the database failed.
     pub async fn edit(
         &self,
         conn: &Connection,
@@ -60,16 +60,16 @@ impl Chat {
         self.0.store.change(user, conn.id(), session, id, Some(data)).await
     }
 
-    /// Deletes one's own message: its text is gone for good, its place stays.
+    /// Deletes the user's own message: its text is gone for good, its place stays.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when it is not one's own; the database failed.
+    /// [`Code::NotFound`] if the message is not the user's own; the database failed.
     pub async fn delete(&self, conn: &Connection, session: SessionId, id: MessageId) -> Result<()> {
         self.0.live.pace(conn.actor().user_id()).await;
         self.0.store.change(conn.actor().user_id(), conn.id(), session, id, None).await
     }
 
-    /// Notes that everything up to `seq` was seen, and tells the user's other sockets.
+    /// Notes that the user has seen everything up to `seq`, and notifies their other sockets.
     ///
     /// # Errors
     /// The database failed.
@@ -83,10 +83,10 @@ impl Chat {
         Ok(())
     }
 
-    /// Messages before a place, or the newest: at most 50, and as many as fit into 60 KiB, oldest first.
+    /// Returns messages before a place, or the newest: at most 50, and as many as fit into 60 KiB, oldest first.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when the session is not the actor's; the database failed.
+    /// [`Code::NotFound`] if the session is not the actor's; the database failed.
     pub async fn history(&self, actor: &Actor, session: SessionId, before: Option<Seq>) -> Result<History> {
         let turn = self.0.live.turn(actor.user_id()).await;
         let (store, user) = (&self.0.store, actor.user_id());
@@ -96,11 +96,11 @@ impl Chat {
         Ok(found)
     }
 
-    /// What changed in a session after `rev`, encoded: a `Page`, or a `Reset` when the client is ahead of it.
-    /// From memory, where that reaches back far enough.
+    /// Returns what changed in a session after `rev`, encoded: a `Page`, or a `Reset` if the client is ahead of it.
+    /// Served from memory if that reaches back far enough.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when the session is not the actor's; the database failed.
+    /// [`Code::NotFound`] if the session is not the actor's; the database failed.
     pub async fn page(&self, conn: &Connection, session: SessionId, rev: Rev) -> Result<Bytes> {
         let (store, tails) = (&self.0.store, self.0.live.tails());
         let turn = self.0.live.turn(conn.actor().user_id()).await; // a tail may have to be read first
@@ -121,7 +121,7 @@ impl Chat {
     }
 }
 
-/// As much of what changed after `from`, up to `head`, as fits into one frame.
+/// Builds a page: as much of what changed after `from`, up to `head`, as fits into one frame.
 pub(crate) fn page(
     session_id: SessionId,
     epoch: Epoch,
@@ -142,7 +142,7 @@ pub(crate) fn page(
     ServerFrame::Page { session_id, epoch, from, to: to.unwrap_or(head), more: to.is_some(), messages }
 }
 
-/// What a message takes in a page, in bytes: of all that a text may hold, these are what JSON escapes, as two.
+/// Returns how many bytes a message takes in a page: of all that a text may hold, JSON escapes these bytes, as two.
 pub(crate) fn weight(message: &Message) -> usize {
     let escaped = message.data.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t'));
     ROW_BYTES + message.data.len() + escaped.count()
@@ -158,7 +158,7 @@ mod tests {
     use crate::live::Live;
     use crate::store::Store;
 
-    /// The longest message there is, to a session that is nobody's: what becomes of it is no matter here.
+    /// Sends the longest possible message to a session that does not exist: its fate does not matter here.
     async fn say(chat: &Chat, conn: &Connection) -> Result<()> {
         let (session_id, message_id) = (SessionId::new(), MessageId::new());
         let data = "x".repeat(MAX_MESSAGE_BYTES);

@@ -1,7 +1,7 @@
-//! Who is here: a lease in memory. Pure: the caller brings the time and the edges go out elsewhere.
+//! Who is online: leases in memory. Pure: the caller brings the time and sends the changes.
 //!
-//! A user is Online from signing in or the first connection until some time after the last connection ended.
-//! Nothing of it is kept over a restart, so no crash leaves anybody Online.
+//! A user is Online from signing in or the first connection until some time after the last connection ended. Nothing is
+//! kept across a restart, so no crash leaves anybody Online.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use protocol::{Presence, UserId};
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     users: HashMap<UserId, Lease>,
-    /// Those without a connection, by the end of their lease: it is looked at whenever anybody comes or goes.
+    /// Users without a connection, by the end of their lease: checked whenever anybody comes or goes.
     ends: BTreeSet<(Instant, UserId)>,
 }
 
 #[derive(Debug)]
 struct Lease {
     connections: usize,
-    /// Without a connection: when the user goes Offline.
+    /// When the user goes Offline, while without a connection.
     until: Instant,
 }
 
@@ -28,17 +28,17 @@ impl Leases {
         if self.users.contains_key(&user) { Presence::Online } else { Presence::Offline }
     }
 
-    /// Somebody signed in. Returns whether they came Online by it.
+    /// Notes a sign-in. Returns whether it brought the user Online.
     pub(crate) fn signed_in(&mut self, user: UserId, now: Instant, lease: Duration) -> bool {
         self.change(user, now, |held| held.until = held.until.max(now + lease))
     }
 
-    /// A connection began. Returns whether the user came Online by it.
+    /// Notes a new connection. Returns whether it brought the user Online.
     pub(crate) fn connected(&mut self, user: UserId, now: Instant) -> bool {
         self.change(user, now, |held| held.connections += 1)
     }
 
-    /// A connection ended; the user stays Online for `grace` unless another begins.
+    /// Notes the end of a connection; the user stays Online for `grace` unless another begins.
     pub(crate) fn disconnected(&mut self, user: UserId, now: Instant, grace: Duration) {
         self.change(user, now, |held| {
             held.connections = held.connections.saturating_sub(1);
@@ -46,7 +46,7 @@ impl Leases {
         });
     }
 
-    /// Changes a user's lease, which begins by it when there was none. Returns whether it did.
+    /// Changes a user's lease, creating it if there was none. Returns whether it did.
     fn change(&mut self, user: UserId, now: Instant, change: impl FnOnce(&mut Lease)) -> bool {
         let came = !self.users.contains_key(&user);
         let lease = self.users.entry(user).or_insert(Lease { connections: 0, until: now });
@@ -58,7 +58,7 @@ impl Leases {
         came
     }
 
-    /// Takes out everybody whose time is up.
+    /// Removes and returns everybody whose lease has ended.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<UserId> {
         let mut gone = Vec::new();
         while let Some(end @ (_, user)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
@@ -69,7 +69,7 @@ impl Leases {
         gone
     }
 
-    /// When to call [`Leases::expire`] next.
+    /// Returns when to call [`Leases::expire`] next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.ends.first().map(|(until, _)| *until)
     }

@@ -1,4 +1,4 @@
-//! First pictures: what a page renders, what `load` answers, what a socket is welcomed with.
+//! Snapshots: what a page renders first, what `load` answers, what welcomes a socket.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,41 +17,41 @@ use crate::store::SessionRow;
 use crate::turns::Turn;
 use crate::{Actor, Chat, Connection, Result, Room};
 
-/// Newest messages of each session in a `load`.
+/// Newest messages per session in a `load`.
 const LOAD_ROWS: i64 = 30;
 
-/// Newest messages of the session that a page shows.
+/// Newest messages of the session that a page opens with.
 const OPEN_ROWS: i64 = 50;
 
-/// Sessions in a first picture: those in which something was said last. The page has the others from its `Welcome`.
+/// Sessions in a snapshot: the most recently active. The page gets the others from its `Welcome`.
 const DRAWN: i64 = 100;
 
 /// Most bytes of their newest messages. Those that do not fit come from the history.
 const DRAWN_BYTES: i64 = 256 * 1024;
 
-/// What a session takes in a `Welcome`, about: two people, and more than most names take.
+/// Approximate size of a session in a `Welcome`: two people, with longer names than most.
 const HEAD_BYTES: usize = 640;
 
-/// What choosing among a user's sessions costs for each.
+/// Cost of choosing among a user's sessions, per session.
 const CHOICE_BYTES: usize = 64;
 
-/// So much of a `load` is gathered before it is written.
+/// How much of a `load` is gathered before it is written.
 const PART_BYTES: usize = 32 * 1024;
 
-/// The answer to a `Hello`: the `Welcome`, the first `Page` (or a `Reset`) of each session that the client named
-/// and does not stand at the head of, and the open invitations. One frame at a time, so that a client that is
-/// behind in many sessions and reads slowly does not have all their pages in memory.
+/// The answer to a `Hello`: the `Welcome`, the first `Page` (or a `Reset`) of each session where the client named a
+/// position other than the head, and the open invitations. One frame at a time, so that a client that is behind in many
+/// sessions and reads slowly does not have all their pages in memory.
 #[derive(Default)]
 pub struct Greeting {
     welcome: Option<Bytes>,
     behind: VecDeque<(SessionRow, Position)>,
     invitations: VecDeque<Bytes>,
-    /// For the `Welcome`, until all of it is written.
+    /// Room for the `Welcome`, held until all of it is written.
     _room: Room,
 }
 
 impl Greeting {
-    /// The next frame to write; `None` when it was the last.
+    /// Returns the next frame to write; `None` after the last.
     ///
     /// # Errors
     /// The database failed.
@@ -72,12 +72,12 @@ impl Greeting {
 }
 
 impl Chat {
-    /// Every session of a user, who is in it, and its newest messages: the answer of `GET /api/load`, as JSON, part after
-    /// part. Each session is read by itself, when the parts before it are written: nothing is open while a client is
-    /// waited for, and no more than one is held.
+    /// Streams every session of a user, its users and its newest messages: the answer of `GET /api/load`, as JSON, part
+    /// by part. Each session is read on its own, after the parts before it are written: no read stays open while
+    /// waiting for a client, and at most one session is in memory.
     ///
     /// # Errors
-    /// The database failed; also on the way.
+    /// The database failed; this may happen midway.
     pub async fn load(
         &self,
         actor: &Actor,
@@ -98,8 +98,8 @@ impl Chat {
         }))
     }
 
-    /// What a page renders first: the sessions in which something was said last, with their newest message each, and
-    /// the one it opens with some more.
+    /// Returns what a page renders first: the most recently active sessions with their newest message each, and the
+    /// session it opens with, with more.
     ///
     /// # Errors
     /// The database failed.
@@ -130,13 +130,13 @@ impl Chat {
         Ok(Snapshot { me, sessions, invited, asked })
     }
 
-    /// Waits for room for an answer to somebody: see [`Room`].
+    /// Waits for room for an answer to a user: see [`Room`].
     pub async fn room(&self, actor: &Actor, address: Option<IpAddr>, bytes: usize) -> Room {
         self.0.live.room(actor.user_id(), address, bytes).await
     }
 
-    /// Answers a `Hello`: gives the frames to write before anything that waits for the socket, the first time as
-    /// every time it lagged.
+    /// Answers a `Hello`, the first as well as those after a lag: returns the frames to write before anything that is
+    /// queued for the socket.
     ///
     /// # Errors
     /// The database failed.
@@ -147,7 +147,7 @@ impl Chat {
     ) -> Result<Greeting> {
         let (actor, user) = (conn.actor(), conn.actor().user_id());
         if self.actor(actor.login()).await?.is_none() {
-            // Signed out while the socket was being opened: what came since is not for whoever has it.
+            // Signed out while the socket was opening: its current holder must not see what came since.
             self.0.live.revoke(actor.login());
             drop(conn.left());
             return Ok(Greeting::default());
@@ -158,11 +158,11 @@ impl Chat {
         for (session, head, joined) in sessions {
             conn.follow(session, head, joined);
         }
-        drop(turn); // whoever holds the room may need it
+        drop(turn); // the holder of the room may need it
         let mut room = self.0.live.room(user, conn.address(), bytes).await;
         let turn = self.0.live.turn(user).await;
         turn.cost(bytes);
-        // Read again: what was committed before the socket followed shows here, what comes later is queued.
+        // Read again: this includes what was committed before the socket followed; what comes later is queued.
         let heads = self.heads(self.0.store.sessions_with_users(user).await?);
         let behind =
             heads.iter().filter_map(|(row, _)| Some((row.clone(), *positions.get(&row.session_id)?)));
@@ -186,7 +186,7 @@ impl Chat {
         })
     }
 
-    /// Where each session stands for a user, and who is in it; by session.
+    /// Returns where each session stands for a user, and who is in it, by session.
     fn heads(&self, rows: Vec<(SessionRow, UserId, String)>) -> Vec<(SessionRow, SessionHead)> {
         let presence = presence_of(&self.0.live, rows.iter().map(|(_, id, _)| id));
         let mut heads: Vec<(SessionRow, SessionHead)> = Vec::new();
@@ -203,27 +203,27 @@ impl Chat {
     }
 }
 
-/// A piece of an answer, and the room that it takes until it is written.
+/// A part of an answer, and the room that it takes until it is written.
 pub struct Part {
     /// What to write.
     pub bytes: Bytes,
-    /// To be held until then.
+    /// Hold it until then.
     pub room: Room,
 }
 
-/// A `load` that is being written.
+/// A `load` in progress.
 struct Load {
     chat: Chat,
     user: UserId,
     address: Option<IpAddr>,
-    /// Those that are to come, the last first.
+    /// The sessions still to come, the last first.
     sessions: Vec<SessionId>,
     began: bool,
     ended: bool,
 }
 
 impl Load {
-    /// The next part: many small sessions together, or a large one.
+    /// Returns the next part: many small sessions together, or one large one.
     async fn next(&mut self) -> Result<Option<Part>> {
         let mut small = Vec::new();
         while small.len() < PART_BYTES {
@@ -236,7 +236,7 @@ impl Load {
             if small.len() + weight <= 2 * PART_BYTES {
                 self.read(&turn, session, &mut small).await?;
             } else if small.is_empty() {
-                drop(turn); // whoever holds the room may need it
+                drop(turn); // the holder of the room may need it
                 let mut room = self.chat.0.live.room(self.user, self.address, weight).await;
                 let mut large = Vec::with_capacity(weight);
                 let turn = self.chat.0.live.turn(self.user).await;
@@ -244,7 +244,7 @@ impl Load {
                 room.shrink_to(large.len());
                 return Ok(Some(Part { bytes: large.into(), room }));
             } else {
-                self.sessions.push(session); // after what waits is written
+                self.sessions.push(session); // after the gathered part is written
                 break;
             }
         }
@@ -257,7 +257,7 @@ impl Load {
         Ok(Some(Part { bytes: small.into(), room: Room::default() }))
     }
 
-    /// Reads a session, and appends it.
+    /// Reads a session and appends it.
     async fn read(&mut self, turn: &Turn, session: SessionId, json: &mut Vec<u8>) -> Result<()> {
         let Some((users, messages)) = self.chat.0.store.loaded(self.user, session, LOAD_ROWS).await? else {
             return Ok(()); // left meanwhile
@@ -305,7 +305,7 @@ mod tests {
             actors.push(chat.actor(id).await.unwrap().unwrap());
         }
         let (ada, bob) = (actors.remove(0), actors.remove(0));
-        chat.0.store.revoke_login(ada.login()).await.unwrap(); // and then the socket comes, asked before
+        chat.0.store.revoke_login(ada.login()).await.unwrap(); // and then a socket arrives that was requested before
         let conn = chat.connect(ada.clone());
         let (from, to) = (bob.user_id(), ada.user_id());
         let (from_name, to_name) = ("Bob".to_owned(), "Ada".to_owned());

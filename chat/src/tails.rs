@@ -1,10 +1,10 @@
-//! Recent changes of sessions to which people come back, in memory: when a server returns, everybody asks for the
-//! same few pages of the same sessions at once, and each is to be read once.
+//! Recent changes of sessions, cached in memory for reconnects: when a server returns, everybody fetches the same few
+//! pages of the same sessions at once, and each should be read only once.
 //!
-//! A *tail* is what changed in a session after some `Rev`, up to now. It begins with one read, made for whoever asks
-//! first while the others wait for it, and is kept up by `live`, which appends every change before it publishes it.
-//! Asked for by sockets that follow the session only, so membership is known; where a user's view begins is the
-//! asker's to say. Bounded, and let go when nobody asks any more or nobody listens.
+//! A *tail* is what changed in a session after some `Rev`, up to now. It starts with one read, made for the first
+//! caller while the others wait for it; then `live` maintains it, appending every change before publishing it. Only
+//! sockets that follow the session ask, so membership is known; the caller says where the user's view begins. Bounded,
+//! and evicted when nobody asks any more or nobody listens.
 
 mod rows;
 #[cfg(test)]
@@ -27,30 +27,30 @@ use rows::{Answer, BYTES, ROWS, Rows, State};
 /// Most bytes in all tails of the process.
 const ALL_BYTES: usize = 16 * 1024 * 1024;
 
-/// How far before the place asked for a tail begins: those who come back at the same time were not all told the same.
+/// How far before the requested place a tail begins: clients that return together do not all ask from the same one.
 const BEFORE: i64 = 64;
 
-/// A tail for which nobody asked for so long is let go.
+/// A tail that nobody has asked for in this time is evicted.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The tails of this process.
 pub(crate) struct Tails {
     tails: Shards<SessionId, Arc<Tail>>,
-    /// What all of them hold.
+    /// Bytes held by all of them.
     bytes: AtomicUsize,
     /// Pages read from the database.
     reads: Counter,
 }
 
-/// One session's.
+/// The tail of one session.
 #[derive(Default)]
 struct Tail {
-    /// Held while the beginning is read, so that it is read once.
+    /// Locked while the beginning is read, so that it is read once.
     reading: tokio::sync::Mutex<()>,
     rows: Mutex<Rows>,
 }
 
-/// The beginning of a tail, as the store has it.
+/// The beginning of a tail, from the store.
 pub(crate) struct Beginning {
     pub(crate) epoch: Epoch,
     /// Where the session stands.
@@ -59,7 +59,7 @@ pub(crate) struct Beginning {
     pub(crate) floor: Rev,
     /// In the order of their `Rev`.
     pub(crate) messages: VecDeque<Message>,
-    /// Whether it would reach further back if there were more room.
+    /// Whether only the limits keep it from reaching further back.
     pub(crate) is_full: bool,
 }
 
@@ -68,13 +68,13 @@ impl Tails {
         Self { tails: Shards::default(), bytes: AtomicUsize::new(0), reads }
     }
 
-    /// Notes that a page was read past the tails.
+    /// Counts a page that was read past the tails.
     pub(crate) fn read_past(&self) {
         self.reads.increment(1);
     }
 
-    /// The page after a change, encoded, for a user who sees what came after `joined`. `None` when the tail does not
-    /// reach back so far, or does not know that change yet. The asker follows the session already.
+    /// Returns the page after a change, encoded, for a user who sees what came after `joined`. `None` if the tail does
+    /// not reach back that far, or does not know that change yet. The caller must already follow the session.
     ///
     /// # Errors
     /// The database failed.
@@ -106,8 +106,8 @@ impl Tails {
         Ok(None)
     }
 
-    /// Appends a change. Called in the order of the commits, and before the change is published: whoever followed
-    /// too late to hear of it finds it here.
+    /// Appends a change. Called in commit order, before the change is published: a socket that followed too late to
+    /// receive it finds it here.
     pub(crate) fn append(&self, live: &LiveMessage) {
         let Some(tail) = self.tails.of(&live.session_id).get(&live.session_id).cloned() else { return };
         let kept = self.accounted(&mut tail.rows(), |rows| rows.append(live.message.clone()));
@@ -116,7 +116,7 @@ impl Tails {
         }
     }
 
-    /// Lets go of a session's tail: nobody listens there any more.
+    /// Evicts a session's tail: nobody listens there any more.
     pub(crate) fn forget(&self, session: SessionId) {
         let tail = self.tails.of(&session).get(&session).cloned();
         if let Some(tail) = tail {
@@ -124,7 +124,7 @@ impl Tails {
         }
     }
 
-    /// Lets go of the tails for which nobody has asked for a while.
+    /// Evicts the tails that nobody has asked for in a while.
     pub(crate) fn forget_idle(&self, now: Instant) {
         for mut part in self.tails.each() {
             part.retain(|_, tail| {
@@ -138,8 +138,8 @@ impl Tails {
         }
     }
 
-    /// Reads the beginning of a tail, unless that is done. What happened since the tail is in the map was appended to
-    /// it; what happened before was committed before this reads.
+    /// Reads the beginning of a tail, unless that is done. What happened since the tail entered the map was appended to
+    /// it; what happened before was committed before this read.
     async fn begin(&self, store: &Store, session: SessionId, tail: &Tail, after: Rev) -> Result<()> {
         if tail.rows().state != State::Unread {
             return Ok(());
@@ -163,7 +163,7 @@ impl Tails {
         self.accounted(&mut tail.rows(), Rows::let_go);
     }
 
-    /// Does something to a tail and keeps the count of what all of them hold.
+    /// Changes a tail and keeps the total byte count up to date.
     fn accounted<T>(&self, rows: &mut Rows, change: impl FnOnce(&mut Rows) -> T) -> T {
         let before = rows.held();
         let done = change(rows);

@@ -1,5 +1,5 @@
-//! Turns at reading: one person's devices must not take every connection that reads the database, and neither so much of
-//! the machine that others wait for what they read.
+//! Turns at reading: one user's devices must not take every reading connection, nor so much of the machine that others
+//! wait for their reads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::hub::Shards;
 
-/// Long reads of one user at a time: half of the connections that read.
+/// Concurrent long reads of one user: half of the reading connections.
 const AT_ONCE: usize = 2;
 
-/// What a read costs beside what it finds: to be asked, to look, to answer.
+/// What a read costs besides the bytes it finds: the request, the lookup, the answer.
 const LEAST: i64 = 4 * 1024;
 
-/// How much one user may read: so many bytes a second, once the burst is used up.
+/// How fast one user may read: so many bytes a second, once the burst is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Bytes a second; none is one.
+    /// Bytes per second; 0 counts as 1.
     pub per_second: u32,
-    /// Bytes at once.
+    /// Bytes in a burst.
     pub burst: u32,
 }
 
@@ -31,17 +31,17 @@ pub(crate) struct Turns(Arc<Inner>);
 struct Inner {
     own: Shards<UserId, Arc<Semaphore>>,
     pace: Option<Pace>,
-    /// What each user may still read; who is not in it has read nothing lately.
+    /// What each user may still read; a user who is not in it has read nothing recently.
     left: Shards<UserId, Left>,
 }
 
-/// Below nothing after a large read: what it cost is known only when it is done.
+/// Negative after a large read: the cost is known only when the read is done.
 struct Left {
     bytes: i64,
     at: Instant,
 }
 
-/// A turn, which lasts until the value is dropped.
+/// A turn, held until the value is dropped.
 pub(crate) struct Turn {
     _place: OwnedSemaphorePermit,
     turns: Turns,
@@ -60,7 +60,7 @@ impl Turns {
         Self(Arc::new(Inner { own: Shards::default(), pace, left: Shards::default() }))
     }
 
-    /// Waits until the user has a turn. Not to be held twice by one caller.
+    /// Waits until the user has a turn. A caller must not hold two.
     pub(crate) async fn take(&self, user: UserId) -> Turn {
         let new = || Arc::new(Semaphore::new(AT_ONCE));
         let own = self.0.own.of(&user).entry(user).or_insert_with(new).clone();
@@ -72,7 +72,7 @@ impl Turns {
         Turn { _place: place, turns: self.clone(), user }
     }
 
-    /// Forgets those who neither have a turn nor wait for one, and those who may read as much as anybody.
+    /// Forgets users who neither have a turn nor wait for one, and those whose full burst is available.
     pub(crate) fn forget_idle(&self, now: Instant) {
         for mut part in self.0.own.each() {
             part.retain(|_, own| Arc::strong_count(own) > 1);
@@ -84,7 +84,7 @@ impl Turns {
         }
     }
 
-    /// How long the user has to wait for what they have read.
+    /// Returns how long the user has to wait for what they have read.
     fn wait(&self, user: UserId, now: Instant) -> Option<Duration> {
         let pace = self.0.pace?;
         let left = self.0.left.of(&user).get(&user)?.by(now, pace);
@@ -101,7 +101,7 @@ impl Turns {
 }
 
 impl Left {
-    /// How much it is by then.
+    /// Returns how much it is by then.
     fn by(&self, now: Instant, pace: Pace) -> i64 {
         let since = now.saturating_duration_since(self.at).as_micros();
         let more = since.saturating_mul(u128::from(pace.per_second.max(1))) / 1_000_000;
@@ -136,12 +136,12 @@ mod tests {
         let (pace, ada, bob) = (Pace { per_second: 1_000, burst: 100_000 }, UserId::new(), UserId::new());
         let turns = Turns::new(Some(pace));
         turns.take(ada).await.cost(90_000);
-        turns.take(ada).await.cost(50_000); // there was something left, and nobody knew how much it would be
+        turns.take(ada).await.cost(50_000); // there was some budget left, so this read could start
         assert!(turns.take(ada).now_or_never().is_none());
         assert!(turns.take(bob).now_or_never().is_some());
         let now = Instant::now();
         let wait = turns.wait(ada, now).expect("it is owed");
-        let owed = Duration::from_secs(48); // 40,000 bytes more than there were, and twice what any read costs
+        let owed = Duration::from_secs(48); // 40,000 bytes over the budget, and twice the fixed cost of a read
         assert!(wait > owed - Duration::from_secs(5) && wait < owed + Duration::from_secs(1), "{wait:?}");
         assert_eq!(turns.wait(ada, now + wait), None);
         turns.forget_idle(now + wait);

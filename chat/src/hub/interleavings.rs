@@ -1,6 +1,5 @@
-//! The real hub and its queues under many interleavings of its threads, chosen by `shuttle`. A wake-up that is lost
-//! is a deadlock, and it reports that too. With the feature all of this crate has shuttle's locks, so nothing else
-//! runs with it:
+//! The real hub and its queues under many thread interleavings, chosen by `shuttle`, which also reports a lost wake-up,
+//! as a deadlock. The feature gives the whole crate shuttle's locks, so nothing else runs with it:
 //!
 //! ```sh
 //! cargo test -p chat --features shuttle --lib hub::interleavings
@@ -20,10 +19,10 @@ use crate::LoginId;
 /// Interleavings of each test.
 const TIMES: usize = 1_000;
 
-/// More than waits for one socket: whoever has not taken what was published before lags by it.
+/// More than a socket's queue holds: a reader that has not taken what was published before lags.
 const FLOOD: usize = 64 * 1024 + 1;
 
-/// Runs a test under many interleavings. Its threads' stacks have room for a hub, which is made on one.
+/// Runs a test under many interleavings. The stacks of its threads are large enough to create a hub on.
 fn interleave(test: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
     config.stack_size = 1 << 20;
@@ -42,7 +41,7 @@ fn number(frame: &Bytes) -> i64 {
     std::str::from_utf8(frame).unwrap().parse().unwrap()
 }
 
-/// Takes until the socket ends: what came, in order.
+/// Takes frames until the socket ends, and returns them in order.
 fn take_all(socket: &Socket) -> Vec<i64> {
     let mut taken = Vec::new();
     loop {
@@ -103,7 +102,7 @@ fn what_is_committed_after_the_welcome_was_read_is_in_the_queue() {
         let hub = Hub::default();
         let (session, epoch) = (SessionId::new(), Epoch::new());
         let committed = Arc::new(AtomicI64::new(0));
-        let other = connect(&hub); // so that the session is there, or is just going
+        let other = connect(&hub); // so that the session exists, or is just ending
         hub.follow(&other, session, Head { epoch, rev: Rev(0) }, Seq(0));
         let (publishing, log) = (hub.clone(), committed.clone());
         let publisher = thread::spawn(move || {

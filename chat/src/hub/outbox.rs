@@ -1,11 +1,11 @@
-//! What waits to be written to one socket. Bounded: nothing on the publishing path ever waits for a client.
+//! What is queued for one socket. Bounded: the publishing path never waits for a client.
 //!
-//! What is *published* to a reader who does not keep up is let go: the queue is forgotten, the socket lags, and its
-//! writer, once it can write again, says so. The client answers with `Hello`, which opens the queue again and brings
-//! everything as after a reconnect; so nothing is lost by it, an acknowledgement no more than an invitation. Answers
-//! to the socket's *own* frames wait unbounded, but nothing more is read from a client while many of them do.
+//! If a reader does not keep up with what is *published*, the queue is discarded and the socket lags; its writer sends
+//! `Lagged` as soon as it can write again. The client answers with `Hello`, which reopens the queue and catches it up
+//! as after a reconnect; so nothing is lost, neither acknowledgements nor invitations. Answers to the socket's *own*
+//! frames are queued unbounded, but while many of them wait the server reads nothing more from the client.
 //!
-//! Knows no runtime: a writer is woken by the waker it came with.
+//! Knows no runtime: it wakes a writer with the waker that the writer brought.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -14,16 +14,16 @@ use bytes::Bytes;
 
 use super::sync::{Mutex, MutexGuard};
 
-/// Most published bytes and frames that wait for one socket: what a stalled reader may cost.
+/// Most published bytes and frames queued for one socket: what a stalled reader may cost.
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_FRAMES: usize = 128;
 
 /// Something to write to a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
-    /// Text frames, encoded, in their order.
+    /// Encoded text frames, in order.
     Frames(VecDeque<Bytes>),
-    /// Frames were let go. Nothing follows until the client has said `Hello`.
+    /// Frames were discarded. Nothing follows until the client has sent `Hello`.
     Lagged,
     /// The end: a close code (see [`protocol::close`]) and a reason. Nothing follows.
     Close(u16, &'static str),
@@ -32,9 +32,9 @@ pub enum Outgoing {
 /// Why a frame is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Something happened that this socket is told among others.
+    /// An event published to several sockets, including this one.
     Published,
-    /// It answers a frame from this socket.
+    /// An answer to a frame from this socket.
     Own,
 }
 
@@ -53,11 +53,11 @@ struct Queue {
     writer: Option<Waker>,
     /// The reader, while it waits for answers to be written.
     reader: Option<Waker>,
-    /// Whoever waits for the end to be decided.
+    /// A task that waits for the end to be decided.
     watcher: Option<Waker>,
 }
 
-/// How much waits.
+/// How much is queued.
 #[derive(Default)]
 struct Waiting {
     bytes: usize,
@@ -79,14 +79,14 @@ impl Waiting {
 enum Flow {
     #[default]
     Open,
-    /// Frames were let go, and the client is to be told.
+    /// Frames were discarded, and the client must be notified.
     Lagging,
-    /// The client was told, and is to say `Hello`.
+    /// The client was notified, and must send `Hello`.
     Told,
 }
 
 impl Outbox {
-    /// Queues a frame. Returns whether the socket began to lag by it. Until it is open again nothing is taken.
+    /// Enqueues a frame. Returns whether that made the socket lag. Until it is reopened, nothing is accepted.
     pub(crate) fn push(&self, frame: Bytes, kind: Kind) -> bool {
         let mut queue = self.lock();
         if queue.closed.is_some() || queue.flow != Flow::Open {
@@ -106,7 +106,7 @@ impl Outbox {
         lags
     }
 
-    /// Takes frames again, after `Hello`. False when nobody asked for one.
+    /// Accepts frames again, after `Hello`. Returns false if no `Hello` was due.
     pub(crate) fn reopen(&self) -> bool {
         let mut queue = self.lock();
         let told = queue.flow == Flow::Told;
@@ -116,18 +116,18 @@ impl Outbox {
         told
     }
 
-    /// Whether frames are taken.
+    /// Whether frames are accepted.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().flow == Flow::Open
     }
 
-    /// Frames that wait.
+    /// Counts the queued frames.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.lock().frames.len()
     }
 
-    /// Ends the socket after what waits already, and this frame.
+    /// Ends the socket after what is already queued, and this frame.
     pub(crate) fn close(&self, last: Option<Bytes>, code: u16, reason: &'static str) {
         let mut queue = self.lock();
         if queue.closed.is_none() {
@@ -140,12 +140,12 @@ impl Outbox {
         wake(queue);
     }
 
-    /// How the socket ends, once that is decided.
+    /// Returns how the socket ends, once that is decided.
     pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
         self.lock().closed
     }
 
-    /// The same, ready as soon as it is decided. For one watcher.
+    /// Like `closed`, but ready as soon as it is decided. For one watcher.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<(u16, &'static str)> {
         let mut queue = self.lock();
         if let Some(end) = queue.closed {
@@ -155,7 +155,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// What is to be written next. Ready is forgotten here: it is the caller's to write. For one writer.
+    /// Takes what to write next. Once ready, it is removed here: the caller must write it. For one writer.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Outgoing> {
         let mut queue = self.lock();
         if !queue.frames.is_empty() {
@@ -172,8 +172,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Whether the socket's next frame may be read: its own answers take less than half of the queue. For one
-    /// reader.
+    /// Whether the socket's next frame may be read: its own answers take less than half of the queue. For one reader.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = self.lock();
         if queue.closed.is_some() || !queue.own.is_over(MAX_BYTES / 2, MAX_FRAMES / 2) {
@@ -183,7 +182,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// The frames that wait at this moment, for a socket that is about to end.
+    /// Takes the frames queued right now, for a socket that is about to end.
     pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
         self.lock().forget()
     }
@@ -194,7 +193,7 @@ impl Outbox {
 }
 
 impl Queue {
-    /// Gives what waits and holds no memory for it any more.
+    /// Empties the queue and returns its frames, with their memory.
     fn forget(&mut self) -> VecDeque<Bytes> {
         (self.published, self.own) = Default::default();
         if let Some(reader) = self.reader.take() {
@@ -204,7 +203,7 @@ impl Queue {
     }
 }
 
-/// Wakes the writer, after the queue is free.
+/// Wakes the writer, after unlocking the queue.
 fn wake(mut queue: MutexGuard<'_, Queue>) {
     let writer = queue.writer.take();
     drop(queue);
@@ -231,7 +230,7 @@ mod tests {
         outbox.poll_room(&Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Publishes until it lags; gives how many frames that took.
+    /// Publishes until it lags; returns how many frames that took.
     fn fill(outbox: &Outbox, frame: &Bytes) -> usize {
         (1..).find(|_| outbox.push(frame.clone(), Kind::Published)).unwrap()
     }

@@ -1,4 +1,4 @@
-//! A socket's end in the chat.
+//! A socket, as the chat sees it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -13,100 +13,100 @@ use crate::hub::{ConnId, Outgoing, Socket};
 use crate::quota::Gate;
 use crate::{Actor, Chat};
 
-/// Signs of writing from one socket in one session are passed on at most this often.
+/// At most one typing signal per socket and session is passed on in this time.
 const TYPING_EVERY: Duration = Duration::from_secs(1);
 
-/// Most sessions that one `Heads` names: some 50 KiB, which a socket is sent every 15 s.
+/// Most sessions named in one `Heads`: about 50 KiB, sent to a socket every 15 s.
 const MOST_HEADS: usize = 512;
 
-/// One socket, as the chat sees it. Dropping it is the end of the socket.
+/// One socket, as the chat sees it. Dropping it ends the socket.
 pub struct Connection {
     socket: Arc<Socket>,
     actor: Actor,
-    /// Where from, as far as it is known.
+    /// The client's address, if known.
     address: Option<IpAddr>,
-    /// The last session that its `Heads` named.
+    /// The last session named in its `Heads`.
     told: Mutex<Option<SessionId>>,
-    /// When this user was last said to be writing, by session.
+    /// When this user's last typing signal was sent, by session.
     typed: Mutex<HashMap<SessionId, Instant>>,
-    /// What it was refused for now.
+    /// What it was temporarily refused.
     gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
 impl Connection {
-    /// Whose it is.
+    /// Returns who acts on it.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// Where it comes from.
+    /// Returns the client's address.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Says where it comes from.
+    /// Sets the client's address.
     #[must_use]
     pub fn from(mut self, address: Option<IpAddr>) -> Self {
         self.address = address;
         self
     }
 
-    /// Its name in this process.
+    /// Returns its identifier in this process.
     #[must_use]
     pub fn id(&self) -> ConnId {
         self.socket.id()
     }
 
-    /// What is to be written next; waits until there is something. A close is the last. Cancel safe. For one writer.
+    /// Waits for what to write next. A close is the last. Cancel safe. For one writer.
     pub async fn outgoing(&self) -> Outgoing {
         self.socket.outgoing().await
     }
 
-    /// Waits while many answers to this socket are still to be written: until then nothing more is to be read
-    /// from it. Cancel safe. For one reader.
+    /// Waits while many answers to this socket are still queued: until then the transport must read nothing more from
+    /// it. Cancel safe. For one reader.
     pub async fn room(&self) {
         self.socket.room().await;
     }
 
-    /// Whether the client may say `Hello` now: it lagged and was told so. From now on frames are queued again, so
-    /// [`Chat::hello`] is to follow.
+    /// Whether the client may send `Hello` now: it lagged and was notified. From now on frames are queued again, so
+    /// [`Chat::hello`] must follow.
     #[must_use]
     pub fn reopen(&self) -> bool {
         self.socket.reopen()
     }
 
-    /// Whether answers are queued. Not while it lags: then they would be let go.
+    /// Whether answers are queued. Not while it lags: then they would be discarded.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.socket.is_open()
     }
 
-    /// Frames that wait to be written.
+    /// Counts the queued frames.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.socket.waiting()
     }
 
-    /// How it is to end, once that is decided: nothing more is to be taken from it.
+    /// Returns how it is to end, once that is decided: then the transport must accept nothing more from it.
     #[must_use]
     pub fn ending(&self) -> Option<(u16, &'static str)> {
         self.socket.closed()
     }
 
-    /// The same, as soon as it is decided. Cancel safe. For one watcher.
+    /// Waits until that is decided. Cancel safe. For one watcher.
     pub async fn closing(&self) -> (u16, &'static str) {
         self.socket.closing().await
     }
 
-    /// The frames that wait to be written at this moment. For the writer, and for a socket that is about to end.
+    /// Takes the frames queued right now. For the writer, and for a socket that is about to end.
     #[must_use]
     pub fn left(&self) -> VecDeque<Bytes> {
         self.socket.take_rest()
     }
 
-    /// A `Heads` frame: where the sessions of this socket stand. Of very many some each time, in turn.
+    /// Makes a `Heads` frame: where this socket's sessions stand. If there are very many, some each time, in turn.
     #[must_use]
     pub fn heads(&self) -> Bytes {
         let mut told = self.told.lock().expect("nothing panics under this lock");
@@ -115,24 +115,24 @@ impl Connection {
         encode(&ServerFrame::Heads { sessions })
     }
 
-    /// Sends an answer to this socket alone, behind what waits already.
+    /// Sends an answer to this socket alone, after what is already queued.
     pub fn send(&self, frame: &ServerFrame) {
         self.socket.answer(encode(frame));
     }
 
-    /// The same with a frame that is encoded already.
+    /// Sends a frame that is already encoded.
     pub fn send_encoded(&self, frame: Bytes) {
         self.socket.answer(frame);
     }
 
-    /// Tells everybody else in a session that this user is writing. Ignored where it is not theirs, and when it
-    /// was said just now.
+    /// Tells everybody else in a session that this user is typing. Does nothing if the user is not in it, or was
+    /// reported only just now.
     pub fn typing(&self, session_id: SessionId) {
         let now = Instant::now();
         let mut typed = self.typed.lock().expect("nothing panics under this lock");
         let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
         if is_due && self.joined(session_id).is_some() {
-            typed.retain(|_, last| now - *last < TYPING_EVERY); // however many sessions there are
+            typed.retain(|_, last| now - *last < TYPING_EVERY); // bounded, however many sessions there are
             typed.insert(session_id, now);
             let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
             self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
@@ -147,7 +147,7 @@ impl Connection {
         self.shared.hub.follow(&self.socket, session, head, joined);
     }
 
-    /// After which place messages of a session are its user's to see; `None` when it does not follow the session.
+    /// Returns the place after which its user may see messages of a session; `None` if it does not follow the session.
     pub(crate) fn joined(&self, session: SessionId) -> Option<Seq> {
         self.shared.hub.joined(&self.socket, session)
     }
@@ -165,8 +165,8 @@ impl Drop for Connection {
 }
 
 impl Chat {
-    /// A new socket of somebody. From now on it is told everything, so what is read for its `Welcome` after
-    /// this leaves no gap.
+    /// Opens a user's socket. From now on it receives every event, so what is read for its `Welcome` after this leaves
+    /// no gap.
     #[must_use]
     pub fn connect(&self, actor: Actor) -> Connection {
         let shared = self.0.live.shared.clone();
@@ -177,8 +177,8 @@ impl Chat {
         Connection { socket, actor, address: None, told, typed, gate, shared }
     }
 
-    /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not
-    /// everybody comes at once.
+    /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not everybody
+    /// reconnects at once.
     pub fn drain(&self, window: Duration) {
         self.0.live.hub().drain(window);
     }

@@ -1,4 +1,4 @@
-//! What one tail holds, and what it says of it. Pure.
+//! What one tail holds, and how it answers. Pure.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -15,20 +15,21 @@ pub(super) const ROWS: usize = 512;
 /// Most bytes in one tail.
 pub(super) const BYTES: usize = 512 * 1024;
 
-/// What a tail holds.
+/// The contents of a tail.
 pub(super) struct Rows {
     pub(super) state: State,
     /// Every change after this one is here.
     pub(super) floor: Rev,
     /// Up to this one.
     rev: Rev,
-    /// Each message as it is now, in the order of its last change. Until the beginning is read, what happened since.
+    /// Each message in its current state, in the order of its last change. Until the beginning is read, what happened
+    /// since.
     pub(super) messages: VecDeque<Message>,
     pub(super) bytes: usize,
-    /// The bounds keep it from reaching back further.
+    /// The limits keep it from reaching further back.
     is_full: bool,
     pub(super) asked: Instant,
-    /// The page given last, and to which question: in a crowd the next one asks the same.
+    /// The last page returned, and its request: in a crowd the next request is the same.
     last: Option<((Rev, Seq), Bytes)>,
 }
 
@@ -36,16 +37,16 @@ pub(super) struct Rows {
 pub(super) enum State {
     Unread,
     Read(Epoch),
-    /// Let go: nothing is appended any more.
+    /// Evicted: nothing is appended any more.
     Gone,
 }
 
-/// What a tail says to a question.
+/// A tail's answer to a request.
 pub(super) enum Answer {
     Page(Bytes),
-    /// Not in memory: the database knows.
+    /// Not in memory: ask the database.
     NotHere,
-    /// The tail is of no use any more; another one may be.
+    /// The tail is useless now; a new one may help.
     Again,
 }
 
@@ -65,7 +66,7 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// Bytes.
+    /// Counts the bytes held.
     pub(super) fn held(&self) -> usize {
         self.bytes + self.last.as_ref().map_or(0, |(_, page)| page.len())
     }
@@ -107,7 +108,7 @@ impl Rows {
         }
     }
 
-    /// Returns false when the tail is of no use any more.
+    /// Appends a change. Returns false if the tail is useless now.
     pub(super) fn append(&mut self, message: Message) -> bool {
         match self.state {
             State::Gone => return true,
@@ -135,7 +136,7 @@ impl Rows {
         true
     }
 
-    /// Takes out what the message at this place was before.
+    /// Removes the earlier state of the message at this place.
     fn remove(&mut self, seq: Seq) {
         if let Some(at) = self.messages.iter().position(|message| message.seq == seq)
             && let Some(message) = self.messages.remove(at)

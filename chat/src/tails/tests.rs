@@ -23,7 +23,7 @@ fn message(seq: i64, rev: i64) -> Message {
     }
 }
 
-/// A session as the database has it: each message as it is now.
+/// A session as the database has it: each message in its current state.
 #[derive(Default)]
 struct Session {
     rows: BTreeMap<i64, Message>,
@@ -31,7 +31,7 @@ struct Session {
 }
 
 impl Session {
-    /// A new message, or a change of an old one.
+    /// Adds a message, or changes an old one.
     fn change(&mut self, seq: i64) -> Message {
         self.rev += 1;
         let mut changed = message(seq, self.rev);
@@ -52,7 +52,7 @@ impl Session {
     }
 }
 
-/// Numbers that look like chance and are the same each time.
+/// Numbers that look random and are the same each time.
 fn dice(seed: u64) -> impl FnMut(i64) -> i64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |sides| {
@@ -74,10 +74,10 @@ fn a_tail_says_what_the_database_would_whatever_changed_before_during_and_after_
             session.change(seq)
         };
         for _ in 0..seed % 40 {
-            change(&mut session); // before the tail is asked for
+            change(&mut session); // before the tail is requested
         }
         let floor = session.rev / 2;
-        // Meanwhile: the first of these are in what is read as well.
+        // Meanwhile: the read also includes the first of these.
         let meanwhile: Vec<Message> = (0..seed % 7).map(|_| change(&mut session)).collect();
         let (in_both, later) = meanwhile.split_at(meanwhile.len() / 2);
         for message in in_both {
@@ -126,7 +126,7 @@ fn a_tail_is_bounded_and_lets_its_oldest_go() {
     assert!(!rows.append(message(1000, 1000)), "a change is missing: it is of no use any more");
 }
 
-/// Two people who have said so much.
+/// Creates two users, and a session with this many messages.
 async fn session_of(store: &Store, messages: i64) -> SessionId {
     let mut people = Vec::new();
     for name in ["Ada", "Bob"] {
