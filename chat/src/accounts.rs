@@ -1,4 +1,4 @@
-//! Accounts: register, login, a new password.
+//! Accounts: registering, signing in, setting a new password.
 
 #[cfg(test)]
 mod tests;
@@ -18,30 +18,30 @@ use crate::registrations::Registrations;
 use crate::store::{Taken, UserRow};
 use crate::{Caller, Chat, Device, Error, Result, Username, audit, clock};
 
-/// How soon the same registration may come again, in milliseconds.
+/// How long a repeated registration counts as the same one, in milliseconds.
 const SAME_REGISTRATION: u64 = 10 * 60 * 1000;
 
 const NO_PANIC: &str = "nothing panics under this lock";
 
-/// Somebody who gave the right password.
+/// A user who gave the right password.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// Who.
+    /// The user.
     pub me: Me,
-    /// What their browser is to keep, so that it is known when it comes again.
+    /// For the browser to keep, so that it is recognized next time.
     pub device: Device,
-    /// What the password was right for.
+    /// The account and password they proved.
     pub lock: Lock,
 }
 
 impl Chat {
-    /// Makes an account, Offline until its first login. The same name and password once more, from the same network
-    /// and before that login, is the same registration: a double click, or an answer that was lost on the way.
+    /// Creates an account, Offline until its first login. A repeat with the same name and password, from the same
+    /// network and before that login, is the same registration: a double click, or a lost answer.
     ///
     /// # Errors
     /// [`Code::RegistrationClosed`]; [`Code::UnusableName`]; [`Code::UnusablePassword`]; [`Code::NameTaken`];
-    /// [`Error::TooMany`], when this address has heard of too many names already, or too many have registered from its
-    /// network; the database failed.
+    /// [`Error::TooMany`], if this address has learned about too many names already, or too many have registered from
+    /// its network; the database failed.
     pub async fn register(&self, caller: &Caller, username: &str, password: String) -> Result<UserId> {
         if !self.0.options.open_registration {
             return Err(Error::refused(Code::RegistrationClosed));
@@ -71,10 +71,10 @@ impl Chat {
         may_learn: Result<()>,
     ) -> Result<UserId> {
         let turn = self.turn(self.stranger(caller))?;
-        // Before the hash, which is the expensive part; the writer decides all the same.
+        // Checked before the hash, which is the expensive part; the writer still has the final say.
         if let Some(taken) = self.0.store.taken(name).await? {
             let again = self.registered_before(caller, name, turn, password).await?;
-            // That a name is taken is said to those alone to whom it could be said that it is free.
+            // Only callers who could learn that a name is free may learn that it is taken.
             let may_learn = || may_learn.and(self.may_register(caller)).err();
             return again.ok_or_else(|| may_learn().unwrap_or_else(|| is_taken(name, taken).into()));
         }
@@ -87,7 +87,7 @@ impl Chat {
                 Ok(user)
             }
             Err(taken) => {
-                // The same form twice at once?
+                // Was the same form submitted twice concurrently?
                 let turn = self.turn(self.stranger(caller))?;
                 let again = self.registered_before(caller, name, turn, password).await?;
                 again.ok_or_else(|| is_taken(name, taken).into())
@@ -95,7 +95,7 @@ impl Chat {
         }
     }
 
-    /// The user, if this is the registration that made them a moment ago. Counts as a guess.
+    /// Returns the user, if this request repeats the registration that just created them. Counts as a guess.
     async fn registered_before(
         &self,
         caller: &Caller,
@@ -116,7 +116,7 @@ impl Chat {
         }
     }
 
-    /// Whether one more account may be made from where this caller is.
+    /// Checks whether one more account may be created from this caller's network.
     fn may_register(&self, caller: &Caller) -> Result<()> {
         let (Some(registrations), Some(address)) = (&self.0.registrations, caller.address) else {
             return Ok(());
@@ -125,7 +125,7 @@ impl Chat {
         may.map_err(enough_today)
     }
 
-    /// The same, and counts it until the answer is dropped without having been kept.
+    /// Does the same, and counts the registration unless the result is dropped without [`Begun::keep`].
     fn begin_registration(&self, caller: &Caller) -> Result<Begun<'_>> {
         let (Some(registrations), Some(address)) = (&self.0.registrations, caller.address) else {
             return Ok(Begun(None));
@@ -135,7 +135,7 @@ impl Chat {
         Ok(Begun(Some((registrations, network))))
     }
 
-    /// For whom a password is hashed when it is nobody known. Without limits all are one.
+    /// Returns who an unknown caller's password is hashed for. Without limits, all strangers are one.
     fn stranger(&self, caller: &Caller) -> Whose {
         let told_apart = self.0.options.hold_back_guesses;
         Whose::Stranger(caller.address.filter(|_| told_apart).map(network))
@@ -145,11 +145,11 @@ impl Chat {
         self.0.passwords.turn(whose)
     }
 
-    /// Checks a name and its password, and counts the user as Online for a while: the socket takes over.
+    /// Checks a name and its password, and counts the user as Online for a while, until the socket takes over.
     ///
     /// # Errors
-    /// [`Code::InvalidUser`], also for a name that could not exist; [`Code::WrongPassword`]; [`Error::TooMany`];
-    /// the database failed.
+    /// [`Code::InvalidUser`], also for an impossible name; [`Code::WrongPassword`]; [`Error::TooMany`]; the database
+    /// failed.
     pub async fn login(&self, caller: Caller, username: &str, password: String) -> Result<SignedIn> {
         let mut tried = None;
         let outcome = self.check_login(caller.clone(), username, password, &mut tried).await;
@@ -168,7 +168,7 @@ impl Chat {
         outcome
     }
 
-    /// Notes in `tried` whose account it is about, once that is known.
+    /// Sets `tried` to the account, once known.
     async fn check_login(
         &self,
         caller: Caller,
@@ -177,8 +177,8 @@ impl Chat {
         tried: &mut Option<UserId>,
     ) -> Result<SignedIn> {
         let name = Sought::of(username).ok_or_else(|| Error::refused(Code::InvalidUser))?;
-        // A turn comes before anything is looked up; but who says that they are known is looked up first, because
-        // then it may be one that no stranger can have.
+        // A turn comes before any lookup, except for a caller who claims a known device: that is checked first, because
+        // it may earn a turn that no stranger can have.
         let early = match caller.device {
             None => Some(self.turn(self.stranger(&caller))?),
             Some(_) => None,
@@ -202,15 +202,15 @@ impl Chat {
         Ok(SignedIn { me: Me { user_id: user.user_id, username: user.username }, device, lock })
     }
 
-    /// Who has this name, and the caller's device when it is known for them.
+    /// Finds who has this name, and the caller's device number if the device is known for them.
     async fn find(&self, caller: &Caller, name: &Sought) -> Result<(UserRow, Option<u128>)> {
         let question = self.ask_about(caller, &name.key);
         if let (Err(wait), None) = (&question, &caller.device) {
-            return Err(too_many(*wait)); // before anybody looks whether the name is there
+            return Err(too_many(*wait)); // before checking whether the name exists
         }
         let user = self.0.store.user_named(name).await?;
         let known = caller.device.as_ref().and_then(|device| {
-            // As much work for a name that is not there: how long it takes tells nothing.
+            // The same work for a name that does not exist: timing reveals nothing.
             let nobody = (UserId(uuid::Uuid::nil()), "");
             let (id, hash) = user.as_ref().map_or(nobody, |user| (user.user_id, user.password_hash.as_str()));
             device.known_to(id, hash).filter(|_| user.is_some())
@@ -224,7 +224,7 @@ impl Chat {
         Ok((user, known))
     }
 
-    /// Checks a password. What is returned is to be stored in place of the hash, whose cost has risen.
+    /// Checks a password. Returns a new hash to store if the cost has risen since the old one.
     async fn try_password(
         &self,
         caller: &Caller,
@@ -244,7 +244,7 @@ impl Chat {
         if let Some(attempt) = attempt {
             self.guesses(|guesses| match verified {
                 Ok(Verified::Right { .. }) => guesses.right(attempt),
-                Ok(Verified::Wrong) => {} // counted already
+                Ok(Verified::Wrong) => {} // already counted
                 Err(_) => guesses.not_tried(attempt),
             });
         }
@@ -254,7 +254,7 @@ impl Chat {
         }
     }
 
-    /// The user with a hash of today's cost, once it is stored. Where nothing can be stored, the old one does.
+    /// Stores a hash of today's cost and returns the user with it. If nothing can be stored, the old hash stays valid.
     async fn with_renewed_hash(&self, mut user: UserRow, renewed: String) -> Result<UserRow> {
         match self.0.store.renew_password_hash(user.user_id, &user.password_hash, &renewed).await {
             Ok(true) => user.password_hash = renewed,
@@ -266,7 +266,7 @@ impl Chat {
         Ok(user)
     }
 
-    /// Leave to tell this caller whether a name is there.
+    /// Asks for permission to tell this caller whether a name exists.
     fn ask_about(&self, caller: &Caller, key: &str) -> std::result::Result<Option<Question>, Wait> {
         self.guesses(|guesses| guesses.ask(Instant::now(), caller.address, key)).transpose()
     }
@@ -277,13 +277,13 @@ impl Chat {
         }
     }
 
-    /// Something of what was guessed lately, unless nothing is held back.
+    /// Runs `of` on the recent guesses, unless nothing is throttled.
     pub(crate) fn guesses<T>(&self, of: impl FnOnce(&mut Guesses) -> T) -> Option<T> {
         let guesses = self.0.guesses.as_ref()?;
         Some(of(&mut guesses.lock().expect(NO_PANIC)))
     }
 
-    /// Sets a new password for somebody who lost theirs, and ends all their logins.
+    /// Sets a new password for a user who lost theirs, and ends all their logins.
     ///
     /// # Errors
     /// [`Code::InvalidUser`]; [`Code::UnusablePassword`]; the database failed.
@@ -300,8 +300,8 @@ impl Chat {
     }
 }
 
-/// What a form is known by when it comes again: from where, and the name to the letter. Another spelling of the name is
-/// another person's form.
+/// Returns the key that identifies a repeated form: the network, and the name exactly as typed. Another spelling of the
+/// name is another person's form.
 fn form(caller: &Caller, name: &Username) -> Option<String> {
     caller.address.map(|address| format!("{} {}", network(address), name.typed()))
 }
@@ -314,11 +314,11 @@ fn is_taken(name: &Username, taken: Taken) -> Fault {
     Fault::new(Code::NameTaken, reason)
 }
 
-/// A registration that is under way.
+/// A registration in progress.
 struct Begun<'a>(Option<(&'a Mutex<Registrations>, IpAddr)>);
 
 impl Begun<'_> {
-    /// It was made.
+    /// Keeps the registration: the account was created.
     fn keep(mut self) {
         self.0 = None;
     }
@@ -352,7 +352,7 @@ pub(crate) fn too_many(wait: Wait) -> Error {
     Error::TooMany { wait, reason }
 }
 
-/// A time to wait, as people say it: never less.
+/// Formats a waiting time for people, rounded up.
 fn said(wait: Duration) -> String {
     match wait.as_secs() + 1 {
         seconds @ ..120 => format!("{seconds} seconds"),

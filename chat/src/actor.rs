@@ -1,11 +1,11 @@
-//! The proof of who acts.
+//! Proof of who is acting.
 
 use protocol::{TimeStamp, UserId};
 
 use crate::{Chat, LoginId, Result};
 
-/// Somebody who is signed in. Made only by [`Chat::actor`], so a method that takes one cannot be reached by a
-/// transport that forgot to ask.
+/// A signed-in user. Only [`Chat::actor`] makes one, so a transport that forgot to authenticate cannot call a method
+/// that takes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     user_id: UserId,
@@ -15,25 +15,25 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Who it is.
+    /// Returns the user.
     #[must_use]
     pub fn user_id(&self) -> UserId {
         self.user_id
     }
 
-    /// Their name as they wrote it.
+    /// Returns their name as they wrote it.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    /// The login they act through.
+    /// Returns the login they act through.
     #[must_use]
     pub fn login(&self) -> LoginId {
         self.login
     }
 
-    /// When the login was made or last changed.
+    /// Returns when the login was created or last changed.
     #[must_use]
     pub fn renewed_at(&self) -> TimeStamp {
         self.renewed_at
@@ -41,7 +41,7 @@ impl Actor {
 }
 
 impl Chat {
-    /// Who acts through this login; `None` when it was revoked or has expired.
+    /// Returns who acts through this login; `None` if it was revoked or has expired.
     ///
     /// # Errors
     /// The database failed.

@@ -1,5 +1,5 @@
-//! What happens to accounts, one line in the log each: who by `UserID`, and from which network. Never a name, an address,
-//! a token or a text (ASVS 5.0, 16.2.5 and 16.3).
+//! Account events, one log line each: who by `UserID`, and from which network. Never a name, an address, a token or a
+//! text (ASVS 5.0, 16.2.5 and 16.3).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use tracing::field::{DisplayValue, display};
 use crate::Caller;
 use crate::network::network;
 
-/// Where somebody is, as exactly as a log needs it: the /24 of an IPv4 address, the /48 of an IPv6 address.
+/// A location as precise as a log needs it: the /24 of an IPv4 address, the /48 of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The network of an address.
+    /// Returns the network of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(network(address))
@@ -29,44 +29,44 @@ impl fmt::Display for Network {
 }
 
 impl Caller {
-    /// Where they are, as far as it is known.
+    /// Returns their network, if known.
     fn network(&self) -> Option<DisplayValue<Network>> {
         self.address.map(Network::of).map(display)
     }
 }
 
-/// Somebody has a new account.
+/// Logs a new account.
 pub fn registered(caller: &Caller, user: UserId) {
     tracing::info!(event = "registered", user_id = %user, network = caller.network(), "a new account");
 }
 
-/// Somebody gave the right password.
+/// Logs a sign-in with the right password.
 pub fn signed_in(caller: &Caller, user: UserId) {
     tracing::info!(event = "signed_in", user_id = %user, network = caller.network(), "a login");
 }
 
-/// Somebody was not let in: `user` is the account that they tried, when there is one.
+/// Logs a refused sign-in; `user` is the account that was tried, if it exists.
 pub fn sign_in_refused(caller: &Caller, user: Option<UserId>, code: Code) {
     let (user_id, code) = (user.map(display), code.name());
     tracing::warn!(event = "sign_in_refused", user_id, network = caller.network(), code, "a refused login");
 }
 
-/// Somebody has ended their login.
+/// Logs that a user signed out.
 pub fn signed_out(caller: &Caller, user: UserId) {
     tracing::info!(event = "signed_out", user_id = %user, network = caller.network(), "the end of a login");
 }
 
-/// Logins of somebody were ended because there were too many.
+/// Logs that a user's logins ended because there were too many.
 pub fn logins_ended(user: UserId, logins: usize) {
     tracing::info!(event = "logins_ended", user_id = %user, logins, "the end of logins beyond the most of a user");
 }
 
-/// Whoever runs the server has set a new password for somebody.
+/// Logs that the operator set a new password for a user.
 pub fn password_set(user: UserId) {
     tracing::warn!(event = "password_set", user_id = %user, "a new password, and the end of every login");
 }
 
-/// A limit has refused somebody something: a user where one is known, and else whoever is at this address.
+/// Logs a refusal by a limit: of a user if known, or else of the address.
 pub fn held_back(limit: &'static str, user: Option<UserId>, address: Option<IpAddr>) {
     let (user_id, network) = (user.map(display), address.map(Network::of).map(display));
     tracing::warn!(event = "held_back", limit, user_id, network, "a refusal by a limit");

@@ -1,4 +1,4 @@
-//! Who knocks, before anybody knows who it is: an address, and maybe a device that has been here before.
+//! Who is calling, before they are identified: an address, and maybe a device that has been here before.
 
 use std::net::IpAddr;
 
@@ -6,19 +6,19 @@ use hmac::{Hmac, Mac};
 use protocol::UserId;
 use sha2::Sha256;
 
-/// Most accounts that one browser is known for: a family's computer.
+/// Most accounts one browser is known for: a family's computer.
 const ACCOUNTS: usize = 4;
 
 /// Where an attempt to sign in or to register comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// The address, as far as trusted proxies tell.
+    /// The address, as reported by trusted proxies.
     pub address: Option<IpAddr>,
-    /// What the browser keeps of earlier logins.
+    /// What the browser kept from earlier logins.
     pub device: Option<Device>,
 }
 
-/// Whom an address stands for: one household or host has a whole /64 of IPv6 addresses (RFC 6177).
+/// Returns who an address stands for: one household or host has a whole /64 of IPv6 addresses (RFC 6177).
 #[must_use]
 pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -27,19 +27,19 @@ pub fn household(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A browser or program from which somebody has signed in: it keeps a number that it was given and, for each account, a
+/// A browser or program from which a user has signed in: it keeps a number that it was given and, for each account, a
 /// seal that only the account's stored password could make (HMAC-SHA-256, RFC 2104). So nothing has to be stored for
-/// it, nobody can make one up, and a new password makes every device a stranger. It opens nothing: it has its own count
-/// of wrong passwords, so that strangers who guess cannot lock the owner out (OWASP, "device cookies").
+/// it, nobody can forge one, and a new password makes every device a stranger. It grants no access: it has its own
+/// count of wrong passwords, so that guessing strangers cannot lock the owner out (OWASP, "device cookies").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     number: u128,
-    /// Of the account used last first.
+    /// Most recently used account first.
     seals: Vec<u128>,
 }
 
 impl Device {
-    /// What [`Device::text`] made; `None` for anything else.
+    /// Parses what [`Device::text`] made; returns `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| {
@@ -51,7 +51,7 @@ impl Device {
         (seals.len() <= ACCOUNTS).then_some(Self { number, seals })
     }
 
-    /// As the browser keeps it.
+    /// Formats it for the browser to keep.
     #[must_use]
     pub fn text(&self) -> String {
         let parts: Vec<_> =
@@ -59,7 +59,7 @@ impl Device {
         parts.join(".")
     }
 
-    /// The device after a login, with the account's stored password as it is now.
+    /// Returns the device as it is after a login, given the account's current stored password.
     pub(crate) fn after_login(earlier: Option<Self>, user: UserId, password_hash: &str) -> Self {
         let mut device = earlier.unwrap_or_else(|| Self { number: random(), seals: Vec::new() });
         let seal = seal(device.number, user, password_hash);
@@ -69,7 +69,7 @@ impl Device {
         device
     }
 
-    /// Its number, when this account's owner has signed in there.
+    /// Returns its number, if this account's owner has signed in there.
     pub(crate) fn known_to(&self, user: UserId, password_hash: &str) -> Option<u128> {
         let mac = sealing(self.number, user, password_hash);
         let is_known = |seal: &u128| mac.clone().verify_truncated_left(&seal.to_be_bytes()).is_ok();

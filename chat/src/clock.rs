@@ -1,11 +1,11 @@
-//! The one place that asks what time it is.
+//! The only place that reads the clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::TimeStamp;
 
-/// Now, by this machine's clock; when that is set back, time stands still until it has caught up.
+/// Returns the current time by this machine's clock; if that is set back, time stands still until it has caught up.
 pub(crate) fn now() -> TimeStamp {
     static LATEST: AtomicI64 = AtomicI64::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

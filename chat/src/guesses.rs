@@ -1,8 +1,8 @@
-//! How much may be guessed: passwords of accounts, and which names there are. Pure: the time is handed in, so a test
-//! lives through a day in no time.
+//! Limits on guessing: the passwords of accounts, and which names exist. Pure: the caller passes the time, so a test
+//! simulates a day in no time.
 //!
-//! Kept in memory. Nothing here grows for ever: an account that nobody guesses at, an address that has asked nothing
-//! for an hour are forgotten; so is everything when the server starts anew.
+//! Kept in memory. Nothing here grows forever: an account that nobody guesses at and an address that has asked nothing
+//! for an hour are forgotten; a restart forgets everything.
 
 mod names;
 #[cfg(test)]
@@ -22,55 +22,55 @@ pub(crate) use names::Question;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Wrong passwords for one account from one network, on devices that its owner has never signed in from: five at once,
-/// then one in five minutes. So whoever guesses shuts out their own network alone.
+/// Wrong passwords for one account from one network, on devices its owner has never signed in from: a burst of five,
+/// then one every five minutes. So an attacker locks out only their own network.
 const NETWORK: Rate = Rate { burst: 5, every: Duration::from_secs(5 * 60) };
 
-/// The same from all networks together, in an hour.
+/// The same from all networks together, per hour.
 const STRANGERS: usize = 20;
 
-/// The same from one device of its owner's: fingers slip.
+/// The same from one of the owner's devices: typos happen.
 const KNOWN: Rate = Rate { burst: 10, every: MINUTE };
 
-/// Wrong passwords in a row: then a known device counts as a stranger, and strangers together have
-/// [`AFTER_MANY`] in an hour until the owner has signed in. NIST SP 800-63B-4 3.2.2 wants none at all then; but that
-/// would let anybody shut an owner out for good who has no other device.
+/// After this many wrong passwords in a row, a known device counts as a stranger, and all strangers together get
+/// [`AFTER_MANY`] an hour until the owner has signed in. NIST SP 800-63B-4 3.2.2 wants none at all then, but that would
+/// let anybody lock out for good an owner who has no other device.
 const IN_A_ROW: u32 = 100;
 const AFTER_MANY: usize = 1;
 
-/// What was in a row is forgotten when nobody has guessed for so long.
+/// How long after the last guess the count in a row is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Accounts that one address may have tried in vain in an hour, from strange devices: one person mistypes their own
-/// name's password; a list of stolen passwords goes on to the next name (OWASP, "credential stuffing").
+/// Accounts that one address may fail at in an hour, from unknown devices: a person mistypes the password of their own
+/// name; a list of stolen passwords moves on to the next name (OWASP, "credential stuffing").
 const ACCOUNTS: usize = 5;
 
-/// Devices of one account whose mistakes are remembered at a time.
+/// Devices per account whose mistakes are remembered.
 const DEVICES: usize = 8;
 
-/// Tidied up every so many turns.
+/// Stale entries are removed every this many calls.
 const TIDY_EVERY: u32 = 1024;
 
-/// So many at once, then one in so long.
+/// A burst of so many, then one per period.
 struct Rate {
     burst: u32,
     every: Duration,
 }
 
-/// Why not now.
+/// Why an attempt is refused for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Again after this time.
+    /// Wait this long.
     For(Duration),
-    /// The same; there were too many in a row, so it is long until the owner has signed in.
+    /// The same, after too many in a row, so the wait is long until the owner has signed in.
     ForTheOwner(Duration),
 }
 
-/// What was guessed lately.
+/// Recent guesses.
 #[derive(Default)]
 pub(crate) struct Guesses {
     accounts: HashMap<Lock, Account>,
-    /// Accounts that were tried in vain.
+    /// Accounts that an address failed at.
     addresses: HashMap<Scope, Vec<(Lock, Instant)>>,
     names: Names,
     turns: u32,
@@ -79,11 +79,11 @@ pub(crate) struct Guesses {
 #[derive(Default)]
 struct Account {
     strangers: Strangers,
-    /// The one used last is the last.
+    /// Most recently used last.
     devices: Vec<(u128, Device)>,
 }
 
-/// Wrong passwords from devices that are not known.
+/// Wrong passwords from unknown devices.
 #[derive(Default)]
 struct Strangers {
     networks: HashMap<Option<IpAddr>, Bucket>,
@@ -100,13 +100,13 @@ struct Device {
     in_a_row: u32,
 }
 
-/// Wrong passwords, as a bucket that empties with time (GCRA): it holds the moment when it will be empty.
+/// Wrong passwords, as a leaky bucket (GCRA): it stores the moment when it will be empty.
 #[derive(Default)]
 struct Bucket {
     empty_at: Option<Instant>,
 }
 
-/// Leave to try a password.
+/// Permission to try a password.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Try {
@@ -127,7 +127,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// The last one counts for nothing.
+    /// Uncounts the last one.
     fn take_back(&mut self, rate: &Rate) {
         self.empty_at = self.empty_at.and_then(|at| at.checked_sub(rate.every));
     }
@@ -192,7 +192,7 @@ impl Account {
             None => Device::default(),
         };
         if self.devices.len() == DEVICES {
-            self.devices.remove(0); // only the owner can have so many
+            self.devices.remove(0); // only the owner can have this many
         }
         self.devices.push((number, device));
         &mut self.devices.last_mut().expect("just pushed").1
@@ -200,7 +200,7 @@ impl Account {
 }
 
 impl Guesses {
-    /// Leave for this address to learn at a door whether a name is there. To be asked before anybody looks.
+    /// Asks whether this address may learn at a door whether a name exists. Call before the lookup.
     pub(crate) fn ask(
         &mut self,
         now: Instant,
@@ -211,8 +211,8 @@ impl Guesses {
         self.names.at_door(now, address, name)
     }
 
-    /// Leave for this user, at this address, to learn by a search that nobody has a name. To be asked before anybody
-    /// looks.
+    /// Asks whether this user, at this address, may learn by a search that a name does not exist. Call before the
+    /// lookup.
     pub(crate) fn search(
         &mut self,
         now: Instant,
@@ -224,13 +224,13 @@ impl Guesses {
         self.names.by_search(now, user, address, name)
     }
 
-    /// The answer to a question was not about the name alone.
+    /// Refunds a question whose answer said nothing about the name alone.
     pub(crate) fn not_told(&mut self, question: &Question) {
         self.names.not_told(question);
     }
 
-    /// Leave to try a password for an account, on a device that is known for it or on a strange one. Counts as wrong
-    /// until [`Guesses::right`] or [`Guesses::not_tried`], so that many at once are counted too.
+    /// Asks whether a password may be tried for an account, on a device known for it or an unknown one. Counts as wrong
+    /// until [`Guesses::right`] or [`Guesses::not_tried`], so that concurrent attempts count too.
     pub(crate) fn attempt(
         &mut self,
         now: Instant,
@@ -265,7 +265,7 @@ impl Guesses {
         Ok(Try { lock, device: None, address, at: now })
     }
 
-    /// The password was right.
+    /// Notes that the password was right.
     pub(crate) fn right(&mut self, attempt: Try) {
         let lock = attempt.lock;
         self.not_tried(attempt);
@@ -275,7 +275,7 @@ impl Guesses {
         }
     }
 
-    /// The password was not looked at.
+    /// Notes that the password was not checked.
     pub(crate) fn not_tried(&mut self, attempt: Try) {
         let Try { lock, device, address, at } = attempt;
         if let Some(account) = self.accounts.get_mut(&lock) {

@@ -1,4 +1,4 @@
-//! Finding a person by name, and what becomes of the invitation.
+//! Finding a person by name, and the life of the invitation.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use crate::store::{AskResult, NewInvite};
 use crate::{Chat, Connection, Result};
 
 impl Chat {
-    /// Looks for a person and invites them. Every search is answered on the socket that asked: what names a session
-    /// comes behind that session's own frame, the rest is returned. What became of an invitation goes to all sockets
-    /// of both sides.
+    /// Searches for a person and invites them. Every search is answered on the socket that asked: a notice that names a
+    /// session comes after that session's own frame; any other is returned. The outcome of an invitation goes to all
+    /// sockets of both sides.
     ///
     /// # Errors
-    /// [`Code::Yourself`]; [`Code::NotFound`] when the session is not the asker's;
-    /// [`Code::TooMany`] when they have searched for or invited too many, or the same person too often, or that person
-    /// has enough invitations, or one of the two as many conversations as they may; the database failed.
+    /// [`Code::Yourself`]; [`Code::NotFound`] if the session is not the asker's; [`Code::TooMany`] if they have
+    /// searched for or invited too many, or the same person too often, or that person has enough invitations, or one of
+    /// the two has reached the limit of conversations; the database failed.
     pub async fn ask(
         &self,
         conn: &Connection,
@@ -60,11 +60,11 @@ impl Chat {
         };
         match result? {
             AskResult::Pending | AskResult::Accepted(_) | AskResult::AlreadyConnected(_) => Ok(None),
-            // Theirs to take back, so without its name.
+            // Only its sender may take it back, so its identifier is left out.
             AskResult::AskedByOther => answer(Outcome::Pending, asked.session_id),
             AskResult::Offline => answer(Outcome::Offline, None),
             AskResult::NoUser => answer(Outcome::NoUser, None),
-            // Why is not the asker's to know.
+            // The asker must not learn the reason.
             AskResult::Full => {
                 let reason = format!("{to_name} cannot be invited just now. Please try again another day.");
                 Err(Fault::new(Code::TooMany, reason).into())
@@ -72,12 +72,12 @@ impl Chat {
         }
     }
 
-    /// Accepts, rejects or takes back an invitation. Both sides are told. The same answer once more changes nothing,
-    /// and the socket that gave it is told again.
+    /// Accepts, rejects or takes back an invitation, and notifies both sides. Repeating the same answer changes
+    /// nothing, and only the socket that repeated it is notified again.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when it is not theirs to answer; [`Code::Gone`] when it was answered
-    /// otherwise; [`Code::TooMany`] when one of the two has as many conversations as they may; the database failed.
+    /// [`Code::NotFound`] if it is not theirs to answer; [`Code::Gone`] if it was answered otherwise; [`Code::TooMany`]
+    /// if one of the two has reached the limit of conversations; the database failed.
     pub async fn answer(&self, conn: &Connection, invite: InviteId, answer: Answer) -> Result<()> {
         let user = conn.actor().user_id();
         self.0.live.pace(user).await;
@@ -86,12 +86,12 @@ impl Chat {
     }
 }
 
-/// What somebody reads who searches for a person that has invited them.
+/// Returns the sentence for a searcher whom the other person has already invited.
 pub(crate) fn both_want(name: &str) -> String {
     format!("{name} has invited you as well. You can talk now.")
 }
 
-/// What a searcher reads.
+/// Returns the sentence for a searcher.
 pub(crate) fn sentence(status: Outcome, name: &str) -> String {
     match status {
         Outcome::Pending => format!("Your invitation is with {name}."),

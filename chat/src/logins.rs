@@ -1,4 +1,4 @@
-//! Logins: one signed-in browser or program each. The transport makes the token; only its hash comes here.
+//! Logins: one per signed-in browser or program. The transport makes the token; only its hash gets here.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{Chat, Result, audit};
 
-/// Names a login: the SHA-256 of its token. Who steals the database cannot sign in with what it holds.
+/// Names a login: the SHA-256 of its token. A thief of the database cannot sign in with what it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LoginId(pub(crate) [u8; 32]);
 
 impl LoginId {
-    /// The login that this token belongs to.
+    /// Returns the login that this token belongs to.
     #[must_use]
     pub fn of_token(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
@@ -26,22 +26,22 @@ impl fmt::Debug for LoginId {
     }
 }
 
-/// A login as it is kept.
+/// A login as stored.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// Who is signed in.
     pub user_id: UserId,
-    /// The browser's or program's own name.
+    /// The browser's or program's user agent.
     pub user_agent: String,
-    /// Where it signed in from.
+    /// The address it signed in from.
     pub ip: String,
-    /// When it ends unless used again.
+    /// When it expires unless used again.
     pub expires_at: TimeStamp,
-    /// What the transport keeps with it.
+    /// What the transport stores with it.
     pub data: String,
 }
 
-/// An account with its password as it is at a moment: under a new password it is another one.
+/// An account and its current password: a new password makes another lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lock([u8; 32]);
 
@@ -52,19 +52,18 @@ impl Lock {
 }
 
 impl Chat {
-    /// Keeps a new login of somebody who gave the password of `lock`; if they have too many then, the one that was used
-    /// last the longest ago goes, and its sockets are closed. Returns false, and keeps nothing, when there is
-    /// one of this name already.
+    /// Stores a new login of a user who gave the password of `lock`; if they then have too many, the least recently
+    /// used one ends, and its sockets are closed. Returns false, and stores nothing, if the identifier already exists.
     ///
     /// # Errors
-    /// [`protocol::Code::WrongPassword`] when the account has another password since; the database failed.
+    /// [`protocol::Code::WrongPassword`] if the account's password has changed since; the database failed.
     pub async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
         let user = login.user_id;
         if !self.0.store.create_login(id, login, lock).await? {
             return Ok(false);
         }
         let most = self.0.options.logins_per_user;
-        // The new one counts already: what does not work out now is done at the next login.
+        // The new one counts already: what fails now is retried at the next login.
         match self.0.store.end_surplus_logins(user, id, most).await {
             Ok(ended) if ended.is_empty() => {}
             Ok(ended) => {
@@ -78,8 +77,8 @@ impl Chat {
         Ok(true)
     }
 
-    /// Changes a login that exists. One that was revoked stays revoked: a request that was under way during
-    /// the logout must not bring it back.
+    /// Changes an existing login. A revoked one stays revoked: a request in flight during the logout must not bring it
+    /// back.
     ///
     /// # Errors
     /// The database failed.
@@ -87,7 +86,7 @@ impl Chat {
         self.0.store.save_login(id, data, expires_at).await
     }
 
-    /// A login that has not expired.
+    /// Loads a login that has not expired.
     ///
     /// # Errors
     /// The database failed.
@@ -95,7 +94,7 @@ impl Chat {
         self.0.store.load_login(id).await
     }
 
-    /// Ends a login for good and closes its sockets.
+    /// Ends a login permanently and closes its sockets.
     ///
     /// # Errors
     /// The database failed.

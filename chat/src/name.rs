@@ -1,7 +1,7 @@
-//! What may become a user's name, when two names are the same, and when they only look so.
+//! What may become a user's name, when two names are the same, and when they only look alike.
 //!
-//! The rules hold where a name is made. Whoever is looked for, at the door or by [`Chat::ask`](crate::Chat::ask), is
-//! found by keys alone ([`Sought`]): a name that the rules would refuse today still has its owner.
+//! The rules apply when a name is created. Lookups, at sign-in or by [`Chat::ask`](crate::Chat::ask), use keys only
+//! ([`Sought`]): a name that the rules would refuse today still has its owner.
 
 mod letters;
 mod looks;
@@ -18,7 +18,7 @@ pub(crate) use looks::skeleton;
 /// In characters as people count them: grapheme clusters (UAX 29).
 const LENGTH: std::ops::RangeInclusive<usize> = 2..=32;
 
-/// In all, with every mark.
+/// In total, with every mark.
 const MOST_CODE_POINTS: usize = 128;
 const MOST_BYTES: usize = 512;
 
@@ -34,19 +34,19 @@ pub struct Username {
     skeleton: String,
 }
 
-/// The keys of whoever is looked for under a name, which may be any text.
+/// The lookup keys for a name, which may be any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sought {
-    /// By which names were told apart before [`key`]: an account whose key somebody else has kept this one.
+    /// The key from before [`key`]: an account whose new key somebody else already had kept this one.
     pub(crate) earlier: String,
     pub(crate) key: String,
 }
 
 impl Username {
-    /// Takes a name as typed; blanks around it are dropped. It is shown the way it was written, composed (NFC).
+    /// Parses a name as typed, without surrounding blanks. It is shown as written, composed (NFC).
     ///
     /// # Errors
-    /// [`Code::UnusableName`], whose sentence names the rule.
+    /// [`Code::UnusableName`], whose sentence gives the rule.
     pub fn parse(typed: &str) -> Result<Self, Fault> {
         let typed = typed.trim();
         if typed.len() > MOST_TYPED {
@@ -72,24 +72,24 @@ impl Username {
         Ok(Self { typed: typed.to_owned(), shown, key, skeleton })
     }
 
-    /// The name to the letter.
+    /// Returns the name exactly as typed.
     pub(crate) fn typed(&self) -> &str {
         &self.typed
     }
 
-    /// The name as it is shown.
+    /// Returns the name as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// What it is compared by.
+    /// Returns what it is compared by.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What it looks like: nobody may look like somebody who is there.
+    /// Returns what it looks like: no new name may look like an existing one.
     #[must_use]
     pub fn skeleton(&self) -> &str {
         &self.skeleton
@@ -97,14 +97,14 @@ impl Username {
 }
 
 impl Sought {
-    /// What to look for; `None` for a text that is too long to be anybody's name.
+    /// Returns what to look up; `None` for a text too long to be a name.
     pub(crate) fn of(typed: &str) -> Option<Self> {
         let typed = typed.trim();
         (typed.len() <= MOST_BYTES).then(|| Self { earlier: earlier_key(typed), key: key(typed) })
     }
 }
 
-/// The key of a name: NFKC_Casefold (Unicode 3.13), in which what nobody can see counts for nothing.
+/// Returns the key of a name: NFKC_Casefold (Unicode 3.13), in which invisible characters count for nothing.
 pub(crate) fn key(name: &str) -> String {
     let mut key: String = name.nfd().collect();
     loop {
@@ -113,16 +113,16 @@ pub(crate) fn key(name: &str) -> String {
         if next == key {
             return key;
         }
-        key = next; // twice at most: a key is a key's key
+        key = next; // at most twice: a key is its own key
     }
 }
 
-/// The key of a name until [`key`] took its place.
+/// Returns the key of a name as it was before [`key`] replaced it.
 pub(crate) fn earlier_key(name: &str) -> String {
     name.nfkc().collect::<String>().chars().default_case_fold().nfkc().collect()
 }
 
-/// What keys and skeletons were made by: with others they are made anew.
+/// Returns the versions that keys and skeletons depend on: if they change, all are recomputed.
 pub(crate) fn versions() -> String {
     let version = |(major, minor, patch): (u64, u64, u64)| format!("{major}.{minor}.{patch}");
     let (major, minor, patch) = unicode_normalization::UNICODE_VERSION;

@@ -1,8 +1,8 @@
-//! How far an address reaches: whoever has one of a network has the others at hand as well.
+//! How far an address reaches: a user with one address of a network can usually get the others too.
 
 use std::net::IpAddr;
 
-/// The network of an address: /24 of IPv4, /48 of IPv6, which is what a site is given (RFC 6177).
+/// Returns the network of an address: /24 of IPv4, /48 of IPv6, which is what a site is given (RFC 6177).
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -11,15 +11,16 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A part of the address space, as large as those behind it are counted together.
+/// A part of the address space whose users are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     first: IpAddr,
     bits: u8,
 }
 
-/// What is counted for an address, the widest last, and how often as much as for one: an IPv4 address by itself; of IPv6
-/// a /56, which a home is given, and a /48, which has three times as much, so that its other homes are left some.
+/// Returns the scopes counted for an address, the widest last, each with a multiplier of the limit: an IPv4 address
+/// alone; of IPv6 a /56, which a home is given, and a /48 with three times the limit, to leave some for its other
+/// homes.
 pub(crate) fn scopes(address: IpAddr) -> Vec<(Scope, usize)> {
     let address = address.to_canonical();
     let scope = |bits| Scope { first: cut(address, bits), bits };

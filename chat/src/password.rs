@@ -1,4 +1,5 @@
-//! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, behind everything else.
+//! Passwords: argon2id (RFC 9106) at OWASP's minimum, a bounded number at a time, at lower priority than everything
+//! else.
 
 mod guessable;
 mod line;
@@ -16,23 +17,22 @@ use crate::{Error, Result, stand_back};
 use line::{Job, Line};
 pub(crate) use line::{Turn, Whose};
 
-/// In characters as NIST counts them (SP 800-63B-4 3.1.1.2): code points, whatever they take.
+/// In characters as NIST counts them (SP 800-63B-4 3.1.1.2): code points, regardless of their bytes.
 const LEAST: usize = 8;
 const MOST_BYTES: usize = 512;
 
-/// How long a request waits for its answer; then it is told to come back. Tests of the rest wait longer, on whatever
-/// machine they run.
+/// How long a request waits for its answer before it is sent away to retry. Other tests wait longer, on any machine.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 2 });
 
-/// How far hashing stands behind messages, which go first: it still gets a tenth of a core that they keep busy.
+/// How far hashing's priority is below that of messages: it still gets a tenth of a core that they keep busy.
 const BEHIND: i32 = 10;
 
 const TOO_MANY: Error = Error::Unavailable("too many people sign in at once");
 
-/// Hashes and checks passwords. One hash takes 19 MiB and tens of milliseconds of a core, so no more run at a
-/// time than leaves a core for the chat. They run on threads of their own, whose number is that bound: a client
-/// that goes away takes nothing of it with it, and their rank is below the chat's, which the runtime's threads
-/// for blocking work could not take back. The threads end with the last handle.
+/// Hashes and checks passwords. One hash takes 19 MiB and tens of milliseconds of a core, so at most as many run
+/// concurrently as leave a core for the chat. They run on their own threads, whose number is that bound, so a client
+/// that disconnects cannot loosen it. Their priority is below the chat's, which a thread of the runtime's blocking pool
+/// could not undo. The threads end with the last handle.
 #[derive(Clone)]
 pub(crate) struct Passwords {
     line: Arc<Line>,
@@ -48,14 +48,14 @@ impl Drop for Open {
     }
 }
 
-/// What came of checking a password.
+/// The result of checking a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verified {
-    /// It is another one.
+    /// It does not match.
     Wrong,
-    /// It is this one.
+    /// It matches.
     Right {
-        /// To be stored in place of the string that was checked.
+        /// The hash to store in place of the one that was checked.
         renewed: Option<String>,
     },
 }
@@ -71,7 +71,7 @@ impl Passwords {
         Self { line: line.clone(), _open: Arc::new(Open(line)) }
     }
 
-    /// Passes a password that may be set for the account with this name.
+    /// Accepts a password that may be set for the account with this name.
     ///
     /// # Errors
     /// [`Code::UnusablePassword`], whose sentence says why.
@@ -101,15 +101,15 @@ impl Passwords {
         }
     }
 
-    /// Whether this can be anybody's password: what could never have been set is not worth a hash.
+    /// Whether this could be a valid password: one that could never have been set is not worth a hash.
     pub(crate) fn may_be_somebodys(password: &str) -> bool {
         (LEAST..=MOST_BYTES).contains(&password.len())
     }
 
-    /// The PHC string to store for this password. argon2's defaults are m=19 MiB, t=2, p=1 (OWASP, 2025).
+    /// Makes the PHC string to store for this password. argon2's defaults are m=19 MiB, t=2, p=1 (OWASP, 2025).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it took too long.
+    /// [`Error::Unavailable`] if it took too long.
     pub(crate) async fn hash(&self, turn: Turn, password: String) -> Result<String> {
         self.run(turn, move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
@@ -118,11 +118,11 @@ impl Passwords {
         .await
     }
 
-    /// Whether this password has this PHC string. When it has, and the string was made at a lower cost than today's, one
-    /// of today's comes along.
+    /// Checks a password against a PHC string. If it matches and the string was made at a lower cost than today's, also
+    /// returns one at today's cost.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it took too long.
+    /// [`Error::Unavailable`] if it took too long.
     pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<Verified> {
         self.run(turn, move || {
             use argon2::password_hash::Error as Hash;
@@ -135,11 +135,11 @@ impl Passwords {
         .await
     }
 
-    /// A turn to have something hashed. Whoever gets none is told before anything else is done for them: in a flood that
+    /// Reserves a turn at hashing. A caller that gets none is refused before any other work is done: in a flood, that
     /// is nearly everybody.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many have one.
+    /// [`Error::Unavailable`] if too many have one.
     pub(crate) fn turn(&self, whose: Whose) -> Result<Turn> {
         self.line.enter(whose).ok_or(TOO_MANY)
     }
@@ -151,7 +151,7 @@ impl Passwords {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |turn_has_come| match turn_has_come {
-            true if answer.is_closed() => {} // nobody waits for it any more
+            true if answer.is_closed() => {} // the caller is gone
             true => drop(answer.send(hash())),
             false => drop(answer.send(Err(TOO_MANY))),
         });
@@ -164,7 +164,7 @@ impl Passwords {
     }
 }
 
-/// A hash of today's cost for a password whose hash had a lower one.
+/// Makes a hash at today's cost for a password whose hash had a lower one.
 fn renewed(password: &str, phc: &str) -> Option<String> {
     let params = PasswordHash::new(phc).ok().and_then(|hash| Params::try_from(&hash).ok());
     let (has, wants) = (params?, Params::default());
@@ -173,7 +173,7 @@ fn renewed(password: &str, phc: &str) -> Option<String> {
     hash.ok().map(|phc| phc.to_string())
 }
 
-/// How many hashes run at a time.
+/// Returns how many hashes run concurrently.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1)
 }
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Reliability's T4: a flood, half of which goes away in the middle.
+    /// Reliability's T4: a flood, half of which disconnects midway.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_flood_half_of_which_goes_away_never_runs_more_than_its_threads() {
         let passwords = Passwords::new();
@@ -297,7 +297,7 @@ mod tests {
     async fn nothing_is_hashed_for_somebody_who_has_gone() {
         let passwords = Passwords::new();
         let hashed = Arc::new(AtomicUsize::new(0));
-        // Occupies every thread, until told.
+        // Occupies every thread until released.
         let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
         let (blocked, gates): (Vec<_>, Vec<_>) = (0..threads())
             .map(|_| {

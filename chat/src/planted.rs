@@ -1,8 +1,8 @@
-//! Bugs planted on purpose. `make faults` builds the server with the feature `planted`, chooses one by the variable
-//! `NATTER_PLANTED`, and wants its checker to catch it: a checker that never saw a bug proves nothing.
+//! Deliberate bugs. `make faults` builds the server with the feature `planted`, selects one with the variable
+//! `NATTER_PLANTED`, and requires its checker to catch it: a checker that never caught a bug proves nothing.
 //!
-//! Each hook is one line where the bug would live, and is not there at all without the feature. The sixth bug, to
-//! skip on a gap, is the client's: see `protocol::timeline`.
+//! Each hook is one line where the bug would live, and does not exist without the feature. The sixth bug, skipping on a
+//! gap, is in the client: see `protocol::timeline`.
 
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::store::Event;
 
-/// How long a commit is left for later by the bugs that act before it: what a slow disk takes.
+/// How long bugs that act before a commit delay it: as long as a slow disk would take.
 const LATER: Duration = Duration::from_millis(5);
 
 /// One bug.
@@ -22,9 +22,9 @@ const LATER: Duration = Duration::from_millis(5);
 pub(crate) enum Bug {
     /// An ack goes out before the commit.
     AckBeforeCommit,
-    /// A message sent again is stored again.
+    /// A resent message is stored again.
     NoUniqueKey,
-    /// Others see a message before the commit.
+    /// Others receive a message before the commit.
     FanOutBeforeCommit,
     /// Changing a login brings a revoked one back.
     SaveInserts,
@@ -41,20 +41,20 @@ static CHOSEN: LazyLock<Option<Bug>> = LazyLock::new(|| match std::env::var("NAT
     _ => None,
 });
 
-/// The way out for events that do not wait for their commit.
+/// The channel for events that do not wait for their commit.
 static EARLY: OnceLock<mpsc::Sender<Vec<Event>>> = OnceLock::new();
 
-/// Whether this bug is planted.
+/// Whether this bug is selected.
 pub(crate) fn is(bug: Bug) -> bool {
     *CHOSEN == Some(bug)
 }
 
-/// Remembers where events go out.
+/// Remembers the channel for events.
 pub(crate) fn goes_out_through(events: &mpsc::Sender<Vec<Event>>) {
     let _ = EARLY.set(events.clone());
 }
 
-/// Lets out before the commit what should wait for it.
+/// Sends before the commit what should wait for it.
 pub(crate) async fn before_commit(events: &mut [Event]) {
     if !is(Bug::AckBeforeCommit) && !is(Bug::FanOutBeforeCommit) {
         return;
@@ -66,7 +66,7 @@ pub(crate) async fn before_commit(events: &mut [Event]) {
     }
 }
 
-/// Takes out of an event what goes out too early, and leaves the rest.
+/// Splits off the part of an event that goes out too early, and leaves the rest.
 fn split(event: &mut Event) -> Option<Event> {
     let Event::Changed { live, origin, .. } = event else { return None };
     let conn = (*origin)?;
@@ -80,12 +80,12 @@ fn split(event: &mut Event) -> Option<Event> {
     Some(Event::Changed { live: LiveMessage { session_id, message }, origin: None, handed_in: None })
 }
 
-/// How the database is opened.
+/// Returns the options for opening the database.
 pub(crate) fn options(options: SqliteConnectOptions) -> SqliteConnectOptions {
     if is(Bug::SynchronousNormal) { options.synchronous(SqliteSynchronous::Normal) } else { options }
 }
 
-/// Takes the messages' keys away.
+/// Drops the unique key of the messages.
 pub(crate) async fn drop_unique_key(db: &mut SqliteConnection) -> sqlx::Result<()> {
     if is(Bug::NoUniqueKey) {
         sqlx::raw_sql(
@@ -102,7 +102,7 @@ pub(crate) async fn drop_unique_key(db: &mut SqliteConnection) -> sqlx::Result<(
     Ok(())
 }
 
-/// The statement that changes a login.
+/// Returns the statement that changes a login.
 pub(crate) fn save(update: &'static str) -> &'static str {
     if !is(Bug::SaveInserts) {
         return update;

@@ -1,8 +1,8 @@
-//! How much text is taken: from one user in a day, and while the disk has room. What does not fit is refused for now,
-//! and so is what the same socket sends behind it, so that nothing overtakes what its writer said before.
+//! Quotas on text: per user and day, and while the disk has room. Anything beyond them is refused temporarily, and so
+//! is what the same socket sends after it, so that a writer's messages stay in order.
 //!
-//! The writer asks, for each message that is new: what is stored already is acknowledged however full it is. How much a
-//! user may write in a second is [`Live`](crate::live::Live)'s business.
+//! The writer checks each message that is new: one that is already stored is acknowledged no matter how full it is. How
+//! much a user may write per second is up to [`Live`](crate::live::Live).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ use protocol::{Code, Fault, MessageId, SessionId, UserId};
 
 use crate::{Error, Options};
 
-/// A day's text is counted by the hour, and an hour for as long as any of it is less than a day ago.
+/// A day's text is counted by the hour; an hour counts as long as any part of it is less than a day ago.
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const HOURS: usize = 25;
 
-/// How often the disk is looked at, at most. A commit holds 4 MiB at most, so it cannot fall far meanwhile.
+/// Minimum time between checks of the disk. A commit holds at most 4 MiB, so free space cannot drop far meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// When to ask again whether the disk has room: nobody knows when it will.
+/// How long to wait before retrying while the disk is full: nobody knows when it will have room.
 const DISK: Duration = Duration::from_secs(3);
 
-/// The floor is at most this part of a disk, so that a small one has room for anything at all.
+/// The floor is at most this fraction of a disk (1/PART), so that a small one has room for anything at all.
 const PART: u64 = 20;
 
-/// Why a message is not taken now.
+/// Why a message is not accepted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     /// The disk has little room left.
     Disk,
-    /// Its writer has said as much as one may in a day, and may say more after this long.
+    /// The sender has used up a day's quota, and may write more after this long.
     Day(Duration),
 }
 
 impl Full {
-    /// When to send it again.
+    /// Returns how long to wait before sending it again.
     pub(crate) fn wait(self) -> Duration {
         match self {
             Full::Disk => DISK,
@@ -44,7 +44,7 @@ impl Full {
         }
     }
 
-    /// What its writer is told.
+    /// Returns what the sender is told.
     pub(crate) fn fault(self) -> Fault {
         let reason = match self {
             Full::Disk => {
@@ -68,40 +68,40 @@ impl From<Full> for Error {
     }
 }
 
-/// What is counted. Clones count together.
+/// The counts. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Quota(Arc<Mutex<Count>>);
 
-/// What is counted, for one who counts.
+/// The counts, locked.
 pub(crate) struct Count {
     /// Most bytes of text from one user in a day.
     per_day: Option<u64>,
-    /// Below so many bytes nothing is taken.
+    /// With fewer free bytes than this, nothing is accepted.
     floor: Option<u64>,
     born: Instant,
-    /// The hour of the last look, counted from `born`.
+    /// The hour of the last check, counted from `born`.
     hour: u64,
     users: HashMap<UserId, Day>,
-    /// Counted, and not known to be committed.
+    /// Counted, but not known to be committed.
     taken: Vec<(UserId, u64)>,
     folder: PathBuf,
     looked: Option<Instant>,
     is_low: bool,
-    /// 0 while it is low.
+    /// 0 while the disk is low.
     meter: metrics::Gauge,
 }
 
 /// What one user wrote within a day.
 #[derive(Default)]
 struct Day {
-    /// By the hour, at its remainder.
+    /// Bytes by hour, at the hour modulo [`HOURS`].
     hours: [u64; HOURS],
-    /// The last one that counts.
+    /// The newest hour counted.
     newest: u64,
 }
 
 impl Quota {
-    /// For the database in this folder. Nothing is held back until [`Quota::set`].
+    /// Makes quotas for the database in this folder. Nothing is refused until [`Quota::set`].
     pub(crate) fn new(folder: &Path) -> Self {
         let meter = metrics::gauge!("natter_takes_messages");
         meter.set(1.0);
@@ -120,20 +120,20 @@ impl Quota {
         Self(Arc::new(Mutex::new(count)))
     }
 
-    /// Sets what is too much.
+    /// Sets the limits.
     pub(crate) fn set(&self, options: &Options) {
         let mut count = self.lock();
         (count.per_day, count.floor) = (options.text_per_day, options.disk_floor);
     }
 
-    /// For counting some at once.
+    /// Locks the counts and updates them to now.
     pub(crate) fn now(&self) -> MutexGuard<'_, Count> {
         let mut count = self.lock();
         count.look(Instant::now());
         count
     }
 
-    /// Whether what was counted is committed. What is not counts for nothing.
+    /// Settles what was counted: if it was not committed, it counts for nothing.
     pub(crate) fn settle(&self, committed: bool) {
         self.lock().settle(committed);
     }
@@ -142,7 +142,7 @@ impl Quota {
         self.0.lock().expect("nothing panics under this lock")
     }
 
-    /// Says whether the disk is low, from now on and whatever it is.
+    /// Fixes whether the disk counts as low, regardless of the real disk.
     #[cfg(test)]
     pub(crate) fn pretend(&self, is_low: bool) {
         let mut count = self.lock();
@@ -151,7 +151,7 @@ impl Quota {
 }
 
 impl Count {
-    /// Why so much text from this user is not taken now, if it is not.
+    /// Returns why this much text from this user is not accepted now, if it is not.
     pub(crate) fn full(&self, user: UserId, bytes: usize) -> Option<Full> {
         if self.is_low {
             return Some(Full::Disk);
@@ -161,7 +161,7 @@ impl Count {
         if excess == 0 {
             return None;
         }
-        // From the oldest hour on, each makes room when it is a day ago.
+        // Starting with the oldest, each hour frees its bytes once it is a day ago.
         let oldest = (self.hour + 1).saturating_sub(HOURS as u64);
         let goes = (oldest..=self.hour).find(|hour| {
             excess = excess.saturating_sub(day.of(*hour));
@@ -189,7 +189,7 @@ impl Count {
         }
     }
 
-    /// Looks at the clock and, now and then, at the disk.
+    /// Checks the clock and, now and then, the disk.
     fn look(&mut self, now: Instant) {
         let hour = now.saturating_duration_since(self.born).as_secs() / HOUR.as_secs();
         if hour != self.hour {
@@ -206,7 +206,7 @@ impl Count {
     }
 
     fn look_at_the_disk(&mut self, floor: u64) {
-        let Ok(disk) = rustix::fs::statvfs(&self.folder) else { return }; // whoever writes will find out
+        let Ok(disk) = rustix::fs::statvfs(&self.folder) else { return }; // the writer will find out
         let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
         let is_low = free < floor.min(all / PART);
         self.meter.set(if is_low { 0.0 } else { 1.0 });
@@ -224,7 +224,7 @@ impl Day {
         if is_held { self.hours[slot(hour)] } else { 0 }
     }
 
-    /// What counts in this hour.
+    /// Returns the bytes that count in this hour.
     fn sum(&self, now: u64) -> u64 {
         if now == self.newest {
             return self.hours.iter().sum();
@@ -250,17 +250,18 @@ fn slot(hour: u64) -> usize {
     usize::try_from(hour % HOURS as u64).unwrap_or_default()
 }
 
-/// What one socket was refused for now: in each session the first message, until it comes again. Goes with the socket.
+/// What one socket was temporarily refused: the first such message of each session, until it comes again. Dies with the
+/// socket.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<BTreeMap<SessionId, (MessageId, Full)>>);
 
 impl Gate {
-    /// The message before this one that has to come again first, if there is one, and why.
+    /// Returns the earlier message that must come again before this one, if there is one, and why it was refused.
     pub(crate) fn before(&self, session: SessionId, message: MessageId) -> Option<(MessageId, Full)> {
         self.lock().get(&session).filter(|(first, _)| *first != message).copied()
     }
 
-    /// A message is refused for now. When it is the first of its session it holds back those behind it.
+    /// Notes that a message was temporarily refused. If it is the first of its session, it holds back those behind it.
     pub(crate) fn close(&self, session: SessionId, message: MessageId, full: Full) {
         let mut gates = self.lock();
         let first = gates.entry(session).or_insert((message, full));
@@ -269,7 +270,7 @@ impl Gate {
         }
     }
 
-    /// A message has come to its end, whatever that is. What it held back may pass.
+    /// Notes that a message is done, in any way. What it held back may pass.
     pub(crate) fn pass(&self, session: SessionId, message: MessageId) {
         let mut gates = self.lock();
         if gates.get(&session).is_some_and(|(first, _)| *first == message) {
@@ -288,7 +289,7 @@ mod tests {
 
     const MOST: u64 = 100;
 
-    /// Counts in an empty folder, at the beginning of its time.
+    /// Makes a quota in an empty folder, at the start of its time.
     fn counting() -> (Quota, Instant) {
         let quota = Quota::new(&std::env::temp_dir());
         quota.set(&Options { text_per_day: Some(MOST), disk_floor: None, ..Options::default() });

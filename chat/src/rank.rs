@@ -1,8 +1,8 @@
-//! Which threads go first when there are fewer cores than work.
+//! Which threads go first when there is more work than cores.
 
-/// Puts the calling thread so far behind the rest of the process (`nice`: each step is worth a quarter more of a core to
-/// the others; sched(7)). For good: the system lets nobody come forward again. On Linux only; elsewhere the whole process
-/// would stand back.
+/// Lowers the calling thread's priority below the rest of the process (`nice`: each step is worth a quarter more of a
+/// core to the others; sched(7)). Permanent: the system does not let a thread raise it again. On Linux only; elsewhere
+/// it would lower the whole process.
 pub fn stand_back(steps: i32) {
     #[cfg(target_os = "linux")]
     {

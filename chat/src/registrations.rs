@@ -1,6 +1,6 @@
-//! How many accounts were made from each network in the last day. Pure: the time is handed in.
+//! How many accounts were created from each network in the last day. Pure: the caller passes the time.
 //!
-//! Kept in memory: a restart forgets it, which only whoever runs the server can bring about.
+//! Kept in memory: a restart forgets it, and only the operator can cause one.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What was registered lately.
+/// Recent registrations.
 pub(crate) struct Registrations {
     most: usize,
     /// Oldest first.
@@ -16,12 +16,12 @@ pub(crate) struct Registrations {
 }
 
 impl Registrations {
-    /// At most so many a day from one network.
+    /// Allows at most this many a day from one network.
     pub(crate) fn new(most: u32) -> Self {
         Self { most: usize::try_from(most).unwrap_or(usize::MAX), made: HashMap::new() }
     }
 
-    /// Whether one more may be made; else when.
+    /// Checks whether one more is allowed; the error says when.
     pub(crate) fn may(&mut self, now: Instant, network: IpAddr) -> Result<(), Duration> {
         let Some(made) = self.made.get_mut(&network) else { return Ok(()) };
         while made.front().is_some_and(|at| *at + DAY <= now) {
@@ -33,7 +33,7 @@ impl Registrations {
         }
     }
 
-    /// The same, and counts it: many may be under way at once.
+    /// Does the same, and counts it: many may be in progress concurrently.
     pub(crate) fn begin(&mut self, now: Instant, network: IpAddr) -> Result<(), Duration> {
         self.may(now, network)?;
         self.made.retain(|_, made| made.back().is_some_and(|at| now < *at + DAY));
@@ -41,7 +41,7 @@ impl Registrations {
         Ok(())
     }
 
-    /// One that was begun was not made.
+    /// Uncounts one that was begun but not completed.
     pub(crate) fn not_made(&mut self, network: IpAddr) {
         if let Some(made) = self.made.get_mut(&network) {
             made.pop_back();

@@ -1,33 +1,33 @@
-//! Ten thousand lives of a small chat, each from a seed: what must always be true is true in all of them.
+//! Ten thousand lives of a small chat, each from a seed: the invariants hold in all of them.
 //!
-//! **Real** here: the client's state machine (`protocol::Sync` with its outbox and timelines), every frame's JSON,
-//! the chat's methods for `Hello`, messages, edits, pages, history and first pictures, the writer's batches and the
-//! SQL on a real SQLite, the hub with its queues, and the way of a committed change to the sockets.
-//! **Modelled**: time (none passes, and what waits for it comes whenever), a disk without room, the network (queues of frames that may be cut anywhere), the loop of a socket
-//! (`server.rs`), a crash (memory and queues are forgotten, the database keeps what was committed: that a commit
-//! outlives a power failure is shown by `make faults`), a restore (rows and numbers are put back by SQL).
+//! **Real** here: the client's state machine (`protocol::Sync` with its outbox and timelines), every frame's JSON, the
+//! chat's methods for `Hello`, messages, edits, pages, history and snapshots, the writer's batches and the SQL on a
+//! real SQLite, the hub with its queues, and the path of a committed change to the sockets. **Modelled**: time (none
+//! passes, and timers fire at any moment), a full disk, the network (queues of frames that may be cut anywhere), the
+//! loop of a socket (`server.rs`), a crash (memory and queues are lost, the database keeps what was committed: `make
+//! faults` shows that a commit survives a power failure), a restore (SQL puts rows and numbers back).
 //!
-//! What must be true, with the numbers that docs/RELIABILITY.md gives it:
+//! The invariants, with their numbers in docs/RELIABILITY.md:
 //!
-//! * C1 what was acknowledged is stored, unless a restore took it; what was written and not refused is stored
-//! * C2 one row for one name, on the server and on every screen
-//! * C3 places and changes are numbered 1, 2, 3… without a hole
+//! * C1 what was acknowledged is stored, unless a restore removed it; what was written and not refused is stored
+//! * C2 one row per message identifier, on the server and on every screen
+//! * C3 places and changes are numbered 1, 2, 3… without gaps
 //! * C4 a device applies every change in order and skips none
 //! * C5 all devices hold the same at the same change, because each holds what the history had then
-//! * C6 the messages of a device stand in the order in which they were written
+//! * C6 the messages of a device appear in the order in which they were written
 //! * C7 nothing is shown that is not stored, nothing stored that was not sent, or was taken back
 //! * C10 all acknowledgements of one message name the same place
-//! * at the end, when everybody is left in peace, every device holds what the server holds
+//! * at the end, when nothing interferes any more, every device holds what the server holds
 //!
-//! A seed that fails is printed. To see it happen, step by step:
+//! A failing seed is printed. To replay it, step by step:
 //!
 //! ```sh
 //! NATTER_SEED=123 cargo test -p chat --lib simulation::seeds -- --nocapture
 //! ```
 //!
-//! `NATTER_SEEDS=100000` runs more of them. Bugs planted here (and not in the server) show that the checks see them.
+//! `NATTER_SEEDS=100000` runs more of them. Bugs planted here (and not in the server) show that the checks catch them.
 
-/// Ends a check with a sentence when something is not as it must be.
+/// Fails a check with a sentence if a condition does not hold.
 macro_rules! ensure {
     ($true:expr, $($why:tt)*) => {
         if !$true {
@@ -48,10 +48,10 @@ use futures::FutureExt;
 use server::Server;
 use world::World;
 
-/// Err: what is not true that must be.
+/// Err: the invariant that is broken.
 type Verdict = Result<(), String>;
 
-/// A bug of the kind that the rules are there to prevent.
+/// A bug of the kind that the rules exist to prevent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plant {
     AckBeforeCommit,
@@ -63,7 +63,7 @@ enum Plant {
 /// How many seeds `make test` runs.
 const SEEDS: u64 = 10_000;
 
-/// A planted bug has to be found within so many.
+/// A planted bug must be found within this many seeds.
 const SEEDS_FOR_A_BUG: u64 = 300;
 
 #[test]
@@ -121,7 +121,7 @@ async fn live(server: &mut Server, seed: u64, told: bool) -> Verdict {
     World::new(server, seed, told).await?.run().await
 }
 
-/// One thread, one database, one thing after another.
+/// Runs everything on one thread with one database, sequentially.
 fn on_a_runtime(work: impl AsyncFnOnce(&mut Server) -> Verdict) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { work(&mut Server::new().await).await })

@@ -1,12 +1,12 @@
-//! Work without which a server would look alive and serve nobody.
+//! Work without which a server would look alive but serve nobody.
 
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-/// Does the work, and ends the process if it panics: whoever runs the server starts it anew, and what was acknowledged
-/// is there. Going on would mean a writer that stores nothing, or sockets that are told nothing, behind a server that
-/// says it is well.
+/// Runs the work, and aborts the process if it panics: after a restart, everything acknowledged is there. Carrying on
+/// would leave a writer that stores nothing, or sockets that receive nothing, behind a server that reports itself
+/// healthy.
 pub(crate) async fn vital(name: &'static str, work: impl Future<Output = ()>) {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("{name} panicked, as said above: the server ends, so that it can be started anew");

@@ -9,7 +9,7 @@ fn from(n: u32) -> Caller {
     Caller { address: Some(Ipv4Addr::from_bits(n << 8 | 1).into()), device: None }
 }
 
-/// Security's finding 15: strangers from everywhere have all places of the queue.
+/// Security's finding 15: strangers from everywhere fill the whole queue.
 #[tokio::test]
 async fn whoever_is_known_gets_in_while_strangers_fill_the_queue() {
     let data = tempfile::tempdir().unwrap();

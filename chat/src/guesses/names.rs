@@ -1,5 +1,5 @@
-//! Which names somebody was told about: at the doors, that nobody has a name (login) or somebody does (register); by
-//! a search, that nobody does. One logic for all of them, counted for whoever asks and for where they ask from.
+//! What callers were told about names: at the doors, that a name is free (login) or taken (register); by a search, that
+//! a name does not exist. One logic for all of them, counted per user and per network.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{HashMap, RandomState};
@@ -12,18 +12,18 @@ use protocol::UserId;
 use super::{HOUR, Wait};
 use crate::network::{Scope, scopes};
 
-/// Names that one address may learn about in an hour at the doors, and by searching: there each account has a count of
-/// its own, and an address may have many people.
+/// Names that one address may learn about in an hour at the doors, and by searching: there each account has its own
+/// count, and an address may have many people.
 const AT_DOORS: usize = 20;
 const BY_SEARCH: usize = 20;
 const BY_SEARCHES: usize = 200;
 
-/// Those of the doors for all addresses together; beyond it each may still learn about a few, or whoever has many
-/// addresses could keep everybody from registering.
+/// The doors' limit for all addresses together; beyond it each may still learn about a few, or else an attacker with
+/// many addresses could keep everybody from registering.
 const ALL: usize = 600;
 const SPARE: usize = 3;
 
-/// Whose names are counted.
+/// Who the names are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Who {
     Door(Scope),
@@ -31,28 +31,28 @@ enum Who {
     Searcher(UserId),
 }
 
-/// What was told about names lately.
+/// What was recently told about names.
 #[derive(Default)]
 pub(super) struct Names {
-    /// Names by their hash: they take no more room when they are long.
+    /// Names by their hash: long ones take no more room.
     told: HashMap<Who, Vec<(u64, Instant)>>,
-    /// At the doors, to anybody; oldest first.
+    /// Told at the doors, to anybody; oldest first.
     at_doors: VecDeque<Instant>,
     hasher: RandomState,
 }
 
-/// Leave to learn about a name; given back by [`super::Guesses::not_told`] when nothing was learned.
+/// Permission to learn about a name; [`super::Guesses::not_told`] refunds it if nothing was learned.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Question {
-    /// Empty when it is known already.
+    /// Empty if the caller knew already.
     of: Vec<Who>,
     name: u64,
     at_door: bool,
 }
 
 impl Names {
-    /// Leave to be told about a name at a door.
+    /// Asks for permission to tell about a name at a door.
     pub(super) fn at_door(
         &mut self,
         now: Instant,
@@ -64,7 +64,7 @@ impl Names {
         self.ask(now, of, name, true)
     }
 
-    /// Leave to be told that nobody has a name.
+    /// Asks for permission to tell that a name does not exist.
     pub(super) fn by_search(
         &mut self,
         now: Instant,
@@ -91,7 +91,7 @@ impl Names {
             let told = self.told.entry(*who).or_default();
             told.retain(|(_, at)| now < *at + HOUR);
             if told.iter().any(|(known, _)| *known == name) {
-                return Ok(Question { of: Vec::new(), name, at_door }); // they were told before
+                return Ok(Question { of: Vec::new(), name, at_door }); // they already know
             }
             wait = wait.max(told.first().filter(|_| told.len() >= *most).map(|(_, at)| *at));
         }
@@ -115,7 +115,7 @@ impl Names {
         Ok(Question { of, name, at_door })
     }
 
-    /// The answer to a question was not about the name alone.
+    /// Refunds a question whose answer said nothing about the name alone.
     pub(super) fn not_told(&mut self, question: &Question) {
         for who in &question.of {
             if let Some(told) = self.told.get_mut(who) {
@@ -150,7 +150,7 @@ mod tests {
         Some(Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into())
     }
 
-    /// An address in the nth /64 of a /48.
+    /// Makes an address in the nth /64 of a /48.
     fn v6(n: usize) -> Option<IpAddr> {
         let site = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1));
         Some(Ipv6Addr::from_bits(site + (u128::try_from(n).unwrap() << 64)).into())

@@ -12,7 +12,7 @@ fn address(n: usize) -> Option<IpAddr> {
     Some(Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into())
 }
 
-/// Guesses that came through, of one every `pause`.
+/// Counts the guesses that came through, at one every `pause`.
 fn through(guesses: &mut Guesses, from: Instant, times: u32, pause: Duration, lock: Lock) -> u32 {
     let tries = (0..times).map(|n| guesses.attempt(from + pause * n, lock, None, None).is_ok());
     u32::try_from(tries.filter(|ok| *ok).count()).unwrap()
@@ -37,7 +37,7 @@ fn a_network_has_five_guesses_at_once_then_one_in_five_minutes() {
     assert_eq!(through(&mut guesses, now, 50, Duration::ZERO, lock()), 5, "each account has its own");
 }
 
-/// reliability's figure: 10,000 guesses from 200 addresses on 20 accounts, in an hour.
+/// Reliability's figure: 10,000 guesses from 200 addresses on 20 accounts, in an hour.
 #[test]
 fn ten_thousand_guesses_from_two_hundred_addresses_try_at_most_twenty_passwords_an_account_and_hour() {
     let (mut guesses, start) = (Guesses::default(), Instant::now());
@@ -75,7 +75,7 @@ fn a_day_of_guessing_never_locks_the_owner_out_of_a_known_device() {
     assert!(tried <= 24 * 20, "{tried}");
 }
 
-/// Security's finding 16: five guesses by anybody shut the owner out of every new device.
+/// Security's finding 16: five guesses by anybody locked the owner out of every new device.
 #[test]
 fn whoever_guesses_shuts_out_their_own_network_alone() {
     let (mut guesses, now, ada) = (Guesses::default(), Instant::now(), lock());
@@ -150,7 +150,7 @@ fn right_passwords_and_tries_that_were_none_use_nothing_up() {
     assert_eq!(through(&mut guesses, now, 50, Duration::ZERO, ada), 5);
 }
 
-/// 5,000 pairs of names and stolen passwords over 5,000 accounts from 50 addresses, in an hour.
+/// 5,000 pairs of names and stolen passwords for 5,000 accounts from 50 addresses, in an hour.
 #[test]
 fn a_list_of_stolen_passwords_gets_five_accounts_an_address_and_hour() {
     let (mut guesses, start) = (Guesses::default(), Instant::now());
@@ -165,7 +165,7 @@ fn a_list_of_stolen_passwords_gets_five_accounts_an_address_and_hour() {
         guesses.attempt(start + 2 * HOUR, lock(), None, Some(from.into())).is_ok()
     });
     assert_eq!(site.count(), 3 * ACCOUNTS, "an IPv6 site is not as many addresses as it has");
-    // Who gets the password right in the end uses nothing up.
+    // A user who finally gets the password right uses nothing up.
     let (mut household, home) = (Guesses::default(), address(1));
     for _ in 0..100 {
         let user = lock();

@@ -1,5 +1,5 @@
-//! Which characters a name may hold, and in which company: UAX 31 for letters and joiners, UTS 39 for scripts, and what
-//! each script does with its marks.
+//! Which characters a name may contain, and next to which others: UAX 31 for letters and joiners, UTS 39 for scripts,
+//! and what each script does with its marks.
 
 use icu_properties::props::{
     BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory,
@@ -15,18 +15,18 @@ use super::unusable;
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 
-/// Most nonspacing marks in a row: more of them climb over what stands around.
+/// Most nonspacing marks in a row: more would overlap the surrounding text.
 const MARKS: usize = 3;
 
-/// A letter of Tibetan carries as many below it as in its tallest written stack (the tenfold syllable of Kalachakra).
+/// Subjoined letters under a Tibetan letter, as in the tallest written stack (the tenfold syllable of Kalachakra).
 const SUBJOINED: usize = 7;
 
-/// A letter of Khmer carries as many below it, and so many marks in its whole stack (Unicode 16.4).
+/// Subjoined letters under a Khmer letter, and marks in its whole stack (Unicode 16.4).
 const COENGS: usize = 3;
 const KHMER_MARKS: usize = 4;
 const COENG: char = '\u{17d2}';
 
-/// Passes a name in which every character is where it belongs. `plain` is its NFKC.
+/// Accepts a name in which every character is where it belongs. `plain` is its NFKC.
 pub(super) fn check(shown: &str, plain: &str) -> Result<(), Fault> {
     for c in shown.chars() {
         if !std::iter::once(c).nfkc().all(may_be_used) {
@@ -45,7 +45,7 @@ pub(super) fn check(shown: &str, plain: &str) -> Result<(), Fault> {
     check_marks(plain)
 }
 
-/// Whether a name may be one character long: its script writes names so.
+/// Whether a name may be one character long, because its script writes such names.
 pub(super) fn is_whole_alone(plain: &str) -> bool {
     let mut letters = plain.chars().filter(|c| is_letter(*c)).peekable();
     letters.peek().is_some()
@@ -58,7 +58,7 @@ pub(super) fn is_whole_alone(plain: &str) -> bool {
         })
 }
 
-/// Whether this character is ignored when drawn, where nothing else makes use of it.
+/// Whether this character is ignored when drawn, unless its context uses it.
 pub(super) fn is_ignorable(c: char) -> bool {
     DefaultIgnorableCodePoint::for_char(c)
 }
@@ -81,7 +81,7 @@ fn not_in_a_name(c: char) -> Fault {
     ))
 }
 
-/// UAX 31 2.3: joiners stand where they change how a word is drawn, and nowhere else.
+/// UAX 31 2.3: joiners are allowed only where they change how a word is drawn.
 fn check_joiners(plain: &str) -> Result<(), Fault> {
     let chars: Vec<char> = plain.chars().collect();
     for (at, c) in chars.iter().enumerate() {
@@ -101,7 +101,7 @@ fn check_joiners(plain: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A1: between two letters that would else be written in one stroke.
+/// A1: between two letters that would otherwise connect.
 fn breaks_a_connection(before: &[char], after: &[char]) -> bool {
     let is_transparent = |c: &&char| JoiningType::for_char(**c) == JoiningType::Transparent;
     let left = before.iter().rev().find(|c| !is_transparent(c)).map(|c| JoiningType::for_char(*c));
@@ -110,7 +110,7 @@ fn breaks_a_connection(before: &[char], after: &[char]) -> bool {
         && matches!(right, Some(JoiningType::RightJoining | JoiningType::DualJoining))
 }
 
-/// A2 and B: a letter, marks, a virama, marks that move about it.
+/// A2 and B: a letter, marks, a virama, marks that may be reordered around it.
 fn follows_a_virama(before: &[char]) -> bool {
     let is_virama = |c: char| CanonicalCombiningClass::for_char(c) == CanonicalCombiningClass::Virama;
     let mut back = before.iter().rev().copied().skip_while(|c| moves(*c) && !is_virama(*c));
@@ -121,7 +121,7 @@ fn first_but_marks(after: &[char]) -> Option<char> {
     after.iter().copied().find(|c| !moves(*c))
 }
 
-/// A mark that normalisation may move.
+/// Whether normalisation may move this mark.
 fn moves(c: char) -> bool {
     is_nonspacing(c) && CanonicalCombiningClass::for_char(c) != CanonicalCombiningClass::NotReordered
 }
@@ -130,7 +130,7 @@ fn is_dependent_vowel(c: char) -> bool {
     IndicSyllabicCategory::for_char(c) == IndicSyllabicCategory::VowelDependent
 }
 
-/// UTS 39 5.2, "highly restrictive", but for its list of allowed characters: one script, or Latin beside those of
+/// UTS 39 5.2, "highly restrictive", except for its list of allowed characters: one script, or Latin with those of
 /// Japanese, Chinese with Bopomofo, or Korean.
 fn is_of_one_script(plain: &str) -> bool {
     let (mut all, mut beside_latin) = (AugmentedScriptSet::default(), AugmentedScriptSet::default());
@@ -154,7 +154,7 @@ struct Stack {
     coengs: usize,
 }
 
-/// Marks belong to the letter before them, and are few.
+/// Checks that marks belong to the letter before them, and are few.
 fn check_marks(plain: &str) -> Result<(), Fault> {
     let mut stack = Stack::default();
     let mut chars = plain.chars().filter(|c| !matches!(*c, JOINER | NON_JOINER)).peekable();
@@ -186,7 +186,7 @@ fn check_marks(plain: &str) -> Result<(), Fault> {
 }
 
 impl Stack {
-    /// `below`: a letter follows, which stands below.
+    /// Adds a mark. `below`: a letter follows that is drawn below.
     fn add(&mut self, mark: char, below: bool) {
         let is_subjoined = IndicSyllabicCategory::for_char(mark) == IndicSyllabicCategory::ConsonantSubjoined;
         if below {

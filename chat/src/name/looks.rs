@@ -1,4 +1,4 @@
-//! What a name looks like (UTS 39, confusable detection), and the names that are nobody's.
+//! What a name looks like (UTS 39, confusable detection), and the reserved names.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::key;
 
-/// Whoever had one of these would seem to speak for the server, or for the reader.
+/// A user with one of these names would seem to speak for the server, or for the reader.
 const RESERVED: [&str; 15] = [
     "admin",
     "administrator",
@@ -27,14 +27,15 @@ const RESERVED: [&str; 15] = [
     "you",
 ];
 
-/// Two names with the same skeleton look alike: UTS 39's, case folded, with `w` as the `vv` that it looks like.
+/// Returns the skeleton: two names with the same one look alike. UTS 39's, case folded, with `w` as the `vv` it looks
+/// like.
 pub(crate) fn skeleton(name: &str) -> String {
     let plain: String = name.nfkc().collect();
     let folded = unicode_security::skeleton(&plain).default_case_fold().nfd();
     folded.collect::<String>().replace('w', "vv")
 }
 
-/// Whether a name is one of those that are nobody's, or looks like one, in whatever case that is written.
+/// Whether a name is reserved, or looks like a reserved one in any case.
 pub(super) fn is_reserved(name_key: &str, name_skeleton: &str) -> bool {
     static LIKE_RESERVED: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let cased = RESERVED.iter().flat_map(|word| {

@@ -309,7 +309,7 @@ fn any_text_can_be_looked_for_up_to_512_bytes() {
     assert_eq!(Sought::of("Ad\u{200b}a"), Some(Sought { earlier: "ad\u{200b}a".into(), key: "ada".into() }));
 }
 
-/// What the page goes by to say that there is nothing to see, held against Unicode's tables.
+/// What the page uses to decide that there is nothing to see, checked against Unicode's tables.
 #[test]
 fn what_shows_nothing_is_what_unicode_ignores_and_a_few_more() {
     for c in '\0'..=char::MAX {

@@ -1,16 +1,16 @@
-//! Passwords that are tried first, whoever guesses (NIST SP 800-63B-4 3.1.1.2).
+//! Passwords that every attacker tries first (NIST SP 800-63B-4 3.1.1.2).
 
 use crate::name::key;
 
-/// The product's name, which is tried on every server that runs it.
+/// The product's name, which attackers try on every server that runs it.
 const PRODUCT: &str = "natter";
 
-/// Fewer characters than this beside a name, and no letter among them, are no secret.
+/// Fewer characters than this besides a name, without a letter among them, are no secret.
 const BESIDE: usize = 8;
 
-/// The commonest passwords of 8 or more characters, in lower case, one a line. They are those of the list by Royce
-/// Williams that Django brings along (`django/contrib/auth/common-passwords.txt.gz` of 5.2; BSD-3-Clause, Django Software
-/// Foundation and individual contributors).
+/// The most common passwords of 8 or more characters, in lower case, one per line, from the list by Royce Williams that
+/// Django ships (`django/contrib/auth/common-passwords.txt.gz` of 5.2; BSD-3-Clause, Django Software Foundation and
+/// individual contributors).
 static COMMONEST: &str = include_str!("commonest.txt");
 
 /// Why a password is guessed first.
@@ -22,7 +22,7 @@ pub(super) enum Guessable {
     Name,
 }
 
-/// Whether the password of the account with this name is among the first that somebody would try.
+/// Returns why the password of the account with this name is among the first that an attacker would try, if it is.
 pub(super) fn guessable(password: &str, name: &str) -> Option<Guessable> {
     let (password, name) = (key(password), key(name));
     let backwards: String = name.chars().rev().collect();

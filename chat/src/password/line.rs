@@ -1,32 +1,31 @@
-//! The line before the threads that hash: who may stand in it, and who is next.
+//! The queue for the hashing threads: who may enter it, and who is next.
 //!
-//! Strangers stand in it by network, known devices by account and in places of their own. A place is somebody's who
-//! comes from where few stand already: when there is none left, the last of those who are most makes room. The next is
-//! one from each in turn, and one of a known device and one of a stranger in turn, so that no flood is in anybody's way
-//! but its own.
+//! Strangers queue by network; known devices queue by account, in places of their own. When the queue is full, a
+//! newcomer from a group with few places takes the last place of the largest group. Threads serve one of each group in
+//! turn, alternating between known devices and strangers, so a flood blocks only itself.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use protocol::UserId;
 
-/// Most who wait in each part of the line; more get no place and are told to come back.
+/// Most places in each part of the queue; callers beyond that are sent away to retry.
 pub(super) const STRANGERS: usize = 64;
 pub(super) const KNOWN: usize = 16;
 
-/// Something to hash; with false, whoever waits for it is told that it was not.
+/// A hashing job; called with false, it reports to its caller that it did not run.
 pub(super) type Job = Box<dyn FnOnce(bool) + Send>;
 
-/// For whom a password is hashed.
+/// Who a password is hashed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// A device where this user has signed in before.
     Known(UserId),
-    /// Anybody from this network; all of them together, where it is not known.
+    /// Anybody from this network; if the network is unknown, all such strangers together.
     Stranger(Option<IpAddr>),
 }
 
-/// The line. Locked for moments only.
+/// The queue. Locked only briefly.
 #[derive(Default)]
 pub(super) struct Line {
     state: Mutex<State>,
@@ -37,7 +36,7 @@ pub(super) struct Line {
 struct State {
     places: Vec<Place>,
     last_id: u64,
-    /// The turn that each part has come to: first known devices, then strangers.
+    /// The round that each part has reached: known devices first, then strangers.
     rounds: [u64; 2],
     known_was_last: bool,
     closed: bool,
@@ -46,13 +45,13 @@ struct State {
 struct Place {
     id: u64,
     whose: Whose,
-    /// One place of each in every round.
+    /// Each group gets one place per round.
     round: u64,
-    /// Once it is known what is to be hashed.
+    /// The job, once known.
     job: Option<Job>,
 }
 
-/// A place in the line, given back when it is dropped or its turn has come.
+/// A place in the queue, released when dropped or served.
 pub(crate) struct Turn {
     line: Arc<Line>,
     id: u64,
@@ -76,7 +75,7 @@ impl State {
         self.places.iter().filter(|place| place.whose == whose).count()
     }
 
-    /// The place that one more of these makes empty, in a full line.
+    /// Returns the place that a newcomer of this group displaces from a full queue.
     fn least_due(&self, whose: Whose) -> Option<usize> {
         let part = self.places.iter().filter(|place| place.whose.part() == whose.part());
         let most = part.max_by_key(|place| (self.of(place.whose), place.id))?.whose;
@@ -100,7 +99,7 @@ impl State {
 }
 
 impl Line {
-    /// A place, if there is one or somebody has to make room.
+    /// Takes a place, if one is free or somebody has to make room.
     pub(super) fn enter(self: &Arc<Self>, whose: Whose) -> Option<Turn> {
         let (turn, displaced) = {
             let mut state = self.lock();
@@ -123,7 +122,7 @@ impl Line {
         Some(turn)
     }
 
-    /// What is to be hashed next; waits for it. `None` once the line is closed.
+    /// Waits for the next job. Returns `None` once the queue is closed.
     pub(super) fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
@@ -148,7 +147,7 @@ impl Line {
 }
 
 impl Turn {
-    /// Has this done when its turn comes; gives it back when somebody else has the place meanwhile.
+    /// Queues the job in this place; returns it as the error if the place has been lost meanwhile.
     pub(super) fn take(&self, job: Job) -> Result<(), Job> {
         let mut state = self.line.lock();
         match state.places.iter_mut().find(|place| place.id == self.id) {
@@ -174,7 +173,7 @@ impl Drop for Turn {
             let at = state.places.iter().position(|place| place.id == self.id);
             at.map(|at| state.places.remove(at))
         };
-        drop(left); // not under the lock: what it holds may be large
+        drop(left); // not under the lock: the place may hold a lot
     }
 }
 
@@ -189,7 +188,7 @@ mod tests {
         Whose::Stranger(Some(Ipv4Addr::from_bits(n << 8).into()))
     }
 
-    /// Who was served, or told that they were not, in this order.
+    /// Who was served or refused, in order.
     struct Served {
         line: Arc<Line>,
         turns: Vec<Turn>,
@@ -248,7 +247,7 @@ mod tests {
         assert_eq!(state.places.len(), STRANGERS);
     }
 
-    /// Security's finding 15: with 120 addresses in the queue the owner got in once in fifteen times.
+    /// Security's finding 15: with 120 addresses in the queue the owner got in one time in fifteen.
     #[test]
     fn a_known_device_has_places_of_its_own_and_is_served_soon() {
         let mut line = Served::new();

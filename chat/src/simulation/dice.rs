@@ -1,6 +1,6 @@
-//! Chance that can be had again: the same seed, the same throws.
+//! Reproducible chance: the same seed, the same throws.
 
-/// Steele, Lea and Flood's SplitMix64: small, and good enough to throw dice with.
+/// Steele, Lea and Flood's SplitMix64: small, and good enough for dice.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -16,18 +16,18 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, or 0.
+    /// Returns a number below `end`, or 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).expect("small").max(1);
         usize::try_from(self.next() % end).expect("small")
     }
 
-    /// True so many times of a hundred.
+    /// Returns true this many times in a hundred.
     pub(super) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// One of these, each as likely as its weight says.
+    /// Picks one of these by weight.
     pub(super) fn weighted<T: Copy>(&mut self, choices: &[(usize, T)]) -> T {
         let mut throw = self.below(choices.iter().map(|(weight, _)| weight).sum());
         for (weight, choice) in choices {

@@ -1,7 +1,7 @@
-//! The server, held by the hand: the real chat over a real database, with nobody driving it but the schedule.
+//! The server under manual control: the real chat on a real database, driven only by the schedule.
 //!
 //! Only what the crate `server` does is modelled: a socket is two queues of encoded frames, and its loop (first a
-//! `Hello`, then one frame after another, then what waits in the outbox) is [`Server::handle`] and [`Link::write`].
+//! `Hello`, then frame by frame, then what the outbox holds) is [`Server::handle`] and [`Link::write`].
 
 mod tables;
 
@@ -22,10 +22,10 @@ use crate::live::Live;
 use crate::store::{Engine, Event, NewInvite, Store};
 use crate::{Actor, Chat, Connection, Error, Options, Outgoing, Result};
 
-/// One connection between a device and the server, frames under way in both directions included.
+/// One connection between a device and the server, with the frames in flight in both directions.
 #[derive(Default)]
 pub(super) struct Link {
-    /// The server's end, while there is one.
+    /// The server's end, while it exists.
     conn: Option<Arc<Connection>>,
     greeted: bool,
     /// From the device, not read by the server yet.
@@ -39,13 +39,13 @@ impl Link {
         self.conn.is_some()
     }
 
-    /// The server's end is gone: what the device sends from now on is lost, what was on its way to it is not.
+    /// Drops the server's end: what the device sends from now on is lost, what was on its way to it is not.
     pub(super) fn end(&mut self) {
         self.conn = None;
         self.up.clear();
     }
 
-    /// The server writes what waits for the device.
+    /// Writes what the server has queued for the device.
     pub(super) fn write(&mut self) {
         let Some(conn) = self.conn.clone().filter(|_| self.greeted) else { return };
         while let Some(outgoing) = conn.outgoing().now_or_never() {
@@ -57,7 +57,7 @@ impl Link {
         }
     }
 
-    /// The server says where every session stands.
+    /// Sends the device a `Heads`.
     pub(super) fn heads(&mut self) {
         if let Some(conn) = self.conn.as_ref().filter(|_| self.greeted) {
             self.down.push_back(conn.heads());
@@ -73,15 +73,15 @@ pub(super) struct Server {
     commits: mpsc::Receiver<Vec<Event>>,
     /// The disk is nearly full.
     full: bool,
-    /// Units of work that wait for the writer.
+    /// Units of work waiting for the writer.
     pub(super) handed_in: usize,
-    /// Committed, and not carried to the sockets yet.
+    /// Committed, but not carried to the sockets yet.
     announced: VecDeque<Event>,
-    /// What a planted bug holds back until its commit is really done.
+    /// What a planted bug holds back until the commit really happens.
     late: Vec<Event>,
     pub(super) truth: Truth,
     pub(super) plant: Option<Plant>,
-    /// Names that were stored once, for the bug that forgets them.
+    /// Identifiers that were stored once, for the bug that forgets them.
     names: Vec<MessageId>,
     _folder: TempDir,
 }
@@ -116,7 +116,7 @@ impl Server {
             names: Vec::new(),
             _folder: folder,
         };
-        server.sql("pragma synchronous = off").await; // processes crash here, not machines
+        server.sql("pragma synchronous = off").await; // here processes crash, not machines
         server
     }
 
@@ -128,8 +128,8 @@ impl Server {
         sqlx::raw_sql(sql).execute(self.db()).await.expect("good SQL");
     }
 
-    /// The process ends, whatever it was doing, and another one begins. What was not committed is gone, and so is
-    /// everything that was only in memory.
+    /// Ends the process at any point and starts another. What was not committed is gone, and so is everything that was
+    /// only in memory.
     pub(super) async fn crash(&mut self) {
         for event in std::mem::take(&mut self.late).into_iter().rev() {
             self.undo(&event).await; // the commit that a planted bug did not wait for never happened
@@ -142,19 +142,19 @@ impl Server {
         self.set_full(self.full);
     }
 
-    /// The disk has little room, or room again.
+    /// Makes the disk low on space, or not.
     pub(super) fn set_full(&mut self, full: bool) {
         self.full = full;
         self.store.quota().pretend(full);
     }
 
-    /// A person with a login.
+    /// Creates a person with a login.
     pub(super) async fn person(&mut self, name: &str) -> Actor {
         let login = self.engine.person(name).await;
         self.chat.actor(login).await.expect("the database is whole").expect("signed in")
     }
 
-    /// Two people begin a session, or one is taken into one.
+    /// Starts a session of two people, or adds one to a session.
     pub(super) async fn join(&mut self, from: &Actor, to: &Actor, session: Option<SessionId>) -> Verdict {
         let name = |actor: &Actor| actor.username().to_owned();
         self.really_commit();
@@ -179,18 +179,18 @@ impl Server {
         Ok(())
     }
 
-    /// A new socket.
+    /// Opens a socket.
     pub(super) fn connect(&self, actor: &Actor) -> Link {
         Link { conn: Some(Arc::new(self.chat.connect(actor.clone()))), ..Link::default() }
     }
 
-    /// So much is published to a person that whatever waits for their sockets is let go.
+    /// Publishes so much to a person that their sockets' queues are discarded.
     pub(super) fn flood(&self, actor: &Actor) {
         let flood = format!(r#"{{"type":"Flood","Data":"{}"}}"#, "x".repeat(64 * 1024));
         self.chat.0.live.hub().send_to_user(actor.user_id(), &flood.into(), None);
     }
 
-    /// The socket's next frame is dealt with.
+    /// Handles the socket's next frame.
     pub(super) async fn handle(&mut self, link: &mut Link) -> Verdict {
         let Some(conn) = link.conn.clone() else { return Ok(()) };
         if conn.ending().is_some() {
@@ -263,7 +263,7 @@ impl Server {
         Ok(())
     }
 
-    /// A unit of work whose caller waits for its commit: everything that has queued is committed with it.
+    /// Runs a unit of work whose caller waits for its commit: everything queued is committed with it.
     async fn at_once(
         &mut self,
         work: impl Future<Output = Result<()>>,
@@ -272,14 +272,14 @@ impl Server {
         let mut work = std::pin::pin!(work);
         let done = tokio::select! {
             biased;
-            done = &mut work => return Ok(done), // refused before it came to the writer
+            done = &mut work => return Ok(done), // refused before it reached the writer
             events = self.commits_next() => events,
         };
         self.committed(done)?;
         Ok(work.await)
     }
 
-    /// The engine's work, until a transaction has come to its end.
+    /// Runs the engine until a transaction has ended.
     async fn commits_next(&mut self) -> Vec<Event> {
         loop {
             assert!(self.engine.step().await, "the writer lives");
@@ -289,7 +289,7 @@ impl Server {
         }
     }
 
-    /// The writer commits what has queued.
+    /// Commits what is queued for the writer.
     pub(super) async fn commit(&mut self) -> Verdict {
         self.really_commit();
         if self.handed_in == 0 {
@@ -299,7 +299,7 @@ impl Server {
         self.committed(events)
     }
 
-    /// The database refuses one commit. Everybody who had something in it is sent away.
+    /// Fails one commit. Every socket with work in it is closed.
     pub(super) async fn fail_commit(&mut self) -> Verdict {
         if self.handed_in == 0 {
             return Ok(());
@@ -320,7 +320,7 @@ impl Server {
         Ok(())
     }
 
-    /// Hands an event on: at once what a planted bug does not wait with, later what it waits with.
+    /// Passes an event on: immediately what a planted bug does not wait with, later what it does wait with.
     fn announce(&mut self, event: Event) {
         match (self.plant, event) {
             (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
@@ -352,7 +352,7 @@ impl Server {
         }
     }
 
-    /// Whether something is committed and not carried to the sockets.
+    /// Whether something is committed but not carried to the sockets.
     pub(super) fn has_news(&self) -> bool {
         !self.announced.is_empty() || !self.late.is_empty()
     }

@@ -1,5 +1,5 @@
 //! What really happened: every committed change, as the writer announced it, and what devices were promised. The
-//! checks of the simulation compare everybody's view with it, and it with the tables at the end.
+//! simulation's checks compare everybody's view with it, and it with the tables at the end.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,11 +12,11 @@ use crate::store::Event;
 #[derive(Clone)]
 pub(super) struct Log {
     pub(super) epoch: Epoch,
-    /// Every message as it is.
+    /// Every message in its current state.
     pub(super) rows: BTreeMap<Seq, Message>,
-    /// Every state that ever was, by the number of its change.
+    /// Every state that ever existed, by the number of its change.
     pub(super) states: BTreeMap<Rev, Message>,
-    /// Everybody in it, and the place up to which messages are not theirs to see.
+    /// Everybody in it, and the place up to which they may not see messages.
     pub(super) members: BTreeMap<UserId, Seq>,
 }
 
@@ -37,26 +37,26 @@ struct Written {
     text: String,
 }
 
-/// Everything.
+/// The whole truth.
 #[derive(Default)]
 pub(super) struct Truth {
     pub(super) logs: BTreeMap<SessionId, Log>,
-    /// What each device wrote, in order, without what it knew to be refused.
+    /// What each device wrote, in order, except what it knew to be refused.
     written: BTreeMap<usize, Vec<Written>>,
-    /// Where every acknowledged message was said to stand.
+    /// The acknowledged place of each message.
     acked: HashMap<MessageId, Seq>,
-    /// What a restore took away: nobody promised to keep that.
+    /// What a restore removed: nobody promised to keep that.
     lost: HashSet<MessageId>,
 }
 
 impl Truth {
-    /// A device wrote something that may be stored.
+    /// Notes that a device wrote something that may be stored.
     pub(super) fn wrote(&mut self, device: usize, session: SessionId, message_id: MessageId, text: &str) {
         let written = Written { session, message_id, text: text.to_owned() };
         self.written.entry(device).or_default().push(written);
     }
 
-    /// A commit has taken place.
+    /// Records a commit.
     pub(super) fn committed(&mut self, events: &[Event]) -> Verdict {
         for event in events {
             match event {
@@ -86,7 +86,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Takes back the last change of a session: its commit did not take place after all.
+    /// Takes back the last change of a session, whose commit did not happen after all.
     pub(super) fn undo(&mut self, session: SessionId) -> Option<(Message, Option<Message>)> {
         let log = self.logs.get_mut(&session)?;
         let (_, undone) = log.states.pop_last()?;
@@ -98,7 +98,7 @@ impl Truth {
         Some((undone, before))
     }
 
-    /// The sessions are as they were at the time of a backup, each in a new history.
+    /// Resets the sessions to a backup, each in a new history.
     pub(super) fn restored(&mut self, backup: BTreeMap<SessionId, Log>) {
         let ids = |logs: &BTreeMap<SessionId, Log>| -> HashSet<MessageId> {
             logs.values().flat_map(|log| log.rows.values().map(|row| row.message_id)).collect()
@@ -113,7 +113,7 @@ impl Truth {
         }
     }
 
-    /// A device got a frame. C10: all acknowledgements of one message name the same place, and it is the true one.
+    /// Notes that a device received a frame. C10: all acknowledgements of one message name the same, true place.
     pub(super) fn heard(&mut self, frame: &ServerFrame) -> Verdict {
         let ServerFrame::Ack { message_id, seq, .. } = frame else { return Ok(()) };
         let earlier = *self.acked.entry(*message_id).or_insert(*seq);
@@ -122,9 +122,9 @@ impl Truth {
     }
 
     /// C7, C4 and C5 for one device and one session, at any moment: the device holds exactly the states that the
-    /// history has up to the change it has come to. That is what all devices are compared with, so they agree.
+    /// history has up to the device's change. All devices are compared with the history, so they agree.
     pub(super) fn explains(&self, user: UserId, session: SessionId, held: &protocol::Timeline) -> Verdict {
-        let Some(log) = self.logs.get(&session) else { return Ok(()) }; // gone with a restore
+        let Some(log) = self.logs.get(&session) else { return Ok(()) }; // a restore removed it
         if held.epoch() != Some(log.epoch) {
             return Ok(()); // an old history, to be reset
         }
@@ -140,7 +140,8 @@ impl Truth {
             ensure!(own == Some(stored), "C4: at {rev:?} {stored:?} is held as {own:?}");
         }
         for row in rows.values() {
-            // One's own, acknowledged and held out of turn as it was written, while a later state is on its way.
+            // The device's own message, acknowledged and held out of turn as written, while a later state is on its
+            // way.
             let is_early = log.rows.get(&row.seq).is_some_and(|now| now.rev > rev)
                 && self.acked.get(&row.message_id) == Some(&row.seq);
             let was = log.states.get(&row.rev) == Some(*row);
@@ -149,7 +150,7 @@ impl Truth {
         Ok(())
     }
 
-    /// What must be true in the end of what was written and promised.
+    /// Checks at the end what was written and promised.
     pub(super) fn check_promises(
         &self,
         refused: &HashSet<MessageId>,
@@ -202,7 +203,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Where a session stands.
+    /// Returns where a session stands.
     pub(super) fn head(&self, session: SessionId) -> Option<Head> {
         self.logs.get(&session).map(|log| Head { epoch: log.epoch, rev: log.rev() })
     }

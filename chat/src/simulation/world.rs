@@ -1,4 +1,4 @@
-//! One seed: some devices of some people, the server, and everything that may come between them.
+//! One seed: some people's devices, the server, and everything that may come between them.
 
 mod truths;
 
@@ -15,10 +15,10 @@ use super::truth::Log;
 use super::{Plant, Verdict};
 use crate::Actor;
 
-/// Turns of one seed before everybody is left in peace.
+/// Turns of one seed before nothing interferes any more.
 const TURNS: usize = 70;
 
-/// Changes that a device without much patience catches up with.
+/// How many changes an impatient device catches up on.
 const PATIENCE: i64 = 3;
 
 /// What may happen next.
@@ -77,16 +77,16 @@ const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
     (1, Turn::Reload),
 ];
 
-/// A browser or a program, with the state machine that both share.
+/// A browser or a program, with the state machine that both use.
 struct Device {
     actor: Actor,
     sync: Sync,
     link: Option<Link>,
-    /// An answer of the history endpoint under way.
+    /// A history answer in flight.
     history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
-    /// What was announced to its person.
+    /// Messages announced to its person.
     arrived: HashSet<MessageId>,
-    /// Sessions in which something was refused for now.
+    /// Sessions with a temporary refusal.
     timers: Vec<SessionId>,
 }
 
@@ -95,18 +95,18 @@ pub(super) struct World<'s> {
     server: &'s mut Server,
     people: Vec<Actor>,
     devices: Vec<Device>,
-    /// Connections that their devices have given up and the server has not.
+    /// Connections that their devices have given up but the server has not.
     zombies: Vec<Link>,
     backup: Option<BTreeMap<SessionId, Log>>,
     refused: HashSet<MessageId>,
-    /// What was taken back, and is on no connection any more.
+    /// Messages that were taken back and are no longer on any connection.
     taken_back: HashSet<MessageId>,
     texts: usize,
     told: bool,
 }
 
 impl<'s> World<'s> {
-    /// Three people, one of them with two devices, and their first session or two.
+    /// Makes three people, one of them with two devices, and their first session or two.
     pub(super) async fn new(server: &'s mut Server, seed: u64, told: bool) -> Result<Self, String> {
         server.crash().await;
         server.truth = super::truth::Truth::default();
@@ -122,7 +122,7 @@ impl<'s> World<'s> {
         let mut devices = Vec::new();
         for owner in [0, 0, 1, 2] {
             let actor = people[owner].clone();
-            // Some have little patience, as a page has, and let go of what they hold rather than catch up.
+            // Some are impatient, as a page is, and discard what they hold rather than catch up.
             let sync = if dice.percent(30) { Sync::new().letting_go_beyond(PATIENCE) } else { Sync::new() };
             let (arrived, timers) = (HashSet::new(), Vec::new());
             devices.push(Device { actor, sync, link: None, history: None, arrived, timers });
@@ -209,7 +209,7 @@ impl<'s> World<'s> {
     fn write(&mut self, device: usize) {
         let Some(session) = self.some_session(device) else { return };
         self.texts += 1;
-        // Now and then something that is refused for good.
+        // Now and then something that is refused permanently.
         let text = if self.dice.percent(4) { "\0".to_owned() } else { format!("text {}", self.texts) };
         let (id, step) = self.devices[device].sync.send(session, text.clone(), TimeStamp(0));
         if text != "\0" {
@@ -218,7 +218,7 @@ impl<'s> World<'s> {
         self.send(device, step);
     }
 
-    /// Takes back something that waits, or was refused for now or for good.
+    /// Takes back something that waits or was refused, temporarily or permanently.
     fn take_back(&mut self, device: usize) {
         let sync = &mut self.devices[device].sync;
         let nth = self.dice.below(sync.outbox().len());
@@ -226,7 +226,7 @@ impl<'s> World<'s> {
         let (taken, step) = sync.take_back(id);
         if taken.is_some() {
             self.refused.insert(id); // nobody waits for it
-            // A connection that was given up earlier may still bring what a later one refused.
+            // A connection that was given up earlier may still deliver what a later one refused.
             let name = id.to_string();
             if !self.zombies.iter().any(|link| link.up.iter().any(|frame| frame.contains(&name))) {
                 self.taken_back.insert(id);
@@ -235,7 +235,7 @@ impl<'s> World<'s> {
         self.send(device, step);
     }
 
-    /// The time after which something is to be sent again has come.
+    /// Fires a timer: something is due for its retry.
     fn fire(&mut self, device: usize) -> bool {
         let Device { timers, sync, .. } = &mut self.devices[device];
         let Some(session) = timers.pop() else { return false };
@@ -268,7 +268,7 @@ impl<'s> World<'s> {
         self.send(device, step);
     }
 
-    /// Somebody is taken into a session.
+    /// Adds somebody to a session.
     async fn join(&mut self) -> Verdict {
         let nth = self.dice.below(self.server.truth.logs.len());
         let Some((session, log)) = self.server.truth.logs.iter().nth(nth) else { return Ok(()) };
@@ -292,7 +292,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// The device gives its connection up. The server may go on with what had been sent, as far as it came.
+    /// Gives up the device's connection. The server may go on with what was sent, as far as it got.
     fn cut(&mut self, device: usize) {
         let Some(mut link) = self.devices[device].link.take() else { return };
         self.devices[device].sync.disconnected();
@@ -309,7 +309,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Does what the state machine wants: sends, if anybody is there, and waits or connects anew.
+    /// Does what the state machine asks: sends, if connected, and waits or reconnects.
     fn send(&mut self, device: usize, step: Step) {
         for change in &step.changes {
             match change {
@@ -339,7 +339,7 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    /// Frames of a connection that was given up long ago are handled; at some time the server gives it up too.
+    /// Handles frames of a connection that was given up long ago; at some point the server gives it up too.
     async fn zombie(&mut self, frames: usize) -> Verdict {
         let nth = self.dice.below(self.zombies.len());
         let Some(link) = self.zombies.get_mut(nth) else { return Ok(()) };
@@ -352,13 +352,13 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    /// The server's process ends: before a commit, after it and before an acknowledgement, or after some
-    /// acknowledgements and before the rest has been told.
+    /// Ends the server's process: before a commit, between it and an acknowledgement, or after some acknowledgements
+    /// and before the rest has been sent.
     async fn crash(&mut self) -> Verdict {
         let moment = self.dice.below(3);
         for device in 0..self.devices.len() {
             if self.dice.percent(50) {
-                self.handle(device, 4).await?; // so that something is under way
+                self.handle(device, 4).await?; // so that something is in flight
             }
         }
         if moment > 0 {
@@ -379,7 +379,7 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    // ---- what devices hear ----
+    // ---- what devices receive ----
 
     fn receive(&mut self, device: usize) -> Verdict {
         let Some(link) = self.devices[device].link.as_mut() else { return Ok(()) };
@@ -417,7 +417,7 @@ impl<'s> World<'s> {
         self.check(device)
     }
 
-    /// The planted bug: what is missing before a live message is taken for nothing.
+    /// The planted bug: ignores what is missing before a live message.
     fn skip_gap(&mut self, device: usize, frame: &ServerFrame) {
         let ServerFrame::Message(LiveMessage { session_id, message }) = frame else { return };
         let sync = &mut self.devices[device].sync;
@@ -448,7 +448,7 @@ impl<'s> World<'s> {
         self.check(device)
     }
 
-    /// The page is loaded anew: it knows the server's first picture, and what it had kept of its own.
+    /// Reloads the page: it knows the server's first snapshot, and its own messages that it kept.
     async fn reload(&mut self, device: usize) -> Verdict {
         self.cut(device);
         let open = self.some_session(device);
@@ -457,7 +457,7 @@ impl<'s> World<'s> {
         unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting); // and what it had been told
         let snapshot = self.server.chat.snapshot(actor, open).await.expect("the database is whole");
         (*sync, *history) = (Sync::from_snapshot(&snapshot).letting_go_beyond(PATIENCE), None);
-        // What belongs to a session that a restore took away is dropped with it.
+        // A message whose session a restore removed is dropped with it.
         let dropped = unsent.iter().filter(|p| !sync.sessions().contains_key(&p.session_id));
         self.refused.extend(dropped.map(|p| p.message_id));
         let _ = sync.restore(unsent);

@@ -1,4 +1,4 @@
-//! The tables, changed behind the server's back and looked at.
+//! Changing the tables behind the server's back, and inspecting them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use protocol::{LiveMessage, Message, MessageId, SessionId};
 use super::{Event, Log, Server, Verdict};
 
 impl Server {
-    /// Undoes a message that a planted bug said was stored.
+    /// Undoes a message that a planted bug reported as stored.
     pub(super) async fn undo(&mut self, event: &Event) {
         let Event::Changed { live: LiveMessage { session_id, message }, .. } = event else { return };
         let undone = self.truth.undo(*session_id);
@@ -23,12 +23,12 @@ impl Server {
         .expect("good SQL");
     }
 
-    /// The sessions as they are, for [`Server::restore`].
+    /// Copies the current sessions, for [`Server::restore`].
     pub(in crate::simulation) fn backup(&self) -> BTreeMap<SessionId, Log> {
         self.truth.logs.clone()
     }
 
-    /// The process ends and comes back on an older state of the sessions, each in a new history.
+    /// Restarts the process on an older state of the sessions, each in a new history.
     pub(in crate::simulation) async fn restore(&mut self, backup: BTreeMap<SessionId, Log>) {
         self.crash().await;
         let gone: Vec<SessionId> = self.truth.logs.keys().copied().collect();

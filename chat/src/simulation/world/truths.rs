@@ -1,4 +1,4 @@
-//! What must be true: at any moment, and when everybody has been left in peace.
+//! The invariants: at any moment, and when nothing interferes any more.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,7 +7,7 @@ use protocol::{MessageId, PendingState, Seq, SessionId};
 use super::{Device, Link, Log, Verdict, World};
 
 impl World<'_> {
-    /// At any moment.
+    /// Checks the invariants of any moment.
     pub(super) fn check(&self, device: usize) -> Verdict {
         let Device { actor, sync, .. } = &self.devices[device];
         for (session, held) in sync.sessions() {
@@ -20,7 +20,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Lets everything come to rest: everybody connected, everything handled, told and heard.
+    /// Lets everything come to rest: everybody connected, everything handled, sent and received.
     pub(super) async fn settle(&mut self) -> Verdict {
         self.server.set_full(false);
         for mut link in std::mem::take(&mut self.zombies) {
@@ -49,7 +49,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Moves everything on until nothing moves.
+    /// Moves everything forward until nothing moves.
     pub(super) async fn pump(&mut self) -> Verdict {
         for round in 0.. {
             ensure!(round < 500, "the two sides talk for ever");
@@ -97,7 +97,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// At the end: every device holds what the server holds, and the server what it promised.
+    /// Checks at the end that every device holds what the server holds, and the server what it promised.
     pub(super) async fn check_settled(&mut self) -> Verdict {
         for (number, Device { actor, sync, .. }) in self.devices.iter().enumerate() {
             let me = actor.user_id();
