@@ -1,10 +1,10 @@
-//! What is stored: SQLite in WAL mode, one connection that writes, a few that read.
+//! Storage: SQLite in WAL mode, with one connection that writes and a few that read.
 //!
-//! Every method is one unit of work and at most one transaction. Units that write are queued for the one writer
-//! (`writer`), which commits whatever has queued together, and only then answers; what the units announce goes
-//! out as [`Event`]s in the order of the commits. A caller that goes away cancels nothing.
+//! Every method is one unit of work and at most one transaction. Units that write are queued for the single writer
+//! (`writer`), which commits everything queued together, and only then answers; what the units announce goes out as
+//! [`Event`]s in commit order. A caller that goes away cancels nothing.
 //!
-//! Called by the rest of `chat` only; it knows no sockets.
+//! Only the rest of `chat` calls it; it knows no sockets.
 
 mod backup;
 #[cfg(test)]
@@ -61,11 +61,10 @@ use tokio::sync::mpsc;
 pub(crate) use writer::Engine;
 use writer::Writer;
 
-/// No read lasts longer: while one does, the log cannot be emptied, and what was deleted since is still in it.
+/// Longest time a read may take: until it ends the log cannot be emptied, and still holds what was deleted since.
 const READ: Duration = Duration::from_secs(2);
 
-/// Does something with a connection that reads, in the time that a read may take. Neither a client nor a connection is to
-/// be waited for in it.
+/// Runs a read on a connection, within the time limit. The read must not wait for a client or for a connection.
 async fn brief<T, E>(read: impl Future<Output = std::result::Result<T, E>>) -> Result<T>
 where
     Error: From<E>,
@@ -83,13 +82,13 @@ pub(crate) struct Store {
     writer: Writer,
     health: Health,
     quota: Quota,
-    /// Held as long as the database is open, so that a second process finds it taken.
+    /// Held while the database is open, so that a second process finds it in use.
     folder: Option<Arc<Folder>>,
 }
 
 impl Store {
-    /// Finishes what is queued and closes the files. Only where all of it came to the disk, and nothing failed since the
-    /// start, need the next start not look whether the database is whole.
+    /// Finishes what is queued and closes the files. The next start may skip the integrity check only if everything
+    /// reached the disk and nothing has failed since the start.
     pub(crate) async fn close(&self) {
         let is_whole = self.writer.close().await;
         self.read.close().await;
@@ -101,17 +100,17 @@ impl Store {
         }
     }
 
-    /// Whether the database takes commits.
+    /// Returns whether the database accepts commits.
     pub(crate) fn health(&self) -> &Health {
         &self.health
     }
 
-    /// How much is taken.
+    /// Returns the quota.
     pub(crate) fn quota(&self) -> &Quota {
         &self.quota
     }
 
-    /// What another process would begin with, had this one ended here. Opening the files again would take long.
+    /// Returns what another process would start with if this one ended here. Reopening the files would take long.
     #[cfg(test)]
     pub(crate) fn crashed(&self, engine: &mut Engine) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
         let (writer, engine, events) = engine.crashed();

@@ -1,4 +1,4 @@
-//! A copy of the whole database in one file, taken while a server uses it, and its way back: see `restore`.
+//! A copy of the whole database in one file, taken while a server uses it. For the way back see `restore`.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,14 +12,14 @@ use super::folder::{DATABASE, is_link, is_same};
 use super::open::one_line;
 use super::writer::log;
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contents {
     /// The file's size in bytes.
     pub bytes: u64,
     /// Accounts in it.
     pub users: i64,
-    /// Messages in it, deleted ones too.
+    /// Messages in it, including deleted ones.
     pub messages: i64,
 }
 
@@ -29,13 +29,13 @@ pub enum BackupError {
     /// There is nothing to back up.
     #[error("There is no Natter in the folder {0}. Name it with --data.")]
     NoData(PathBuf),
-    /// A backup is never written over anything.
+    /// A backup never overwrites anything.
     #[error("There is a file {0} already. Name another one, or move it away.")]
     Exists(PathBuf),
     /// No such file, or it cannot be read or written.
     #[error("The file {0} cannot be used: {1}.")]
     File(PathBuf, io::Error),
-    /// A database that is no Natter's, or no database.
+    /// Not a Natter database, or not a database.
     #[error("{0} is no backup of Natter ({1}). Nothing was changed.")]
     NoBackup(PathBuf, String),
     /// A database copied while it was in use.
@@ -43,26 +43,26 @@ pub enum BackupError {
         "Beside {0} is {1}: it was copied while it was in use. Name a file that `natter backup` made. Nothing was changed."
     )]
     NotWhole(PathBuf, PathBuf),
-    /// Another database came in its place.
+    /// Another database took its place.
     #[error(
         "The database {0} was exchanged meanwhile, by a restore perhaps. Try again. Nothing was changed."
     )]
     Exchanged(PathBuf),
-    /// The data folder: another process has it, or it cannot be used.
+    /// The data folder is in use by another process, or unusable.
     #[error(transparent)]
     Open(#[from] crate::OpenError),
-    /// The database failed on the way.
+    /// The database failed midway.
     #[error("The database {0} failed: {1}. Nothing was changed.")]
     Database(PathBuf, sqlx::Error),
 }
 
 pub(super) type Result<T> = std::result::Result<T, BackupError>;
 
-/// Writes everything that is committed at this moment in the folder `data` into one new file. Safe while a server
-/// uses the folder: it goes on reading and writing, and its log grows by what it writes meanwhile.
+/// Writes everything committed in the folder `data` into one new file. Safe while a server uses the folder: the server
+/// goes on reading and writing, and its log grows by what it writes meanwhile.
 ///
 /// # Errors
-/// A sentence for the person who asked; then there is no such file.
+/// A sentence for the person who asked; no file is left behind.
 pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
     let path = data.join(DATABASE);
     if is_link(&path) {
@@ -75,13 +75,14 @@ pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
         return Err(BackupError::Exists(file.to_owned()));
     }
     let fault = |error| BackupError::File(file.to_owned(), error);
-    // Under a name of its own: what another backup to the same file is writing is that one's.
+    // Under its own name, so as not to touch what another backup to the same file is writing.
     let mut partial = tempfile::Builder::new();
     partial.prefix(".natter-").suffix(".partial");
-    // SQLite writes into a file that is there and empty. This one nobody else may read, and it goes with the value.
+    // SQLite accepts an existing empty file. Nobody else may read this one, and it is deleted when the value is
+    // dropped.
     let (made, partial) = partial.tempfile_in(folder_of(file)).map_err(fault)?.into_parts();
     let contents = copy(&path, file, &partial).await?;
-    // Where others may write, they could have put another file in its place.
+    // If others may write to the folder, they could have replaced the file.
     if !is_same(&made, &partial).map_err(fault)? {
         return Err(fault(io::Error::other("another program exchanged it while it was written")));
     }
@@ -93,14 +94,14 @@ pub async fn backup(data: &Path, file: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Copies the database into the empty file `partial`, and looks whether it could be restored.
+/// Copies the database into the empty file `partial`, and checks that it could be restored.
 async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
     let fault = |error| BackupError::File(file.to_owned(), error);
     let failed = |error| BackupError::Database(path.to_owned(), error);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(log::BUSY)
-        .pragma("wal_autocheckpoint", "0") // the server's writer alone does that
+        .pragma("wal_autocheckpoint", "0") // only the server's writer does that
         .pragma("temp_store", "memory")
         .disable_statement_logging();
     let unseen = |error| BackupError::File(path.to_owned(), error);
@@ -114,7 +115,7 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
         return Err(BackupError::Exchanged(path.to_owned()));
     }
 
-    // A backup that cannot be restored should be known today.
+    // Better to learn today that a backup cannot be restored.
     let options = SqliteConnectOptions::new().filename(partial).read_only(true).disable_statement_logging();
     let mut db = options.connect().await.map_err(failed)?;
     let found: String =
@@ -130,18 +131,18 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
     Ok(Contents { bytes: copied.metadata().map_err(fault)?.len(), users, messages })
 }
 
-/// Users and messages.
+/// Counts users and messages.
 pub(super) async fn count(db: &mut SqliteConnection) -> sqlx::Result<(i64, i64)> {
     let counted = "select (select count(*) from users), (select count(*) from messages)";
     sqlx::query_as(counted).fetch_one(db).await
 }
 
-/// The folder a file is in.
+/// Returns the folder that holds a file.
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a name survive a power cut: that of a file just made or renamed.
+/// Makes the name of a file just created or renamed survive a power failure.
 pub(super) fn sync_folder_of(file: &Path) -> io::Result<()> {
     File::open(folder_of(file))?.sync_all()
 }

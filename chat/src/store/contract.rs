@@ -1,5 +1,5 @@
-//! The store's contract: every method, on a real database in a temporary folder. A second engine joins by opening
-//! another [`Database`] in [`Database::new`].
+//! The store's contract: every method, on a real database in a temporary folder. To test a second engine, open another
+//! [`Database`] in [`Database::new`].
 
 mod messages;
 
@@ -25,8 +25,8 @@ pub(super) struct Database {
     pub(super) folder: TempDir,
 }
 
-/// Opens what was closed in this process just now. A process that another test begins has a copy of all that is open
-/// here until it has become its program: for a moment the folder may be in use still.
+/// Reopens what this process just closed. A process that another test spawns has a copy of everything open here until
+/// it execs its program, so the folder may still be in use for a moment.
 pub(super) async fn undisturbed<T>(
     mut open: impl AsyncFnMut() -> Result<T, OpenError>,
 ) -> Result<T, OpenError> {
@@ -41,7 +41,7 @@ pub(super) async fn undisturbed<T>(
     }
 }
 
-/// Somebody with an account.
+/// A user with an account.
 #[derive(Clone, Copy)]
 pub(super) struct Person {
     pub(super) id: UserId,
@@ -72,7 +72,7 @@ impl Database {
         self.store.user_named(&Sought::of(name).unwrap()).await.unwrap()
     }
 
-    /// What the next commit that announces anything announces.
+    /// Returns the next announcements that are not empty.
     pub(super) async fn announced(&mut self) -> Vec<Event> {
         loop {
             let events = self.events.recv().await.expect("the store is open");
@@ -96,7 +96,7 @@ impl Database {
         done.await.unwrap();
     }
 
-    /// Two people who talk.
+    /// Gives two people a session.
     pub(super) async fn pair(&mut self, a: Person, b: Person) -> SessionId {
         self.ask(a, b, true).await;
         let invite_id = invited(&self.announced().await);
@@ -111,7 +111,7 @@ impl Database {
 }
 
 impl Store {
-    /// Answers an invitation where conversations have no bound.
+    /// Answers an invitation without a limit on conversations.
     pub(crate) async fn answer(
         &self,
         user: UserId,
@@ -179,7 +179,7 @@ fn outcome(events: &[Event], of: Person) -> Outcome {
     found.unwrap_or_else(|| panic!("no outcome in {events:?}"))
 }
 
-/// What the socket that searched is told, last of all.
+/// Returns what the searching socket is told last.
 fn answered(events: &[Event]) -> (String, Outcome, Option<SessionId>) {
     match events.last() {
         Some(Event::ToConn {
@@ -323,7 +323,7 @@ async fn of_too_many_logins_those_used_last_stay_and_those_of_others_too() {
         assert!(db.store.create_login(id, login, Lock::of(who.id, "hash")).await.unwrap());
         let made = crate::clock::now();
         while crate::clock::now() == made {
-            tokio::task::yield_now().await; // the next one is of another millisecond
+            tokio::task::yield_now().await; // so that the next one falls in another millisecond
         }
     }
     db.store.save_login(ids[0], "{}".into(), end).await.unwrap(); // used again
@@ -381,7 +381,7 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
     assert_eq!(code(db.store.ask(invite(ada, bob, None, false)).await), Code::TooMany, "here or away");
     assert_eq!(db.ask(ada, cleo, true).await, AskResult::Pending, "somebody else may be asked");
     db.announced().await;
-    // Those that wait count as well, and those into sessions.
+    // Open ones count as well, and so do those into sessions.
     for name in ["Dan", "Eve", "Fay", "Gil", "Hal", "Ida"] {
         let friend = db.person(name).await;
         let session = db.pair(ada, friend).await;
@@ -428,7 +428,7 @@ async fn who_asks_everybody_is_held_back_and_whoever_is_welcome_is_not() {
         db.store.answer(guest.id, ConnId(7), id, Answer::Rejected).await.unwrap();
         db.announced().await;
     }
-    // 15 came to nothing today. 35 more may.
+    // 15 failed today. 35 more are allowed.
     for guest in &guests[21..56] {
         db.ask(ada, *guest, true).await;
         let id = invited(&db.announced().await);
@@ -440,7 +440,7 @@ async fn who_asks_everybody_is_held_back_and_whoever_is_welcome_is_not() {
     assert_eq!(db.store.ask(one_more()).await.unwrap(), AskResult::Pending, "the next day");
 }
 
-/// Security's finding 5: who is away could be looked at without end, and then who is here.
+/// Security's finding 5: users could probe without limit who is away, and so who is online.
 #[tokio::test]
 async fn that_somebody_is_away_counts_and_beyond_the_limits_all_are_alike() {
     let mut db = Database::new().await;
@@ -473,7 +473,7 @@ async fn that_somebody_is_away_counts_and_beyond_the_limits_all_are_alike() {
         assert_eq!(said.len(), 1, "{said:?}");
     };
     alike(&db).await;
-    // Of one person it counts again after ten minutes; it is forgotten after a day.
+    // For one person it counts again after ten minutes; it is forgotten after a day.
     db.invited_earlier().await;
     assert_eq!(db.store.ask(nobody()).await.unwrap(), AskResult::NoUser);
     assert_eq!(db.ask(ada, away[0], false).await, AskResult::Offline);
@@ -490,14 +490,14 @@ async fn that_somebody_is_away_counts_and_beyond_the_limits_all_are_alike() {
     done.await.unwrap();
     assert_eq!(db.ask(ada, away[0], false).await, AskResult::Offline);
     assert_eq!(looks(&db).await, 2);
-    // It is no invitation: five may still be sent to the same person.
+    // It is not an invitation: five may still be sent to the same person.
     for _ in 0..5 {
         assert_eq!(db.ask(ada, away[0], true).await, AskResult::Pending);
         let id = invited(&db.announced().await);
         db.store.answer(ada.id, ConnId(7), id, Answer::Cancelled).await.unwrap();
         db.announced().await;
     }
-    // Whoever may not be told about names is refused before anything else, but not for whom they know.
+    // A user who may not be told about names is refused before anything else, except about people they know.
     let refused =
         |to: Person| NewInvite { refused: Some(Fault::of(Code::TooMany)), ..invite(ada, to, None, true) };
     assert_eq!(code(db.store.ask(refused(away[1])).await), Code::TooMany);
@@ -576,7 +576,7 @@ async fn an_invitation_is_answered_once_and_by_the_right_person() {
                 assert_eq!(code(twice), Code::Gone);
                 continue;
             }
-            twice.unwrap(); // the same is no news, but for the socket that asks
+            twice.unwrap(); // a repeat is news only to the socket that asks
             let told = db.announced().await;
             assert!(matches!(&told[..], [Event::ToConn { conn: ConnId(7), .. }]), "{told:?}");
         }
@@ -646,7 +646,7 @@ async fn sessions_are_chosen_by_what_was_said_last() {
         let other = db.person(name).await;
         sessions.push(db.pair(ada, other).await);
     }
-    // Times in milliseconds of their own, past the writer's clock.
+    // Explicit times in milliseconds, beyond the writer's clock.
     for (session, at) in [(0, 30), (2, 20), (1, 40)] {
         db.say(ada, sessions[session], MessageId::new(), &"x".repeat(1_000)).await;
         let when = sqlx::query("update messages set time_stamp = $2 where session_id = $1");
@@ -680,7 +680,7 @@ async fn nobody_has_more_conversations_than_they_may() {
     let [ada, bob, cleo, dara] =
         [db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await, db.person("Dara").await];
     let session = db.pair(ada, bob).await;
-    db.ask(ada, cleo, true).await; // before there is a bound
+    db.ask(ada, cleo, true).await; // before there is a limit
     let waiting = invited(&db.announced().await);
     let ask = async |from: Person, to: Person, session| {
         let new = NewInvite { conversations: Some(1), ..invite(from, to, session, true) };

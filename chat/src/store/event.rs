@@ -10,15 +10,15 @@ use crate::hub::ConnId;
 /// Something that happened and is on disk.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A message is new, edited or deleted. When `origin` is the socket that sent it, that one gets an
-    /// acknowledgement instead of the message.
+    /// A message is new, edited or deleted. If `origin` is the socket that sent it, that socket gets an acknowledgement
+    /// instead of the message.
     Changed {
         live: LiveMessage,
         origin: Option<ConnId>,
-        /// When it was handed in, where its way to the sockets is to be measured.
+        /// When it was handed in, if its way to the sockets is measured.
         handed_in: Option<Instant>,
     },
-    /// A session began, or gained the users in `joined`.
+    /// A session was created, or gained the users in `joined`.
     Opened {
         session_id: SessionId,
         head: Head,
@@ -30,6 +30,6 @@ pub(crate) enum Event {
     ToUser { user_id: UserId, frame: ServerFrame, except: Option<ConnId> },
     /// A frame for one socket.
     ToConn { conn: ConnId, frame: ServerFrame },
-    /// The commit failed: what this socket sent is not stored, and it must come back and send it again.
+    /// The commit failed: what this socket sent is not stored, and it must reconnect and send it again.
     Failed { conn: ConnId },
 }

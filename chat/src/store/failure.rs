@@ -2,14 +2,14 @@
 
 use crate::Error;
 
-/// Why the database failed: as sqlx says it, or as SQLite does.
+/// Why the database failed: an error of sqlx or of SQLite.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Another connection has a lock: of the database, or of a table.
+/// Another connection holds a lock on the database, or on a table.
 pub(super) const BUSY: u32 = 5;
 pub(super) const LOCKED: u32 = 6;
 
-/// The primary result code, when the failure is SQLite's own.
+/// Returns the primary result code, if the failure is SQLite's own.
 pub(super) fn code(error: &(dyn std::error::Error + 'static)) -> Option<u32> {
     let extended = match error.downcast_ref::<rusqlite::Error>() {
         Some(error) => u32::try_from(error.sqlite_error()?.extended_code).ok()?,
@@ -18,7 +18,7 @@ pub(super) fn code(error: &(dyn std::error::Error + 'static)) -> Option<u32> {
     Some(extended & 0xff)
 }
 
-/// Whether the database, not the statement, is at fault: after it nothing that this connection says counts.
+/// Whether the database is at fault, not the statement: then nothing more that this connection reports can be trusted.
 pub(super) fn of_the_disk(error: &Error) -> bool {
     const NO_MEMORY: u32 = 7;
     const READ_ONLY: u32 = 8;
@@ -32,7 +32,7 @@ pub(super) fn of_the_disk(error: &Error) -> bool {
             Some(code) => {
                 matches!(code, NO_MEMORY | READ_ONLY | IO | CORRUPT | FULL | CANNOT_OPEN | NO_DATABASE)
             }
-            // Not SQLite's: a row that cannot be read is ours, the rest is the connection's.
+            // Not SQLite's: a row that cannot be decoded is our fault, the rest is the connection's.
             None => !matches!(
                 error,
                 sqlx::Error::RowNotFound

@@ -1,9 +1,9 @@
-//! The data folder: for one process at a time, its owner's alone, and without links.
+//! The data folder: for one process at a time, writable only by its owner, and without links.
 //!
-//! Whoever may write into a folder may exchange what is in it, at any moment and also between a look and what follows.
-//! So the folder comes first: one that others may write is refused. In one that only its owner may write, what was
-//! looked at is what is opened, and it is enough to look once. (SQLite itself follows no link where it opens a log or a
-//! journal, and the one to the database it resolves beforehand.) The folders above are not looked at.
+//! Anybody who may write to a folder may replace what is in it, at any moment, even between a check and its use. So the
+//! folder comes first: one that others may write to is refused. In a folder that only its owner may write to, what was
+//! checked is what is opened, and one check is enough. (SQLite itself follows no link when it opens a log or a journal,
+//! and resolves the database's own beforehand.) Parent folders are not checked.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -20,10 +20,10 @@ pub(super) const DATABASE: &str = "natter.sqlite";
 
 const LOCK: &str = "natter.lock";
 
-/// What stands in the lock file while a process runs, and after one that did not end properly.
+/// Contents of the lock file while a process runs, and after one that did not shut down cleanly.
 const RUNNING: &str = "running\n";
 
-/// All that is ever opened there. Other files whose names begin so are what a restore has replaced.
+/// Everything that is ever opened there. Other files whose names begin like these are what a restore has replaced.
 const OPENED: [&str; 7] = [
     LOCK,
     DATABASE,
@@ -34,25 +34,25 @@ const OPENED: [&str; 7] = [
     "natter.sqlite.restoring-journal",
 ];
 
-/// Permissions by which others may read or write, or go through a folder; and those to write alone.
+/// Permissions for others to read, write or traverse; and to write only.
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
 type Result<T> = std::result::Result<T, OpenError>;
 
-/// A data folder that this process has taken: nobody else has it as long as this lives.
+/// A data folder that this process holds: no other process has it while this value lives.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     lock: File,
-    /// Whether the lock file was not there before.
+    /// Whether taking the folder created the lock file.
     is_new: bool,
-    /// The folders that were not there before, innermost first.
+    /// The folders that were created, innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Folder {
-    /// Takes the folder, which is made when missing, for this process.
+    /// Takes the folder for this process, creating it if it is missing.
     pub(super) fn take(path: &Path) -> Result<Self> {
         let fault = |error| OpenError::Folder(path.to_owned(), error);
         let made = make(path).map_err(fault)?;
@@ -65,15 +65,15 @@ impl Folder {
                 Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
                 Err(TryLockError::Error(error)) => return Err(fault(error)),
             }
-            // One that was removed before it was locked (see `leave_as_it_was`) keeps nobody out.
+            // A lock file that was removed before it was locked (see `leave_as_it_was`) keeps nobody out.
             if is_same(&file, &lock).map_err(fault)? {
                 return Ok(Self { path: path.to_owned(), lock: file, is_new, made });
             }
         }
     }
 
-    /// Whether nobody knows how the database was left: its last process ended without [`Folder::mark_clean`], or it
-    /// came here by itself.
+    /// Whether the database's state is unknown: its last process ended without [`Folder::mark_clean`], or it came here
+    /// without a lock file.
     pub(super) fn is_unclean(&self) -> Result<bool> {
         let path = self.path.join(LOCK);
         if self.is_new {
@@ -83,16 +83,17 @@ impl Folder {
         let read = lock.rewind().and_then(|()| lock.take(64).read_to_string(&mut said));
         match read.map(|_| said.as_str()) {
             Ok("") => Ok(false),
-            // Cut short by a full disk or a loss of power.
+            // Cut short by a full disk or a power failure.
             Ok(said) if RUNNING.starts_with(said) => Ok(true),
             _ => Err(OpenError::NotOurs(path)),
         }
     }
 
-    /// Notes in the lock file that a process runs. Returns whether the database has to be looked at first.
+    /// Notes in the lock file that a process runs. Returns whether the database must be checked first.
     pub(super) fn mark_running(&mut self) -> Result<bool> {
         let is_unclean = self.is_unclean()?;
-        // Written over and not anew: were it empty for a moment, and the process ended in it, then nobody would look.
+        // Overwritten, not truncated: if the process ended while the file was empty, the next start would skip the
+        // check.
         let mark = |lock: &mut File| {
             lock.rewind()?;
             lock.write_all(RUNNING.as_bytes())?;
@@ -103,37 +104,37 @@ impl Folder {
         Ok(is_unclean)
     }
 
-    /// Whether everything is in the database itself: the last one to close it takes the log away.
+    /// Whether everything is in the database itself: the last process to close it removes the log.
     pub(super) fn has_no_log(&self) -> bool {
         fs::metadata(self.path.join("natter.sqlite-wal")).map_or(true, |log| log.len() == 0)
     }
 
-    /// Notes in the lock file that everything is in the database, which is closed.
+    /// Notes in the lock file that the database is closed and holds everything.
     pub(super) fn mark_clean(&self) {
         if let Err(error) = self.lock.set_len(0).and_then(|()| self.lock.sync_data()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the lock file could not be cleared");
         }
     }
 
-    /// Removes what a restore that was cut short has left: what is in there would outlive its deletion.
+    /// Removes what an interrupted restore has left: the texts in there would outlive their deletion.
     pub(super) fn clear(&self) {
         for name in OPENED.into_iter().filter(|name| name.contains(".restoring")) {
             let _ = fs::remove_file(self.path.join(name));
         }
     }
 
-    /// Takes away again what was made to take the folder.
+    /// Undoes what taking the folder created.
     pub(super) fn leave_as_it_was(self) {
         if self.is_new {
             let _ = fs::remove_file(self.path.join(LOCK));
         }
         for folder in &self.made {
-            let _ = fs::remove_dir(folder); // what is not empty stays
+            let _ = fs::remove_dir(folder); // non-empty ones stay
         }
     }
 }
 
-/// Makes the folder and those above it. Returns which were not there, innermost first.
+/// Creates the folder and its parents. Returns those that were missing, innermost first.
 fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
     let is_missing = |folder: &&Path| {
         !folder.as_os_str().is_empty()
@@ -144,7 +145,7 @@ fn make(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(missing)
 }
 
-/// Passes a folder that nobody but its owner may change, without links, and takes from others the permission to read it.
+/// Accepts a folder without links that only its owner may change, and revokes others' permission to read it.
 fn guard(path: &Path) -> Result<()> {
     let fault = |error| OpenError::Folder(path.to_owned(), error);
     let (us, root) = (rustix::process::geteuid().as_raw(), 0);
@@ -179,11 +180,11 @@ fn guard(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The same for a file. Returns whether its permissions were changed.
+/// Does the same for a file. Returns whether its permissions were changed.
 fn guard_file(path: &Path, us: u32, is_opened: bool) -> Result<bool> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false), // another process took it away
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false), // another process removed it
         Err(error) => return Err(OpenError::Folder(path.to_owned(), error)),
     };
     if !is_opened && (!found.is_file() || found.uid() != us) {
@@ -201,14 +202,14 @@ fn guard_file(path: &Path, us: u32, is_opened: bool) -> Result<bool> {
     Ok(tighten(path, &found, 0o600))
 }
 
-/// Gives a file or folder this mode, if others may do anything with it. Returns whether it did.
+/// Sets the mode of a file or folder if others have any permission on it. Returns whether it did.
 fn tighten(path: &Path, found: &Metadata, mode: u32) -> bool {
     if found.mode() & OTHERS == 0 {
         return false;
     }
     let done = fs::set_permissions(path, Permissions::from_mode(mode));
     if let Err(error) = &done {
-        // Not every file system has permissions. Who may read is the operator's to decide.
+        // Not every file system has permissions. Who may read is then up to the operator.
         tracing::warn!(
             file = %path.display(),
             error = error as &dyn std::error::Error,
@@ -218,12 +219,12 @@ fn tighten(path: &Path, found: &Metadata, mode: u32) -> bool {
     done.is_ok()
 }
 
-/// Whether a name is a link's.
+/// Whether a path is a symbolic link.
 pub(super) fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
-/// Opens the lock file. Returns also whether it was not there.
+/// Opens the lock file. Also returns whether it was created.
 fn open_lock(path: &Path) -> io::Result<(File, bool)> {
     let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     loop {
@@ -238,13 +239,13 @@ fn open_lock(path: &Path) -> io::Result<(File, bool)> {
     }
 }
 
-/// Makes a file that nobody else may read; never one that is there, and through no link.
+/// Creates a file that nobody else may read; never an existing one, and through no link.
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Makes an empty file in place of a database that is not there: SQLite gives its log and its index the permissions of
-/// the database. One that is there is not opened: closing it would end the locks of those who use it in this process.
+/// Creates an empty file if the database does not exist: SQLite gives its log and its index the database's permissions.
+/// An existing one is not opened: closing it would release the locks of others who use it in this process.
 pub(super) fn create_database(path: &Path) -> io::Result<()> {
     match create_new(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -252,7 +253,7 @@ pub(super) fn create_database(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether the open file is the one of this name.
+/// Whether the open file is the one with this name.
 pub(super) fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {

@@ -1,4 +1,4 @@
-//! What was deleted or replaced, searched for in the files: after a stop, after a crash, and in a database of an earlier
+//! Searches the files for what was deleted or replaced: after a stop, after a crash, and in a database of an earlier
 //! version.
 
 use std::collections::HashSet;
@@ -11,10 +11,10 @@ use super::Store;
 use super::contract::{Database, Person, post, undisturbed};
 use crate::hub::ConnId;
 
-/// Bytes of a word that one text alone has.
+/// Bytes of a word that only one text contains.
 const WORD: usize = 16;
 
-/// Those of the words that stand in any file of the folder.
+/// Counts the words that occur in any file of the folder.
 fn left(words: &[String], folder: &Path) -> usize {
     let wanted: HashSet<_> = words.iter().map(String::as_bytes).collect();
     let mut found = HashSet::new();
@@ -29,7 +29,7 @@ fn word() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(WORD).collect()
 }
 
-/// The folder as it is at this moment: what another process would find, had this one ended.
+/// Copies the folder as it is right now: what another process would find if this one had ended.
 fn copy_of(folder: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -39,7 +39,7 @@ fn copy_of(folder: &Path) -> TempDir {
     copy
 }
 
-/// Says texts of many lengths. Returns their names and words.
+/// Sends texts of many lengths. Returns their identifiers and words.
 async fn say(db: &mut Database, who: Person, session: SessionId) -> (Vec<MessageId>, Vec<String>) {
     let (mut ids, mut words) = (Vec::new(), Vec::new());
     for length in [0, 5, 50, 200, 700, 3_000, 12_000].into_iter().cycle().take(70) {

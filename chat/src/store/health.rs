@@ -1,20 +1,20 @@
-//! Whether the database takes commits.
+//! Whether the database accepts commits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A commit, or what comes with it, that takes this long will not end well.
+/// A commit, with what belongs to it, that takes this long will not end well.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// Whether the database takes commits. Clones look at the same one.
+/// Whether the database accepts commits. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct Health(Arc<State>);
 
 struct State {
     born: Instant,
     writes: AtomicBool,
-    /// Since when the writer is at work, in milliseconds from `born`, and one more; 0 for none.
+    /// When the writer's current work began, in milliseconds since `born`, plus one; 0 for none.
     working: AtomicU64,
     meter: metrics::Gauge,
 }
@@ -27,7 +27,7 @@ impl Health {
         Self(Arc::new(State { born: Instant::now(), writes, working, meter }))
     }
 
-    /// Whether commits are possible, as far as the last one tells, and the one under way is not stuck.
+    /// Whether commits are possible, judging by the last one, and the current one is not stuck.
     pub(crate) fn takes_commits(&self) -> bool {
         let State { born, writes, working, .. } = &*self.0;
         let stuck = match working.load(Ordering::Relaxed) {
@@ -42,7 +42,7 @@ impl Health {
         self.0.meter.set(if possible { 1.0 } else { 0.0 });
     }
 
-    /// The writer is at work until the value is dropped: a sync that hangs may be a checkpoint's as well as a commit's.
+    /// Marks the writer as working until the value is dropped: a checkpoint's sync can hang as well as a commit's.
     pub(super) fn working(&self) -> impl Drop + use<> {
         struct Working(Health);
         impl Drop for Working {

@@ -1,5 +1,5 @@
-//! Rows and SQL for invitations. The rules of who may meet whom live here, inside the transactions, because only
-//! there two people acting at once are one after the other.
+//! Rows and SQL for invitations. The rules of who may meet whom live here, inside the transactions, because only there
+//! do two people who act concurrently come one after the other.
 
 use protocol::{
     Answer, Code, Fault, InviteId, Invited, Outcome, SearchNotice, ServerFrame, SessionId, UserId,
@@ -11,79 +11,79 @@ use super::{Event, Store, sessions};
 use crate::hub::ConnId;
 use crate::{Error, Result, clock, invites};
 
-/// An invitation to be made.
+/// An invitation to be created.
 #[derive(Debug, Clone)]
 pub(crate) struct NewInvite {
     pub(crate) from: UserId,
     pub(crate) from_name: String,
     /// The socket that asks.
     pub(crate) conn: ConnId,
-    /// `None` when nobody has this name.
+    /// `None` if nobody has this name.
     pub(crate) to: Option<UserId>,
     pub(crate) to_name: String,
-    /// Into this session, or one of their own.
+    /// Into this session, or a new one of their own.
     pub(crate) session: Option<SessionId>,
-    /// Whether it may wait: the person is here, or it is to be left for their return.
+    /// Whether it may wait: the person is online, or it should be left for their return.
     pub(crate) may_wait: bool,
-    /// Whether its sender is refused when they have made too many, or the person has enough.
+    /// Whether to refuse it if its sender has made too many, or the person has enough.
     pub(crate) held_back: bool,
-    /// Why its sender may not be told about people they do not know, if so.
+    /// The reason, if its sender may not be told about people they do not know.
     pub(crate) refused: Option<Fault>,
     /// Most conversations of one user.
     pub(crate) conversations: Option<u32>,
 }
 
-/// Most invitations of one user that wait for an answer.
+/// Most open invitations of one user.
 const OPEN: i64 = 20;
 
-/// Most invitations of one user in a day that came to nothing or wait still, and most of them to the same person: who
-/// is asked has to do something about each, whereas one that was accepted was welcome.
+/// Most invitations of one user in a day that failed or are still open, and most of them to the same person: the
+/// invitee has to deal with each, whereas an accepted one was welcome.
 const OF_A_DAY: i64 = 50;
 const TO_THE_SAME: i64 = 5;
 
-/// Most invitations that wait for one person.
+/// Most open invitations for one person.
 const WAITING: i64 = 100;
 
-/// In milliseconds. That somebody is away counts as an invitation of the day, of one person once in a while.
+/// In milliseconds. Learning that a person is away counts as an invitation of the day, but only once per `LOOK_AGAIN`.
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const LOOK_AGAIN: i64 = 10 * 60 * 1000;
 
-/// Stands in for whoever a name that nobody has would be, so that as much is looked up for it.
+/// Stands in for the user of a name that nobody has, so that the same lookups are made.
 const NOBODY: UserId = UserId(uuid::Uuid::nil());
 
-/// How many invitations of a user wait for an answer.
+/// Counts a user's open invitations.
 pub(super) const OPEN_OF: &str = "select count(*) from invites where from_user = $1 and status = 'Pending'";
 
-/// How many a user has made lately and were not accepted, and how often they were told that somebody is away; of the
-/// former, to one person. What a clock that was wrong dated into the future does not count.
+/// Counts a user's recent invitations that were not accepted, plus how often they learned that a person is away; and of
+/// the former, those to one person. Rows that a wrong clock dated into the future do not count.
 pub(super) const LATELY: &str =
     "select count(*), count(case when to_user = $2 and status <> 'Offline' then 1 end) from invites
      where from_user = $1 and created_at > $3 and created_at <= $4 and status <> 'Accepted'";
 
-/// How many invitations wait for a user.
+/// Counts the open invitations for a user.
 pub(super) const WAITING_FOR: &str = "select count(*) from invites where to_user = $1 and status = 'Pending'";
 
-/// Forgets whom a user was told to be away, once that counts no more; and keeps that they were told so.
+/// Forgets whom a user learned to be away once that no longer counts; and checks whether they learned it recently.
 pub(super) const FORGET_LOOKS: &str = "delete from invites
      where from_user = $1 and created_at <= $2 and status <> 'Accepted' and status = 'Offline'";
 pub(super) const LOOKED: &str = "select count(*) from invites
      where from_user = $1 and created_at > $3 and created_at <= $4 and status <> 'Accepted' and status = 'Offline'
      and to_user = $2";
 
-/// What came of asking.
+/// The result of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AskResult {
-    /// The invitation waits for an answer. Its sender's sockets were told.
+    /// The invitation waits for an answer. Its sender's sockets were notified.
     Pending,
-    /// Somebody else in the session has asked them already.
+    /// Somebody else in the session has already asked them.
     AskedByOther,
-    /// They had asked us: the session exists now. Everybody was told.
+    /// They had asked us: the session now exists. Everybody was notified.
     Accepted(SessionId),
-    /// They are in a session with us already. The socket that asks was told.
+    /// They already share a session with us. The socket that asks was notified.
     AlreadyConnected(SessionId),
-    /// They are offline, and nothing was left.
+    /// They are offline, and no invitation was left.
     Offline,
-    /// So many invitations wait for them that there is no room for one more.
+    /// Too many invitations wait for them to add one more.
     Full,
     /// Nobody has this name.
     NoUser,
@@ -112,13 +112,13 @@ macro_rules! invite {
 }
 
 impl Store {
-    /// Asks one user for a session with another, or into one.
+    /// Invites a user to a session, new or existing, on behalf of another.
     pub(crate) async fn ask(&self, new: NewInvite) -> Result<AskResult> {
         self.writer.run(move |tx| Box::pin(ask(tx, new))).await
     }
 
-    /// Answers an invitation, or takes it back. Everybody concerned is told; of the same answer once more, the socket
-    /// that gave it. `conversations` are as many as one may have.
+    /// Answers an invitation, or takes it back, and notifies everybody concerned; a repeated answer notifies only the
+    /// socket that gave it. `conversations` is the limit per user.
     pub(crate) async fn answer_within(
         &self,
         user: UserId,
@@ -135,7 +135,7 @@ impl Store {
                         Answer::Accepted | Answer::Rejected => row.to_user == user,
                         Answer::Cancelled => row.from_user == user,
                     };
-                    // Somebody else's invitation and one that never was: the same answer.
+                    // The same error for somebody else's invitation and one that never existed.
                     let row = row.filter(may).ok_or(Error::refused(Code::NotFound))?;
                     match row.status.as_str() {
                         "Pending" => settle(&mut tx, row, answer, conversations).await.map(drop),
@@ -151,8 +151,8 @@ impl Store {
             .await
     }
 
-    /// The open invitations of a user, oldest first: those that wait for this user's answer, and this user's own that
-    /// wait for another's.
+    /// Returns a user's open invitations, oldest first: those that wait for this user's answer, and this user's own
+    /// that wait for another's.
     pub(crate) async fn invitations(&self, user: UserId) -> Result<(Vec<Invited>, Vec<SearchNotice>)> {
         let rows: Vec<InviteRow> = sqlx::query_as(concat!(
             invite!("where i.to_user = $1 and i.status = 'Pending'"),
@@ -170,7 +170,7 @@ impl Store {
     }
 }
 
-/// Asks, and tells the asking socket of the session that there is or was begun: behind the frame that introduces it.
+/// Asks, and tells the asking socket which session exists or was created, after the frame that introduces the session.
 async fn ask(mut tx: Tx<'_>, new: NewInvite) -> Result<AskResult> {
     let (conn, username) = (new.conn, new.to_name.clone());
     let result = invite_or_find(&mut tx, new).await?;
@@ -208,7 +208,7 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
             if let Some(session) = sessions::of_pair(tx.db, new.from, to).await? {
                 return Ok(AskResult::AlreadyConnected(session));
             }
-            // Two people who invite one another at once want the same thing.
+            // Two people who invite each other concurrently want the same thing.
             if let Some(theirs) = open_between(tx.db, to, new.from).await? {
                 let session = settle(tx, theirs, Answer::Accepted, new.conversations).await?;
                 return Ok(AskResult::Accepted(session.expect("accepting leads to a session")));
@@ -236,8 +236,8 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: NewInvite) -> Result<AskResult> {
     Ok(AskResult::Pending)
 }
 
-/// Whether one more invitation may be made; else what its sender is told instead. Limits come first, so that beyond
-/// them nothing is learned of anybody: neither who is there, nor who is here.
+/// Checks whether one more invitation may be made; otherwise returns what its sender is told instead. Limits come
+/// first, so that beyond them the sender learns nothing about anybody: neither who exists, nor who is online.
 async fn permit(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Result<Option<AskResult>> {
     if let Some(fault) = &new.refused {
         return Err(fault.clone().into());
@@ -260,7 +260,7 @@ async fn permit(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Resul
     Ok(Some(not))
 }
 
-/// Counts that something was learned of somebody who is not troubled by it.
+/// Counts that a user learned something about a person who gets no invitation.
 async fn look(db: &mut SqliteConnection, from: UserId, to: UserId) -> Result<()> {
     let now = clock::now();
     sqlx::query(FORGET_LOOKS).bind(from).bind(now.0 - DAY).execute(&mut *db).await?;
@@ -272,7 +272,7 @@ async fn look(db: &mut SqliteConnection, from: UserId, to: UserId) -> Result<()>
     Ok(())
 }
 
-/// Refuses one more invitation of somebody who has made too many.
+/// Refuses one more invitation from a user who has made too many.
 async fn hold_back(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Result<()> {
     let refused = |reason: String| Err(Fault::new(Code::TooMany, reason).into());
     let open: i64 = sqlx::query_scalar(OPEN_OF).bind(new.from).fetch_one(&mut *db).await?;
@@ -296,7 +296,7 @@ async fn hold_back(db: &mut SqliteConnection, new: &NewInvite, to: UserId) -> Re
     Ok(())
 }
 
-/// Refuses one more conversation of somebody who has as many as they may: of who acts, or of another, who is named.
+/// Refuses one more conversation of a user who has reached the limit: the actor, or the other, who is named.
 async fn has_room(
     db: &mut SqliteConnection,
     most: Option<u32>,
@@ -356,8 +356,8 @@ async fn insert_row(
     Ok(())
 }
 
-/// Ends an open invitation and tells both sides. The session comes first, so that it is there when they hear what it
-/// came of. Gives the session that it led to.
+/// Ends an open invitation and notifies both sides. The session comes first, so that it exists when they learn the
+/// outcome. Returns the session that it led to.
 async fn settle(
     tx: &mut Tx<'_>,
     row: InviteRow,
@@ -365,7 +365,7 @@ async fn settle(
     conversations: Option<u32>,
 ) -> Result<Option<SessionId>> {
     if answer == Answer::Accepted {
-        // Who asked is in the session already, unless it is to be one of their own.
+        // The inviter is already in the session, unless a new one is created.
         let begins = if row.session_id.is_none() { row.from_user } else { row.to_user };
         has_room(tx.db, conversations, Some(row.to_user), (begins, Some(&row.from_name))).await?;
     }
@@ -391,7 +391,7 @@ async fn settle(
     Ok(session)
 }
 
-/// What whoever ended an invitation is told when they end it the same way once more.
+/// Returns what to send to a user who ends an invitation the same way again.
 async fn told_again(db: &mut SqliteConnection, row: InviteRow, answer: Answer) -> Result<SearchNotice> {
     let session_id = match (answer, row.session_id) {
         (Answer::Accepted, None) => sessions::of_pair(db, row.from_user, row.to_user).await?,
@@ -419,7 +419,7 @@ async fn open_into(db: &mut SqliteConnection, session: SessionId, to: UserId) ->
 }
 
 impl InviteRow {
-    /// What its sender is told.
+    /// Returns what its sender is told.
     fn outcome(&self, status: Outcome, session_id: Option<SessionId>) -> SearchNotice {
         SearchNotice::Outcome {
             username: self.to_name.clone(),

@@ -12,12 +12,12 @@ pub(super) const LOGIN_USER: &str =
     "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
      where l.token_hash = $1 and l.expires_at > $2";
 
-/// From the first login on, nothing is known of where the account was made.
+/// After the first login, forgets where the account was created.
 const SIGNED_IN: &str =
     "update users set registered_from = null where user_id = $1 and registered_from is not null";
 
 impl Store {
-    /// Keeps a login, unless the password is another one since. False when there is one of this name.
+    /// Stores a login, unless the password has changed since. Returns false if the identifier already exists.
     pub(crate) async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
         let now = clock::now();
         self.writer
@@ -46,7 +46,7 @@ impl Store {
                     .execute(&mut *tx.db)
                     .await?;
                     sqlx::query(SIGNED_IN).bind(user_id).execute(&mut *tx.db).await?;
-                    // A sign-in is rare enough to carry the sweeping.
+                    // A sign-in is rare enough to do the cleanup too.
                     sqlx::query("delete from logins where expires_at <= $1").bind(now).execute(tx.db).await?;
                     Ok(made.rows_affected() == 1)
                 })
@@ -54,7 +54,7 @@ impl Store {
             .await
     }
 
-    /// Changes a login; does nothing when it was revoked.
+    /// Changes a login; does nothing if it was revoked.
     pub(crate) async fn save_login(&self, id: LoginId, data: String, expires_at: TimeStamp) -> Result<()> {
         let now = clock::now();
         self.writer
@@ -77,7 +77,7 @@ impl Store {
             .await
     }
 
-    /// A login that has not expired.
+    /// Loads a login that has not expired.
     pub(crate) async fn load_login(&self, id: LoginId) -> Result<Option<Login>> {
         let found: Option<(UserId, String, String, TimeStamp, String)> = sqlx::query_as(
             "select user_id, user_agent, ip, expires_at, data from logins where token_hash = $1 and expires_at > $2",
@@ -95,13 +95,13 @@ impl Store {
         }))
     }
 
-    /// Whose login this is, their name, and when the login was made or last changed.
+    /// Returns a login's user, their name, and when the login was created or last changed.
     pub(crate) async fn login_user(&self, id: LoginId) -> Result<Option<(UserId, String, TimeStamp)>> {
         let found = sqlx::query_as(LOGIN_USER);
         Ok(found.bind(id.0.as_slice()).bind(clock::now()).fetch_optional(&self.read).await?)
     }
 
-    /// Ends a login for good.
+    /// Ends a login permanently.
     pub(crate) async fn revoke_login(&self, id: LoginId) -> Result<()> {
         self.writer
             .run(move |tx| {
@@ -116,7 +116,7 @@ impl Store {
             .await
     }
 
-    /// Ends a user's logins but those used last, so that there are `most` with `new` among them. Gives those it ended.
+    /// Ends a user's least recently used logins, so that `most` remain, `new` among them. Returns those it ended.
     pub(crate) async fn end_surplus_logins(
         &self,
         user: UserId,
@@ -146,7 +146,7 @@ impl Store {
         Ok(ended.into_iter().filter_map(|hash| hash.try_into().ok().map(LoginId)).collect())
     }
 
-    /// Those of the given logins that are over.
+    /// Returns those of the given logins that have ended.
     pub(crate) async fn ended_logins(&self, mut logins: HashSet<LoginId>) -> Result<HashSet<LoginId>> {
         let hex = |login: &LoginId| login.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let named: Vec<String> = logins.iter().map(hex).collect();

@@ -22,14 +22,14 @@ macro_rules! MESSAGE {
 }
 pub(super) use MESSAGE;
 
-/// Of session `$1` and what `here` says of it, the messages that changed after `here.after`, as places and sizes: so many
-/// of those that are as they were written (`fresh`), and of the others (`altered`), with what those before them in the
-/// given direction weigh. Sizes stand in front of the texts, and of a row that is as it was written everything that is
-/// asked for here does: the texts themselves, and what stands behind them, are read for those rows alone that fit.
+/// The messages of session `$1` that changed after `here.after`, as places and sizes: up to the limit of those still as
+/// written (`fresh`), and of the others (`altered`), each with the weight of those before it in the given direction.
+/// Sizes are stored before the texts, and so is everything else selected here for an unaltered row; so the texts, and
+/// what is stored after them, are read only for the rows that fit.
 ///
-/// There were `rev - after` changes since, so no more new messages, and their places are the last ones; but there may be
-/// fewer, where some of these changes were edits. `search` finds where the new ones begin, by halves: those as they were
-/// written have their `rev` in the order of their places. Most often it is right at the first look.
+/// There were `rev - after` changes since, so at most that many new messages, in the last places; but there may be
+/// fewer, if some of the changes were edits. `search` bisects for where the new ones begin: unaltered messages have
+/// their `rev` in the order of their places. The first guess is usually right.
 macro_rules! CHANGED {
     ($direction:literal, $limit:literal, $bytes:literal) => {
         concat!(
@@ -128,7 +128,7 @@ struct Row {
     deleted_at: Option<TimeStamp>,
 }
 
-/// A message and the session it stands in.
+/// A message and its session.
 #[derive(sqlx::FromRow)]
 pub(super) struct Keyed {
     session_id: SessionId,
@@ -149,7 +149,7 @@ impl From<Row> for Message {
     }
 }
 
-/// A session, and one of its messages if there is one: a row of an outer join.
+/// A session, and one of its messages if it has any: a row of an outer join.
 struct Found {
     epoch: Epoch,
     /// Where the session stands.
@@ -170,11 +170,11 @@ pub(crate) struct Changes {
     pub(crate) epoch: Epoch,
     /// Where the session stands.
     pub(crate) rev: Rev,
-    /// The changed messages, in the order of their `Rev`; one more than asked for when there are more.
+    /// The changed messages, in the order of their `Rev`; one more than the limit if there are more.
     pub(crate) messages: Vec<Message>,
 }
 
-/// Within a transaction, so that all of it is of one moment.
+/// Must run within a transaction, so that all of it is from one moment.
 pub(super) async fn history(
     db: &mut SqliteConnection,
     user: UserId,
@@ -209,13 +209,13 @@ pub(super) async fn history(
         }
         messages.push_front(message);
     }
-    let more = messages.front().is_some_and(|oldest| oldest.seq.0 > joined.0 + 1); // places have no holes
+    let more = messages.front().is_some_and(|oldest| oldest.seq.0 > joined.0 + 1); // places have no gaps
     Ok(Some(History { messages: messages.into(), more }))
 }
 
 impl Store {
-    /// What changed after `after`, as this user may see it, until it weighs `bytes`; `None` when they are not in the
-    /// session. One statement, so that "where it stands" and the rows are of one moment.
+    /// Returns what changed after `after`, as this user may see it, until it weighs `bytes`; `None` if they are not in
+    /// the session. One statement, so that "where it stands" and the rows are from one moment.
     pub(crate) async fn changes(
         &self,
         user: UserId,
@@ -237,7 +237,7 @@ impl Store {
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
     }
 
-    /// The last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody.
+    /// Returns the last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody.
     pub(crate) async fn tail(
         &self,
         session: SessionId,
@@ -270,8 +270,8 @@ impl Store {
         Ok(tail)
     }
 
-    /// The newest messages before a place (or of all), as this user may see them, of at most `bytes` (but one at least);
-    /// `None` when they are not in the session.
+    /// Returns the newest messages before a place (or of all), as this user may see them, of at most `bytes` (but at
+    /// least one); `None` if they are not in the session.
     pub(crate) async fn history(
         &self,
         user: UserId,
@@ -284,8 +284,8 @@ impl Store {
         brief(history(&mut tx, user, session, before, limit, bytes)).await
     }
 
-    /// Replaces the text of one's own message, or deletes it (`None`), which passes however full it is. Doing the same twice changes nothing more
-    /// and is answered again, to `conn` alone.
+    /// Replaces the text of the user's own message, or deletes it (`None`), which is allowed however full the disk is.
+    /// A repeat changes nothing more and is answered again, to `conn` alone.
     pub(crate) async fn change(
         &self,
         user: UserId,
@@ -310,7 +310,7 @@ impl Store {
                     .bind(user)
                     .fetch_optional(&mut *tx.db)
                     .await?;
-                    // Somebody else's message, one deleted, and one that never was: the same answer.
+                    // The same error for somebody else's message, a deleted one, and one that never existed.
                     let mut message = row.map(Message::from).ok_or(Error::refused(Code::NotFound))?;
                     if message.deleted_at.is_some() && data.is_some() {
                         return Err(Error::refused(Code::NotFound));

@@ -1,4 +1,4 @@
-//! Rows and SQL for names: who has one, who looks like somebody, and keys that newer rules make anew.
+//! Rows and SQL for names: who has one, which look alike, and recomputing keys when the rules change.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use super::{Store, UserRow};
 use crate::name::{Sought, key, skeleton, versions};
 use crate::{Error, Result, Username};
 
-/// Why a name is not to be had.
+/// Why a name is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Somebody has it.
     Same,
-    /// Somebody's looks like it.
+    /// Another user's name looks like it.
     LooksSame,
 }
 
-/// Whose keys are not those of today's rules: another account had the new one already.
+/// A user whose key does not follow today's rules, because another account already had the new one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Clash {
     pub(super) user: UserId,
@@ -31,12 +31,12 @@ struct NameRow {
     username_key: String,
 }
 
-/// Whether a name is there, or one that looks like it.
+/// Whether a name exists, or one that looks like it.
 const TAKEN: &str = "select exists (select 1 from users where username_key = $1),
                             exists (select 1 from skeletons where skeleton = $2)";
 
 impl Store {
-    /// Whoever is looked for. An account that kept its earlier key comes first: its name is still its own.
+    /// Looks up a user by name. An account that kept its earlier key comes first: its name is still its own.
     pub(crate) async fn user_named(&self, sought: &Sought) -> Result<Option<UserRow>> {
         let user = sqlx::query_as(
             "select user_id, username, password_hash from users where user_id = coalesce(
@@ -46,13 +46,13 @@ impl Store {
         Ok(user.bind(&sought.earlier).bind(&sought.key).fetch_optional(&self.read).await?)
     }
 
-    /// Why this name is not to be had, if it is not.
+    /// Returns why this name is not available, if it is not.
     pub(crate) async fn taken(&self, name: &Username) -> Result<Option<Taken>> {
         let found = sqlx::query_as(TAKEN).bind(name.key()).bind(name.skeleton());
         Ok(why(found.fetch_one(&self.read).await?))
     }
 
-    /// Makes keys and skeletons anew when they were made by other rules or tables than this program's.
+    /// Recomputes keys and skeletons if they were made with other rules or tables than this program's.
     pub(super) async fn renew_names(&self) -> sqlx::Result<()> {
         let renewed = self.writer.run(|tx| Box::pin(async move { Ok(renew(tx.db).await?) }));
         let clashes = renewed.await.map_err(|error| match error {
@@ -69,7 +69,7 @@ impl Store {
     }
 }
 
-/// Why this name is not to be had, as the writer sees it.
+/// Returns why this name is not available, as the writer sees it.
 pub(super) async fn taken(
     db: &mut sqlx::SqliteConnection,
     key: &str,
@@ -78,7 +78,7 @@ pub(super) async fn taken(
     Ok(why(sqlx::query_as(TAKEN).bind(key).bind(skeleton).fetch_one(db).await?))
 }
 
-/// Keeps what a new name looks like.
+/// Stores what a new name looks like.
 pub(super) async fn keep_skeleton(
     db: &mut sqlx::SqliteConnection,
     skeleton: &str,
@@ -118,8 +118,8 @@ async fn renew(db: &mut sqlx::SqliteConnection) -> sqlx::Result<Vec<Clash>> {
     Ok(clashes)
 }
 
-/// Whoever came first gets a key that nobody has; an account whose new key is taken keeps the one it has, and so does one
-/// of whose name nothing can be seen, or nothing at all would be its name.
+/// Gives each account its new key if it is free, oldest account first. An account whose new key is taken keeps its old
+/// one, and so does one whose name is entirely invisible, which would otherwise have an empty key.
 async fn renew_keys(db: &mut sqlx::SqliteConnection, users: &[NameRow]) -> sqlx::Result<Vec<Clash>> {
     let mut taken: HashMap<String, UserId> =
         users.iter().map(|user| (user.username_key.clone(), user.user_id)).collect();
@@ -165,7 +165,7 @@ mod tests {
     use crate::store::contract::undisturbed;
     use crate::store::open::MIGRATIONS;
 
-    /// As the rules before these made it: names were shown in NFKC, and their keys kept what nobody can see.
+    /// A database made by the previous rules: names were shown in NFKC, and their keys kept invisible characters.
     async fn database_of_the_earlier_rules(names: &[&str]) -> (TempDir, Vec<UserId>) {
         let folder = tempfile::tempdir().unwrap();
         let old = raw(&folder).await;

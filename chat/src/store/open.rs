@@ -1,4 +1,4 @@
-//! Opening the database: one process at a time, a SQLite that is safe, a file that is whole.
+//! Opening the database: one process at a time, a safe SQLite, an intact file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{Event, Health, Store, Writer};
 use crate::OpenError;
 use crate::quota::Quota;
 
-/// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint at once
+/// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint concurrently
 /// (sqlite.org/wal.html, "the WAL-reset bug").
 pub const MIN_SQLITE: &str = "3.51.3";
 
@@ -28,7 +28,7 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 type Result<T> = std::result::Result<T, OpenError>;
 
 impl Store {
-    /// Opens the database in this folder for serving: nobody else may have it.
+    /// Opens the database in this folder for serving: no other process may have it.
     pub(crate) async fn open(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
         let mut folder = Folder::take(data)?;
         let is_unclean = folder.mark_running()?;
@@ -44,8 +44,8 @@ impl Store {
         Ok((store, events))
     }
 
-    /// Opens the database beside a server that may have it, for one piece of work. Under a server its tables are not
-    /// changed, and nobody begins to serve while they are.
+    /// Opens the database alongside a server that may have it, for one task. It never changes the tables under a
+    /// server, and no server can start while it does.
     pub(crate) async fn open_beside(data: &Path) -> Result<(Self, mpsc::Receiver<Vec<Event>>)> {
         let alone = match Folder::take(data) {
             Err(OpenError::InUse(_)) if is_older(&data.join(DATABASE)).await? => {
@@ -63,7 +63,7 @@ impl Store {
         Ok((store, events))
     }
 
-    /// The database, and the writer's engine, which nobody drives yet.
+    /// Opens the database and makes the writer's engine, which nobody drives yet.
     pub(crate) async fn connect(
         data: &Path,
         check: bool,
@@ -78,16 +78,16 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(log::BUSY)
             .foreign_keys(true)
-            // The writer sees to it itself, after it has answered.
+            // The writer does that itself, after it has answered.
             .pragma("wal_autocheckpoint", "0")
-            // What undoes a statement or a savepoint: a file of its own cost more than the statement.
+            // For what undoes a statement or a savepoint: a file of its own would cost more than the statement.
             .pragma("temp_store", "memory")
-            // What is deleted is overwritten; what that leaves out, `wipe` knows.
+            // Overwrites what is deleted; `wipe` handles what that leaves out.
             .pragma("secure_delete", "on")
-            // Pages written are bytes written, and a message changes seven of them: half the usual size takes
-            // two thirds of the bytes. Only a new file listens to it. Never mmap: a read error would be a signal.
+            // A message changes seven pages, and whole pages are written: half the usual size writes two thirds of the
+            // bytes. Only a new file takes the setting. Never mmap: a read error would be a signal.
             .page_size(2048)
-            .disable_statement_logging(); // statements would stand among the sentences for people
+            .disable_statement_logging(); // statements would clutter the sentences for people
         #[cfg(feature = "planted")]
         let options = crate::planted::options(options);
         let mut db = Connection::open(&options).await.map_err(explain)?;
@@ -108,7 +108,7 @@ impl Store {
         migrate(&options, &path).await?;
         #[cfg(feature = "planted")]
         crate::planted::drop_unique_key(db.sqlx()).await.map_err(explain)?;
-        // All from the start and for good: a connection has a thread, which has the rank of the one that opened it.
+        // All from the start and for good: each connection has a thread, with the priority of the one that opened it.
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(READERS);
         let readers = readers.idle_timeout(None).max_lifetime(None);
         let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
@@ -119,8 +119,8 @@ impl Store {
     }
 }
 
-/// Takes out of the database what earlier versions have left of deleted texts. Returns how many bytes have to be free for
-/// that, if they are not. The chat works without it: that it failed is said, and it is tried again at the next start.
+/// Removes what earlier versions have left of deleted texts. Returns how many bytes must be free for that, if they are
+/// not. The chat works without it: a failure is logged, and the next start retries.
 async fn vacuum(options: &SqliteConnectOptions, path: &Path) -> Option<u64> {
     match vacuum::once(options, path).await {
         Ok(Vacuum::Done) => None,
@@ -135,10 +135,10 @@ async fn vacuum(options: &SqliteConnectOptions, path: &Path) -> Option<u64> {
     }
 }
 
-/// Brings a database up to this program's version; refuses one of a later version.
+/// Brings a database up to this program's version; refuses a later version.
 pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
     let explain = |error: sqlx::Error| explain(path, error);
-    // Through a pool, because the future of migrating a connection is not `Send` to the compiler's eyes.
+    // Through a pool, because the compiler does not see that the future of migrating a connection is `Send`.
     let migrating = SqlitePoolOptions::new().max_connections(1);
     let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
     let migrated = MIGRATIONS.run(&migrating).await.map_err(|error| match error {
@@ -163,7 +163,7 @@ async fn is_older(path: &Path) -> Result<bool> {
     Ok(MIGRATIONS.iter().any(|migration| migration.version > latest))
 }
 
-/// A file that was in use when its process ended may be torn where the disk lied about a sync.
+/// A file that was in use when its process ended may be torn if the disk lied about a sync.
 async fn quick_check(db: &mut SqliteConnection, path: &Path) -> Result<()> {
     let found: String = sqlx::query_scalar("pragma quick_check(1)")
         .fetch_one(db)
@@ -172,12 +172,12 @@ async fn quick_check(db: &mut SqliteConnection, path: &Path) -> Result<()> {
     if found == "ok" { Ok(()) } else { Err(OpenError::Damaged(path.to_owned(), one_line(&found))) }
 }
 
-/// What SQLite found wrong, which it says in several lines, as a part of a sentence.
+/// Joins the lines of SQLite's report into a part of a sentence.
 pub(super) fn one_line(found: &str) -> String {
     found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// SQLite's failures as sentences.
+/// Turns SQLite's failures into sentences.
 fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
     let error = error.into();
     match failure::code(&*error) {
@@ -187,7 +187,7 @@ fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
     }
 }
 
-/// What SQLite itself says.
+/// Returns SQLite's own message.
 fn said(error: &(dyn std::error::Error + 'static)) -> String {
     let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
     database.map_or_else(|| error.to_string(), |error| error.message().to_owned())

@@ -1,4 +1,4 @@
-//! That an index serves every query whose cost would otherwise grow with the server's age.
+//! Tests that an index serves every query whose cost would otherwise grow with the server's age.
 
 use protocol::{MessageId, SessionId};
 use rusqlite::{StatementStatus, ToSql};
@@ -12,7 +12,7 @@ use super::reading::MARK;
 use super::sessions::{CHOSEN_NEWEST, CHOSEN_WITH_USERS, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_IN, WEIGHT};
 use super::users::FORGET_NETWORKS;
 
-/// What SQLite means to do, a line a step.
+/// Returns SQLite's query plan, one line per step.
 async fn plan(db: &Database, sql: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("explain query plan {sql}"));
     let steps: Vec<(i64, i64, i64, String)> =
@@ -44,7 +44,7 @@ async fn no_query_reads_a_whole_table() {
     ];
     for sql in queries.into_iter().chain(STATEMENTS) {
         for step in plan(&db, sql).await {
-            // What a query has found itself is no table.
+            // A query's own intermediate results are no tables.
             let found =
                 ["here", "(subquery", "search", "fresh", "altered", "fits", "chosen", "c", "r", "CONSTANT"];
             let own = step.strip_prefix("SCAN ").is_some_and(|what| {
@@ -60,7 +60,8 @@ async fn no_query_reads_a_whole_table() {
 async fn the_past_is_read_in_its_order_and_not_sorted() {
     let db = Database::new().await;
     let plan = plan(&db, HISTORY).await;
-    assert!(plan.last().is_some_and(|last| last.contains("sqlite_autoindex_messages_1")), "{plan:?}"); // sorting would come last
+    // A sort would come last.
+    assert!(plan.last().is_some_and(|last| last.contains("sqlite_autoindex_messages_1")), "{plan:?}");
     let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
     assert!(sorts <= 1, "the places that are weighed at most: {plan:#?}");
 }
@@ -91,7 +92,7 @@ async fn what_changed_is_sorted_only_when_it_is_no_more_than_a_page() {
     }
 }
 
-/// Says so much in a session, past the writer.
+/// Writes this many messages into a session, bypassing the writer.
 fn talk(db: &rusqlite::Connection, session: SessionId, from: i64, to: i64) {
     let said = "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
                 select ?1, ?2, ?3, user_id, 'x', ?2, ?2 from users where username = 'Ada'";
@@ -103,7 +104,7 @@ fn talk(db: &rusqlite::Connection, session: SessionId, from: i64, to: i64) {
     db.execute(stands, (session.0, to)).unwrap();
 }
 
-/// What SQLite's virtual machine takes to run a statement to its end.
+/// Counts the virtual-machine steps SQLite needs to run a statement to its end.
 fn steps(db: &rusqlite::Connection, sql: &str, values: &[&dyn ToSql]) -> i32 {
     let mut statement = db.prepare(sql).unwrap();
     for (value, n) in values.iter().zip(1..) {

@@ -1,5 +1,5 @@
-//! Storing messages, many at a time, in SQLite's own words: prepared statements stepped on the writer's thread. Through
-//! sqlx each would be a trip to another thread and back, and binding a batch's values cost more than storing them.
+//! Storing messages, many at a time, with SQLite's own API: prepared statements stepped on the writer's thread. Through
+//! sqlx each would be a round trip to another thread, and binding a batch's values cost more than storing them.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -20,16 +20,16 @@ use crate::quota::{Count, Full, Gate, Quota};
 pub(crate) struct Post {
     pub(crate) sender: UserId,
     pub(crate) conn: ConnId,
-    /// What that socket was refused for now.
+    /// What that socket was temporarily refused.
     pub(crate) gate: Arc<Gate>,
     pub(crate) message: SendMessage,
     /// When; its way to the sockets is measured from here.
     pub(crate) handed_in: Instant,
-    /// Given back when the message has been dealt with: bounds what one socket, and one user, may have under way.
+    /// Dropped when the message has been dealt with: limits what one socket, and one user, may have in flight.
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
-/// Where a message stands.
+/// A message's place.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     seq: Seq,
@@ -37,34 +37,33 @@ struct Place {
     at: TimeStamp,
 }
 
-// Numbered as SQLite does it: to it, `$1` is a name.
+// Numbered in SQLite's style: to SQLite, `$1` is a name.
 
-/// Where a session stands, for one whose user it is.
+/// Where a session stands, if the user is in it.
 const HEAD: &str =
     "select s.last_seq, s.rev from session_users u join sessions s on s.session_id = u.session_id
      where u.session_id = ?1 and u.user_id = ?2 and u.left_at is null";
 
-/// A message whose name is taken changes nothing.
+/// A message whose identifier is taken changes nothing.
 const INSERT: &str = "insert into messages (session_id, seq, message_id, sender_id, data, time_stamp, rev)
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing";
 
-/// What is stored under a name.
+/// What is stored under an identifier.
 const STORED: &str =
     "select sender_id, seq, rev, time_stamp from messages where session_id = ?1 and message_id = ?2";
 
 const ADVANCE: &str = "update sessions set last_seq = ?2, rev = ?3 where session_id = ?1";
 
-/// Whoever writes very much and reads nothing has their marker moved past their own words at one message in so many.
+/// For a user who writes a lot and reads nothing, the marker moves past their own messages once per this many messages.
 const PASS_EVERY: i64 = 256;
 
-/// All of them, for a look at how they are served.
+/// All of them, to test their query plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [HEAD, INSERT, STORED, ADVANCE, PASS];
 
-/// Stores the posts that are new, answers those that are repeats, refuses those that may not be, for good or, where there
-/// is no room, for now. Answers are
-/// added to `events` in the order of the posts. Within a transaction: an error means that nothing in it counts, and
-/// neither does what is known by then.
+/// Stores new posts, acknowledges repeats, and refuses what is not allowed, permanently, or what there is no room for,
+/// temporarily. Adds the answers to `events` in the order of the posts. Must run within a transaction: after an error
+/// nothing in it counts, and `known` is invalid too.
 pub(super) fn store(
     db: &Connection,
     known: &mut Known,
@@ -84,7 +83,7 @@ pub(super) fn store(
             continue;
         };
         if let Some(full) = post.held_back(&count, &mut stored)? {
-            // What is stored was said long ago.
+            // A stored message was accepted long ago.
             let repeated = stored.query_row((session.0, post.message.message_id.0), sender_and_place);
             events.push(match repeated.optional()? {
                 Some((sender, place)) => post.repeated(sender, place),
@@ -117,8 +116,8 @@ pub(super) fn store(
     Ok(())
 }
 
-/// What the writer knows of the sessions in which people talk, because nobody else changes them: so that it need not look
-/// it up for each message. Goes with the connection, whose last transaction may have failed.
+/// What the writer knows of active sessions, which nobody else changes, to avoid a lookup per message. Dropped with the
+/// connection, whose last transaction may have failed.
 #[derive(Default)]
 pub(super) struct Known {
     /// Where they stand.
@@ -127,17 +126,17 @@ pub(super) struct Known {
     users: HashSet<(SessionId, UserId)>,
 }
 
-/// Users of sessions that are known at once; a few megabytes.
+/// Most known users of sessions; a few megabytes.
 const MOST_KNOWN: usize = 16 * 1024;
 
 impl Known {
-    /// Something else was done that may have changed any of it.
+    /// Forgets everything, because another unit may have changed it.
     pub(super) fn forget(&mut self) {
         self.heads.clear();
         self.users.clear();
     }
 
-    /// Where a session stands; `None` when it is not this user's.
+    /// Returns where a session stands; `None` if the user is not in it.
     fn head(
         &mut self,
         look_up: &mut CachedStatement<'_>,
@@ -150,11 +149,11 @@ impl Known {
         let stands = |row: &Row<'_>| Ok((Seq(row.get(0)?), Rev(row.get(1)?)));
         let Some(found) = look_up.query_row((session.0, user.0), stands).optional()? else { return Ok(None) };
         self.users.insert((session, user));
-        // One that is known is ahead of the table until the batch is stored.
+        // A known head is ahead of the table until the batch is stored.
         Ok(Some(*self.heads.entry(session).or_insert(found)))
     }
 
-    /// Keeps it small, between two batches.
+    /// Limits its size, between two batches.
     pub(super) fn bound(&mut self) {
         if self.users.len() > MOST_KNOWN {
             self.forget();
@@ -162,14 +161,14 @@ impl Known {
     }
 }
 
-/// Whose a stored message is, and where it stands.
+/// Reads a stored message's sender and place.
 fn sender_and_place(row: &Row<'_>) -> rusqlite::Result<(UserId, Place)> {
     let place = Place { seq: Seq(row.get(1)?), rev: Rev(row.get(2)?), at: TimeStamp(row.get(3)?) };
     Ok((UserId(row.get(0)?), place))
 }
 
 impl Post {
-    /// Inserts the message at its place. False when its name is taken.
+    /// Inserts the message at its place. Returns false if its identifier is taken.
     fn insert(&self, insert: &mut CachedStatement<'_>, place: Place) -> rusqlite::Result<bool> {
         let Place { seq, rev, at } = place;
         let (session, id) = self.name();
@@ -197,7 +196,7 @@ impl Post {
         Event::Changed { live, origin: Some(self.conn), handed_in: Some(self.handed_in) }
     }
 
-    /// The answer to a message whose name is taken.
+    /// Answers a message whose identifier is taken.
     fn repeated(&self, sender: UserId, place: Place) -> Event {
         self.passes();
         if sender == self.sender { self.acknowledged(place) } else { self.refused(Code::Conflict) }
@@ -208,8 +207,8 @@ impl Post {
         Event::ToConn { conn: self.conn, frame: ServerFrame::Ack { message_id, seq, rev, time_stamp: at } }
     }
 
-    /// Why it is not taken now, if it is not: there is no room for it, or was none for what came before it and has not
-    /// come again, through this socket or another.
+    /// Returns why the message is not accepted now, if it is not: there is no room for it, or there was none for an
+    /// earlier message that has not come again yet, through this socket or another.
     fn held_back(&self, count: &Count, stored: &mut CachedStatement<'_>) -> rusqlite::Result<Option<Full>> {
         let (session, id) = self.name();
         if let Some((first, full)) = self.gate.before(session, id) {
@@ -221,13 +220,13 @@ impl Post {
         Ok(count.full(self.sender, self.message.data.len()))
     }
 
-    /// It has come to its end: what waits behind it may pass.
+    /// Notes that the message is done: what waits behind it may pass.
     fn passes(&self) {
         let (session_id, message_id) = self.name();
         self.gate.pass(session_id, message_id);
     }
 
-    /// The answer when there is no room.
+    /// Answers that there is no room.
     fn put_off(&self, full: Full) -> Event {
         let (session_id, message_id) = self.name();
         self.gate.close(session_id, message_id, full);

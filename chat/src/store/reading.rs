@@ -1,5 +1,5 @@
-//! How far people have read, noted in SQLite's own words as `posting` stores messages: when something is said in a large
-//! session, everybody who sees it moves their marker.
+//! Read markers, stored with SQLite's own API as `posting` stores messages: after a message in a large session,
+//! everybody who sees it moves their marker.
 
 use protocol::{Seq, SessionId, UserId};
 use rusqlite::{Connection, OptionalExtension};
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::sessions::read_seq;
 use crate::{Error, Result};
 
-/// Forward only, and never beyond the last message. Numbered as SQLite does it: to it, `$1` is a name.
+/// Forward only, and never beyond the last message. Numbered in SQLite's style: to SQLite, `$1` is a name.
 pub(super) const MARK: &str = concat!(
     "update session_users as own set read_seq = min(?3, s.last_seq) from sessions s
      where s.session_id = own.session_id
@@ -17,25 +17,25 @@ pub(super) const MARK: &str = concat!(
     " < min(?3, s.last_seq) returning read_seq",
 );
 
-/// Notes that somebody's marker has passed what they wrote themselves.
+/// Moves a user's marker past what they wrote themselves.
 pub(super) const PASS: &str = concat!(
     "update session_users as own set read_seq = ",
     read_seq!(),
     " from sessions s where s.session_id = own.session_id and own.session_id = ?1 and own.user_id = ?2",
 );
 
-/// A marker to be moved.
+/// A marker to move.
 pub(super) struct Mark {
     user: UserId,
     session: SessionId,
     seq: Seq,
-    /// Where it is afterwards, if it moved.
+    /// Where it stands afterwards, if it moved.
     moved: Option<Seq>,
     reply: oneshot::Sender<Result<Option<Seq>>>,
 }
 
 impl Mark {
-    /// What is to be done, and where its answer comes.
+    /// Makes the request, and the receiver of its answer.
     pub(super) fn new(
         user: UserId,
         session: SessionId,
@@ -45,7 +45,7 @@ impl Mark {
         (Self { user, session, seq, moved: None, reply }, answer)
     }
 
-    /// Does it, within a transaction.
+    /// Moves the marker, within a transaction.
     pub(super) fn set(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let place = (self.session.0, self.user.0, self.seq.0);
         let mut mark = db.prepare_cached(MARK)?;
@@ -53,7 +53,7 @@ impl Mark {
         Ok(())
     }
 
-    /// Answers whoever asked; they may be gone.
+    /// Answers the caller, who may be gone.
     pub(super) fn finish(self, committed: bool) {
         let _ = self.reply.send(if committed { Ok(self.moved) } else { Err(Error::NO_COMMITS) });
     }

@@ -1,9 +1,9 @@
-//! Putting a backup in the place of the database.
+//! Replacing the database with a backup.
 //!
-//! What comes back is the past, and two things must not come back with it. Numbers: a client may hold messages whose
-//! places are free again, so every session gets a new epoch, and clients begin anew. Logins: one that was ended
-//! since must stay ended, so the logins are not the backup's but those of the database that is replaced, as far as
-//! it can be read and their users are in the backup; else everybody signs in again.
+//! A restore brings back the past, and two things must not come back with it. Numbers: a client may hold messages whose
+//! places are free again, so every session gets a new epoch, and clients start over. Logins: an ended one must stay
+//! ended, so the logins come from the replaced database, not from the backup, if it can be read and their users are in
+//! the backup; otherwise everybody signs in again.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,23 +18,23 @@ use super::writer::log;
 use super::{failure, open};
 use crate::{OpenError, clock};
 
-/// What a restore did.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What is there now.
+    /// The contents now.
     pub contents: Contents,
     /// The database that was replaced, if there was one.
     pub replaced: Option<PathBuf>,
-    /// Logins that go on.
+    /// Logins that were kept.
     pub logins: i64,
 }
 
-/// Puts the backup `file` in the place of the database in the folder `data`, and keeps what it replaces beside it,
-/// under a name with the time. No server may be using the folder. Until the last moment, which is one rename, the
-/// old database stays in its place; a crash leaves the one or the other.
+/// Replaces the database in the folder `data` with the backup `file`, and keeps the replaced one beside it, under a
+/// name with the time. No server may be using the folder. The old database stays in place until the last moment, a
+/// single rename; a crash leaves one or the other.
 ///
 /// # Errors
-/// A sentence for the person who asked; then nothing was changed.
+/// A sentence for the person who asked; nothing was changed.
 pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
     let fault = |error| BackupError::File(file.to_owned(), error);
     if !fs::metadata(file).map_err(fault)?.is_file() {
@@ -44,7 +44,7 @@ pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
     if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
         return Err(BackupError::NotWhole(file.to_owned(), log));
     }
-    let folder = Folder::take(data)?; // held until the end
+    let folder = Folder::take(data)?; // held to the end
     folder.clear();
     let path = data.join(DATABASE);
     let new = with_ending(&path, ".restoring");
@@ -63,11 +63,11 @@ pub async fn restore(data: &Path, file: &Path) -> Result<Restored> {
 struct Prepared {
     contents: Contents,
     logins: i64,
-    /// Today, for the name of what is replaced.
+    /// The current time, for the name of what is replaced.
     date: String,
 }
 
-/// Makes a copy of the backup that is ready to be served, and closes the old database in good order.
+/// Makes a copy of the backup that is ready to be served, and closes the old database cleanly.
 async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
     let fault = |error| BackupError::File(new.to_owned(), error);
     let no_backup = |error: sqlx::Error| {
@@ -79,7 +79,7 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
     let options = SqliteConnectOptions::new()
         .filename(new)
         .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Delete) // one file, whole after every commit
+        .journal_mode(SqliteJournalMode::Delete) // one file, consistent after every commit
         .synchronous(SqliteSynchronous::Full)
         .pragma("temp_store", "memory")
         .pragma("secure_delete", "on")
@@ -102,7 +102,7 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
     Ok(Prepared { contents: Contents { bytes, users, messages }, logins, date })
 }
 
-/// Passes a whole database of Natter's. Which version it is, `migrate` finds out.
+/// Accepts an intact Natter database. `migrate` checks its version.
 async fn check(db: &mut SqliteConnection, file: &Path) -> Result<()> {
     let no_backup = |what: String| Err(BackupError::NoBackup(file.to_owned(), what));
     let found = sqlx::query_scalar::<_, String>("pragma integrity_check(1)").fetch_one(&mut *db).await;
@@ -121,8 +121,8 @@ async fn check(db: &mut SqliteConnection, file: &Path) -> Result<()> {
     }
 }
 
-/// Plays the old database's log into it, so that it is one file, which nobody else has open: who had it, and closed it
-/// when the new one is in its place, would take away the new one's log. False when it cannot be read.
+/// Checkpoints the old database's log into it, so that it is one file that nobody else has open: a process that still
+/// had it, and closed it after the swap, would remove the new one's log. Returns false if it cannot be read.
 async fn settle(old: &Path) -> Result<bool> {
     let settle = async || {
         let options =
@@ -147,14 +147,14 @@ async fn settle(old: &Path) -> Result<bool> {
     }
 }
 
-/// New epochs, and the logins of the database that is replaced, if it can be read. Returns how many there are.
+/// Sets new epochs, and takes the logins of the replaced database if it can be read. Returns how many there are.
 async fn begin_anew(db: &mut SqliteConnection, old: Option<&Path>) -> sqlx::Result<i64> {
     let mut transaction = db.begin().await?;
     sqlx::raw_sql("update sessions set epoch = randomblob(16); delete from logins")
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    // Best effort: the old one may be damaged, or older.
+    // Best effort: the old one may be damaged, or of an older version.
     if let Some(old) = old
         && let Err(error) = take_logins(db, old).await
     {
@@ -178,16 +178,16 @@ async fn take_logins(db: &mut SqliteConnection, old: &Path) -> sqlx::Result<()> 
     taken.map(drop)
 }
 
-/// Copies a file to a name that is free, for nobody else to read.
+/// Copies a file to a free name, readable by nobody else.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut File::open(from)?, &mut create_new(to)?).map(drop)
 }
 
-/// Puts the new database in the old one's place. Returns where the old one is now.
+/// Swaps in the new database. Returns where the old one is now.
 fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> {
     let replaced = path.exists().then(|| free_name(path, date));
-    // A log that is still there belongs to an old database that could not be opened. Beside the new one it would be
-    // played into it.
+    // A remaining log belongs to an old database that could not be opened. SQLite would replay it into the new one
+    // beside it.
     let log = with_ending(path, "-wal");
     if log.exists() {
         let lost = with_ending(path, &format!(".replaced-{date}"));
@@ -195,7 +195,7 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
     }
     let _ = fs::remove_file(with_ending(path, "-shm"));
     if let Some(replaced) = &replaced {
-        // Both names for a moment, so that at no moment there is none. Not every file system has links.
+        // Both names exist for a moment, so that there is always one. Not every file system has hard links.
         fs::hard_link(path, replaced).or_else(|_| copy(path, replaced))?;
     }
     fs::rename(new, path)?;
@@ -203,7 +203,7 @@ fn exchange(path: &Path, new: &Path, date: &str) -> io::Result<Option<PathBuf>> 
     Ok(replaced)
 }
 
-/// `natter.sqlite.replaced-2026-11-23T04-30-00Z`, with a number behind it when there is one of this second.
+/// `natter.sqlite.replaced-2026-11-23T04-30-00Z`, with a number appended if that second's name is taken.
 fn free_name(path: &Path, date: &str) -> PathBuf {
     let first = with_ending(path, &format!(".replaced-{date}"));
     let later = (2..).map(|nth| with_ending(&first, &format!("-{nth}")));
@@ -211,7 +211,7 @@ fn free_name(path: &Path, date: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(later).find(is_free).expect("some number is free")
 }
 
-/// A file's name with something more at its end.
+/// Appends to a file's name.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

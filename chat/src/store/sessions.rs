@@ -1,4 +1,4 @@
-//! Rows and SQL for sessions and who is in them.
+//! Rows and SQL for sessions and their users.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ pub(crate) struct SessionRow {
     pub(crate) read_seq: Seq,
 }
 
-/// How far a user has read, of `sessions s join session_users own`: as far as they said, and past what they wrote
-/// themselves right after that. What somebody else said in between is unread, whatever its reader wrote later: a message
-/// that waited for a connection was written before. To note it with every message would cost as much as the message; the
-/// writer notes it now and then ([`PASS`](super::reading::PASS)), so that no more than a thousand are looked through.
+/// How far a user has read, of `sessions s join session_users own`: up to their marker, and past their own messages
+/// that directly follow it. What others said in between is unread, whatever the user wrote later: a message that waited
+/// for a connection was written before. Storing this with every message would cost as much as the message, so the
+/// writer stores it now and then ([`PASS`](super::reading::PASS)), and a query examines at most a thousand.
 macro_rules! read_seq {
     () => {
         "coalesce((select r.seq - 1 from (
@@ -35,12 +35,12 @@ macro_rules! read_seq {
 }
 pub(super) use read_seq;
 
-/// Where a user's sessions stand, and after which place they are theirs to see.
+/// Where a user's sessions stand, and after which place the user may see them.
 pub(super) const SESSIONS_OF: &str = "select s.session_id, s.epoch, s.rev, own.joined_seq
      from session_users own join sessions s on s.session_id = own.session_id
      where own.user_id = $1 and own.left_at is null";
 
-/// Materialized, so that it is looked how far the user has read once for each session, not for everybody in it.
+/// Materialized, so that the read position is computed once per session, not for everybody in it.
 pub(super) const SESSIONS_WITH_USERS: &str = concat!(
     "with here as materialized (
          select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
@@ -53,7 +53,7 @@ pub(super) const SESSIONS_WITH_USERS: &str = concat!(
      join users u on u.user_id = other.user_id order by here.session_id limit $2",
 );
 
-/// Where a user's sessions stand that are drawn first: those in which something was said last, and the one that is open.
+/// The sessions of a user in a snapshot: the most recently active, and the open one.
 macro_rules! CHOSEN {
     () => {
         "chosen as materialized (
@@ -80,7 +80,7 @@ pub(super) const CHOSEN_WITH_USERS: &str = concat!(
      join users u on u.user_id = other.user_id order by here.session_id limit $4",
 );
 
-/// The newest message of each of these, as far as they fit: those that were said last.
+/// The newest message of each of these, as far as they fit: the most recent first.
 pub(super) const CHOSEN_NEWEST: &str = concat!(
     "with ",
     CHOSEN!(),
@@ -102,7 +102,7 @@ pub(super) const USERS_IN: &str = "select u.user_id, u.username from session_use
      join users u on u.user_id = other.user_id
      where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
 
-/// What a session's users and newest messages take as JSON at most: a text escaped is twice as long.
+/// Maximum size of a session's users and newest messages as JSON: an escaped text is twice as long.
 pub(super) const WEIGHT: &str = "select
          (select count(*) * 640 from session_users other where other.session_id = $1 and other.left_at is null)
          + coalesce((select sum(octet_length(m.data) * 2 + 280) from messages m
@@ -110,10 +110,10 @@ pub(super) const WEIGHT: &str = "select
      from session_users own join sessions s on s.session_id = own.session_id
      where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
 
-/// Most rows of a first picture: a session each and everybody in it, of more sessions than anybody has.
+/// Most rows of a snapshot: one per session and user in it, for more sessions than anybody has.
 const ROWS: i64 = 50_000;
 
-/// A session with its users and its newest messages, oldest first.
+/// A session's users and its newest messages, oldest first.
 pub(crate) type Loaded = (Vec<(UserId, String)>, Vec<Message>);
 
 #[derive(sqlx::FromRow)]
@@ -124,10 +124,10 @@ struct WithUser {
     username: String,
 }
 
-/// One session with somebody who is in it.
+/// A row for each session and user in it.
 type WithUsers = Vec<(SessionRow, UserId, String)>;
 
-/// Of a session that did not fit whole nothing is told: with some of its users it would be another one.
+/// Omits a session that did not fit completely: with only some of its users it would be a different one.
 fn whole(rows: Vec<WithUser>) -> WithUsers {
     let cut =
         (rows.len() as u64 >= ROWS.unsigned_abs()).then(|| rows.last().map(|row| row.session.session_id));
@@ -139,7 +139,7 @@ fn whole(rows: Vec<WithUser>) -> WithUsers {
 }
 
 impl Store {
-    /// Where every session of a user stands, and after which place it is theirs to see.
+    /// Returns where every session of a user stands, and after which place the user may see it.
     pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<(SessionId, Head, Seq)>> {
         let mut db = self.read.acquire().await?;
         let query = sqlx::query_as(SESSIONS_OF).bind(user);
@@ -147,15 +147,15 @@ impl Store {
         Ok(rows.into_iter().map(|(id, epoch, rev, joined)| (id, Head { epoch, rev }, joined)).collect())
     }
 
-    /// Every session of a user with everybody in it, by session: a row for each of them. One statement, so that all
-    /// of it is of one moment.
+    /// Returns every session of a user with everybody in it, by session: a row for each of them. One statement, so that
+    /// all of it is from one moment.
     pub(crate) async fn sessions_with_users(&self, user: UserId) -> Result<WithUsers> {
         let mut db = self.read.acquire().await?;
         let query = sqlx::query_as(SESSIONS_WITH_USERS).bind(user).bind(ROWS);
         Ok(whole(brief(query.fetch_all(&mut *db)).await?))
     }
 
-    /// The same of those sessions in which something was said last, and of the one that is open, if it is theirs.
+    /// Does the same for the most recently active sessions, and for the open one if the user is in it.
     pub(crate) async fn chosen_with_users(
         &self,
         user: UserId,
@@ -167,7 +167,7 @@ impl Store {
         Ok(whole(brief(query.fetch_all(&mut *db)).await?))
     }
 
-    /// The newest message of each of these sessions, until they weigh `bytes`.
+    /// Returns the newest message of each of these sessions, until they weigh `bytes`.
     pub(crate) async fn chosen_newest(
         &self,
         user: UserId,
@@ -180,7 +180,7 @@ impl Store {
         Ok(rows.into_iter().map(super::messages::Keyed::split).collect())
     }
 
-    /// What a session's users and its newest messages weigh at most; `None` when the user is not in it.
+    /// Returns the maximum weight of a session's users and newest messages; `None` if the user is not in it.
     pub(crate) async fn weight(
         &self,
         user: UserId,
@@ -192,7 +192,7 @@ impl Store {
         brief(query.fetch_optional(&mut *db)).await
     }
 
-    /// Everybody in a session and its newest messages; `None` when the user is not in it.
+    /// Returns everybody in a session and its newest messages; `None` if the user is not in it.
     pub(crate) async fn loaded(
         &self,
         user: UserId,
@@ -208,14 +208,14 @@ impl Store {
         brief(read).await
     }
 
-    /// Moves a user's read marker forward, never back and never beyond the last message.
-    /// Returns the marker when it moved.
+    /// Moves a user's read marker forward, never back and never beyond the last message. Returns the marker if it
+    /// moved.
     pub(crate) async fn mark_read(&self, user: UserId, session: SessionId, seq: Seq) -> Result<Option<Seq>> {
         self.writer.mark(user, session, seq).await
     }
 }
 
-/// The session of a pair, if they have one.
+/// Returns the session of a pair, if they have one.
 pub(super) async fn of_pair(db: &mut SqliteConnection, a: UserId, b: UserId) -> Result<Option<SessionId>> {
     let found = sqlx::query_scalar("select session_id from sessions where pair_key = $1");
     Ok(found.bind(pair_key(a, b)).fetch_optional(db).await?)
@@ -233,7 +233,7 @@ pub(super) async fn has_user(db: &mut SqliteConnection, session: SessionId, user
     Ok(found.is_some())
 }
 
-/// How many sessions a user is in; no more than `most` are counted.
+/// Counts a user's sessions, up to `most`.
 pub(super) async fn count(db: &mut SqliteConnection, user: UserId, most: u32) -> Result<i64> {
     let count = sqlx::query_scalar(
         "select count(*) from (
@@ -242,7 +242,7 @@ pub(super) async fn count(db: &mut SqliteConnection, user: UserId, most: u32) ->
     Ok(count.bind(user).bind(most).fetch_one(db).await?)
 }
 
-/// Begins the session of a pair and announces it.
+/// Creates the session of a pair and announces it.
 pub(super) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
     let (session_id, epoch) = (SessionId::new(), Epoch::new());
     sqlx::query(
@@ -262,8 +262,8 @@ pub(super) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<Sessi
     Ok(session_id)
 }
 
-/// Takes a further user into a session and announces it. From then on it is no pair's session any more, so the
-/// pair may begin one of their own again.
+/// Adds a user to a session and announces it. From then on it is no longer the pair's session, so the pair may start a
+/// new one.
 pub(super) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
     add_user(tx.db, session, user).await?;
     sqlx::query("update sessions set pair_key = null where session_id = $1")
@@ -273,7 +273,7 @@ pub(super) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> R
     announce(tx, session, vec![user]).await
 }
 
-/// What was said before somebody came is not theirs to see.
+/// Adds a user, who may not see what was said before.
 async fn add_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -> Result<()> {
     sqlx::query(
         "insert into session_users (session_id, user_id, joined_seq, read_seq, left_at)
@@ -304,7 +304,7 @@ async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -
     Ok(())
 }
 
-/// One text for a pair, whichever of them asks.
+/// Makes one key for a pair, in either order.
 fn pair_key(a: UserId, b: UserId) -> String {
     let (first, second) = if a < b { (a, b) } else { (b, a) };
     format!("{first} {second}")

@@ -1,5 +1,5 @@
-//! What a commit costs, in batches of several sizes. Not a test of anything but itself:
-//! `cargo test --release -p chat --lib store::speed -- --ignored --nocapture`.
+//! Measures what a commit costs, in batches of several sizes. Asserts nothing else: `cargo test --release -p chat --lib
+//! store::speed -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{Event, Store};
 /// Pairs of people, each with a session.
 const PAIRS: usize = 50;
 
-/// What this process has used of the cores so far.
+/// Returns the CPU time this process has used so far.
 fn used() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -23,7 +23,7 @@ fn used() -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
 async fn what_a_commit_costs() {
-    let folder = TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap(); // a disk: elsewhere may be memory
+    let folder = TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap(); // a disk: the temporary folder may be in memory
     let (store, events) = Store::open(folder.path()).await.unwrap();
     let mut db = Database { store, events, folder };
     let mut pairs = Vec::new();
@@ -50,7 +50,7 @@ async fn what_a_commit_costs() {
     }
 }
 
-/// Hands in so many at once and waits until all are stored.
+/// Hands in this many concurrently and waits until all are stored.
 async fn batch(db: &mut Database, pairs: &[(Person, SessionId)], size: usize, round: usize) {
     for nth in 0..size {
         let (who, session) = pairs[(round * size + nth) % pairs.len()];

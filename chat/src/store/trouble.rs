@@ -1,4 +1,4 @@
-//! The disk in trouble: full, failing, or with a reader who holds on. Real files, real errors.
+//! The disk in trouble: full, failing, or with a reader that holds on. Real files, real errors.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::hub::ConnId;
 
 const MIB: u64 = 1 << 20;
 
-/// Waits until something is so, but not for ever.
+/// Waits until a condition holds, but not forever.
 async fn becomes(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !so().await {
@@ -26,7 +26,7 @@ async fn becomes(what: &str, mut so: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// Says so where it is seen: what a test that passes prints is not shown.
+/// Prints to stderr, where it shows: the output of a passing test is hidden.
 fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let _ = writeln!(std::io::stderr(), "\nSKIPPED {test}: {why}");
@@ -37,7 +37,7 @@ fn log_of(folder: &Path) -> u64 {
 }
 
 impl Database {
-    /// Says so much that the log would grow by some 30 MiB. Returns the longest that it was.
+    /// Sends enough to grow the log by some 30 MiB. Returns its maximum length.
     async fn talk(&mut self, ada: Person, session: SessionId) -> u64 {
         let (text, mut longest) = ("x".repeat(16_000), 0);
         for _ in 0..25 {
@@ -66,26 +66,26 @@ async fn the_log_stays_short_and_is_cut_when_a_reader_lets_go_of_it() {
     sqlx::query("select count(*) from messages").execute(&mut *reader).await.unwrap();
     let longest = db.talk(ada, session).await;
     // Each commit writes the same few pages again: so the slower the machine, the fewer messages wait for the next
-    // commit, and the more there is of them in the log.
+    // commit, and the more copies of the pages are in the log.
     assert!((20 * MIB..=96 * MIB).contains(&longest), "it has to keep what the reader sees: {longest}");
     drop(reader);
     becomes("short again, with nobody writing", async || log_of(db.folder.path()) <= 16 * MIB).await;
     assert!(db.store.health().takes_commits());
 }
 
-/// Everything that is stored in a session, by place.
+/// Returns everything stored in a session, by place.
 async fn stored(store: &Store, who: Person, session: SessionId) -> Vec<(Seq, MessageId)> {
     let history = store.history(who.id, session, None, 1_000_000, usize::MAX).await.unwrap().unwrap();
     history.messages.into_iter().map(|message| (message.seq, message.message_id)).collect()
 }
 
-/// A file system of its own, gone with the value.
+/// A separate file system, unmounted when the value is dropped.
 struct Mounted(PathBuf);
 
 impl Mounted {
     fn new(at: PathBuf, mib: u32) -> Option<Self> {
         std::fs::create_dir(&at).unwrap();
-        let size = format!("size={mib}m,mode=700"); // a data folder may be its owner's alone
+        let size = format!("size={mib}m,mode=700"); // a data folder must be its owner's alone
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "natter-test"]).arg(&at).output();
         done.is_ok_and(|done| done.status.success()).then_some(Self(at))
     }
@@ -149,11 +149,11 @@ async fn with_a_full_disk_nothing_is_acknowledged_reading_goes_on_and_writing_re
     db.store.close().await;
 }
 
-/// How often the messages of [`talk_and_crash`] are said, one commit each.
+/// How many messages [`talk_and_crash`] sends, one commit each.
 const TALK: usize = 12;
 
-/// Talks in a database under a tracer that makes syncs fail; what was failed is sent again, as clients do. Prints
-/// what it was told, and ends as a crash would.
+/// Sends messages under a tracer that makes syncs fail; resends what failed, as clients do. Prints what it was told,
+/// and ends like a crash.
 #[tokio::test]
 #[ignore = "run by the test below, in a process of its own"]
 async fn talk_and_crash() {
@@ -193,14 +193,14 @@ async fn talk_and_crash() {
 
 #[tokio::test]
 async fn a_sync_that_fails_acknowledges_nothing_shows_nothing_and_loses_nothing() {
-    // Tried, because it may be installed where nothing may be traced.
+    // A trial run: strace may be installed but not allowed to trace.
     let tracing = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     if !tracing.is_ok_and(|done| done.status.success()) {
         return skipped("strace, which makes syncs fail, is not installed or may not trace");
     }
     let mut failed = 0;
-    // SQLite syncs with the one or the other, as it was built. strace counts them for each thread: on the one that writes,
-    // the seventh to eighteenth belong to the messages. The tables are there already: to make them takes as many.
+    // SQLite syncs with either call, depending on its build. strace counts them per thread: on the writer's, the
+    // seventh to eighteenth belong to the messages. The tables exist already: creating them takes as many.
     for when in ["10", "12", "14", "16", "18", "13..14", "10..18+3"] {
         let folder = tempfile::tempdir().unwrap();
         let (made, _events) = Store::open(folder.path()).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_sync_that_fails_acknowledges_nothing_shows_nothing_and_loses_nothing(
             ["session", session, bob] => Some((session.parse().unwrap(), bob.parse().unwrap())),
             _ => None,
         }) else {
-            continue; // it failed while the accounts were made, which is another story
+            continue; // it failed while the accounts were created, which is another story
         };
         assert!(out.contains("\ndone"), "when={when}: {out}{err}");
         failed += words().filter(|words| words[0] == "failed").count();

@@ -6,10 +6,10 @@ use super::Store;
 use super::names::{self, Taken};
 use crate::{Result, Username, clock};
 
-/// SQLite keeps this number for the program that owns the file (sqlite.org/pragma.html#pragma_user_version).
+/// SQLite leaves this number to the application (sqlite.org/pragma.html#pragma_user_version).
 const COUNT: &str = "pragma user_version";
 
-/// Where people registered from who have not signed in since, but long ago.
+/// Forgets where people registered from long ago who have not signed in since.
 pub(super) const FORGET_NETWORKS: &str =
     "update users set registered_from = null where registered_from is not null and created_at < $1";
 
@@ -25,8 +25,8 @@ pub(crate) struct UserRow {
 }
 
 impl Store {
-    /// Makes a user, Offline, unless the name is taken. The network that they registered from is kept until their first
-    /// login, or another registration after an hour.
+    /// Creates a user, Offline, unless the name is taken. The network they registered from is kept until their first
+    /// login, or until another registration more than an hour later.
     pub(crate) async fn create_user(
         &self,
         name: &Username,
@@ -61,8 +61,8 @@ impl Store {
             .await
     }
 
-    /// Puts another hash of the same password in the place of this one, whose logins stay. False when it is not the
-    /// user's any more.
+    /// Replaces this hash with another of the same password; the logins stay. Returns false if it is no longer the
+    /// user's hash.
     pub(crate) async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<bool> {
         let (old, new) = (old.to_owned(), new.to_owned());
         self.writer
@@ -78,7 +78,7 @@ impl Store {
             .await
     }
 
-    /// From which network and when somebody registered who has not signed in since.
+    /// Returns from which network and when a user registered who has not signed in since.
     pub(crate) async fn never_signed_in(&self, user: UserId) -> Result<Option<(String, TimeStamp)>> {
         let row = sqlx::query_as(
             "select registered_from, created_at from users where user_id = $1 and registered_from is not null",
@@ -86,7 +86,7 @@ impl Store {
         Ok(row.bind(user).fetch_optional(&self.read).await?)
     }
 
-    /// Makes every account older, by so many milliseconds.
+    /// Backdates every account by this many milliseconds.
     #[cfg(test)]
     pub(crate) async fn made_earlier(&self, by: i64) {
         let earlier = sqlx::query("update users set created_at = created_at - $1").bind(by);
@@ -111,7 +111,7 @@ impl Store {
                         .bind(user)
                         .execute(&mut *tx.db)
                         .await?;
-                    // Told to a server in another process, which looks often: see `revocations`.
+                    // Signals a server in another process, which polls for it: see `revocations`.
                     let count: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *tx.db).await?;
                     let next = count.wrapping_add(1) & i64::from(i32::MAX);
                     let raise = format!("pragma user_version = {next}");
@@ -122,13 +122,13 @@ impl Store {
             .await
     }
 
-    /// How often all logins of a user were ended, by whatever process: a number in the head of the database's file,
+    /// Returns how often all logins of a user were ended, by any process: a number in the header of the database file,
     /// which costs next to nothing to read.
     pub(crate) async fn revocations(&self) -> Result<i64> {
         Ok(sqlx::query_scalar(COUNT).fetch_one(&self.read).await?)
     }
 
-    /// Records who came and who went.
+    /// Records who came online and who went offline.
     pub(crate) async fn set_status(&self, edges: &[(UserId, Presence)]) -> Result<()> {
         let now = clock::now();
         let edges = json(edges.iter().map(|(user, status)| (hex(*user), status_name(*status))));
@@ -149,7 +149,7 @@ impl Store {
             .await
     }
 
-    /// After a start nobody is here: what a crash left behind must not show as Online.
+    /// Sets everybody Offline at the start: what a crash left behind must not show as Online.
     pub(super) async fn everybody_offline(&self) -> sqlx::Result<()> {
         let done = self.writer.run(|tx| {
             Box::pin(async move {
@@ -166,7 +166,7 @@ impl Store {
         }
     }
 
-    /// Everybody who shares a session with one of these users: each of them beside that user.
+    /// Returns everybody who shares a session with one of these users: pairs of that user and the other.
     pub(crate) async fn acquaintances(&self, of: &[UserId]) -> Result<Vec<(UserId, UserId)>> {
         let users = sqlx::query_as(
             "select distinct own.user_id, other.user_id from json_each($1) j

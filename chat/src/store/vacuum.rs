@@ -1,5 +1,5 @@
-//! Once in a database's life, at the first start with a Natter that overwrites what is deleted: the file is written anew,
-//! because earlier ones left deleted texts in it. That it is done stands in the database itself.
+//! Rewrites the database file once in its life, at the first start of a Natter that overwrites what is deleted, because
+//! earlier versions left deleted texts in it. The database itself records that this is done.
 
 use std::path::Path;
 
@@ -9,22 +9,22 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::failure::Failure;
 
-/// From this size on, the copy that SQLite makes on the way is a file in the data folder, and not in memory.
+/// From this size on, SQLite's intermediate copy is a file in the data folder instead of memory.
 const LARGE: u64 = 16 << 20;
 
-/// Bytes that are to be left free.
+/// Bytes to leave free.
 const SPARE: u64 = 1 << 20;
 
-/// What has come of it.
+/// The result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Vacuum {
-    /// There is nothing in the file that was deleted.
+    /// Nothing deleted is left in the file.
     Done,
-    /// It has to wait: so many bytes have to be free.
+    /// It has to wait: this many bytes must be free.
     NoRoom(u64),
 }
 
-/// Writes the file anew, unless that was done before. Nobody else writes meanwhile.
+/// Rewrites the file, unless that was done before. Nobody else writes meanwhile.
 pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<Vacuum, Failure> {
     let mut db = options.connect().await?;
     let is_done: bool =
@@ -51,7 +51,7 @@ pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<
             mebibytes = used >> 20,
             "the database is written anew, once, so that nothing is left of what was deleted; this takes a while"
         );
-        // SQLite takes the name away as soon as it has opened the file.
+        // SQLite unlinks it as soon as it has opened the file.
         let place = folder.to_string_lossy().replace('\'', "''");
         let place = format!("pragma temp_store = file; pragma temp_store_directory = '{place}'");
         sqlx::raw_sql(sqlx::AssertSqlSafe(place)).execute(&mut db).await?;
@@ -69,7 +69,7 @@ pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<
     Ok(Vacuum::Done)
 }
 
-/// Bytes that are free for this user.
+/// Returns the bytes that are free for this user.
 fn room(folder: &Path) -> std::io::Result<u64> {
     let room = statvfs(folder)?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))

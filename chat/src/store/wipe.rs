@@ -1,26 +1,26 @@
-//! What SQLite leaves of a text that has gone.
+//! Wiping what SQLite leaves of a deleted text.
 //!
-//! `secure_delete` overwrites a row where it was, and a page that has become free. It does not overwrite what is left
-//! when rows move: a page that gets too full or too empty is set up anew together with its neighbours, and what stood in
-//! the part that is now between its index and its rows stays there (`rebuildPage` in `btree.c`): a second copy of a
-//! neighbour's text, which nothing would find when that one is deleted. So in the transaction in which a text changes,
-//! the unused parts of the pages around it are overwritten too. Such a copy is never far: pages are set up three at a
-//! time, and keep their order.
+//! `secure_delete` overwrites a row in place, and a page that has become free. It does not overwrite what is left when
+//! rows move: SQLite rebuilds a page that gets too full or too empty together with its neighbours, and the part that
+//! then lies between its index and its rows keeps its old bytes (`rebuildPage` in `btree.c`): a second copy of a
+//! neighbour's text, which deleting that text would not reach. So the transaction that changes a text also overwrites
+//! the unused parts of the pages around it. Such a copy is never far: pages are rebuilt three at a time, and keep their
+//! order.
 //!
-//! The format is that of sqlite.org/fileformat2.html, section 1.6; pages are read and written by the table
-//! `sqlite_dbpage`, through the cache and the log as any other change.
+//! The format is that of sqlite.org/fileformat2.html, section 1.6; the table `sqlite_dbpage` reads and writes pages,
+//! through the cache and the log like any other change.
 
 use rusqlite::{Connection, OptionalExtension};
 
-/// Pages on either side of the row's own. Setting up anew takes two of them, and may happen twice for one statement, each
-/// time leaving up to two more.
+/// Pages on either side of the row's own. A rebuild takes two of them, and may happen twice in one statement, each time
+/// leaving up to two more.
 const AROUND: usize = 8;
 
-/// The first byte of a page: an inner node and a leaf of a table.
+/// The first byte of a page: an inner node or a leaf of a table.
 const NODE: u8 = 0x05;
 const LEAF: u8 = 0x0d;
 
-/// What begins a page: for a node four bytes more.
+/// Header sizes: a node's is four bytes longer.
 const LEAF_HEAD: usize = 8;
 const NODE_HEAD: usize = 12;
 
@@ -28,7 +28,7 @@ const ROOT: &str = "select rootpage from sqlite_schema where type = 'table' and 
 const READ: &str = "select data from sqlite_dbpage where pgno = ?1";
 const WRITE: &str = "update sqlite_dbpage set data = ?2 where pgno = ?1";
 
-/// Overwrites the unused parts of the pages around a row of this table, which is there or was until just now.
+/// Overwrites the unused parts of the pages around a row of this table, which exists or did until just now.
 pub(super) fn around(db: &Connection, table: &str, row: i64) -> rusqlite::Result<()> {
     let root: i64 = db.prepare_cached(ROOT)?.query_row([table], |root| root.get(0))?;
     let Some(way) = Way::down_to(db, root, row)? else { return Ok(()) };
@@ -52,7 +52,7 @@ struct Page {
     bytes: Vec<u8>,
 }
 
-/// The nodes from the root down to a leaf, each with which of its children was taken.
+/// The nodes from the root down to a leaf, each with the index of the child taken.
 #[derive(Clone)]
 struct Way {
     nodes: Vec<(Page, usize)>,
@@ -60,12 +60,12 @@ struct Way {
 }
 
 impl Way {
-    /// To the leaf where the row is or would be.
+    /// Descends to the leaf where the row is or would be.
     fn down_to(db: &Connection, root: i64, row: i64) -> rusqlite::Result<Option<Self>> {
         Self::down(db, Vec::new(), root, |page| page.child_for(row))
     }
 
-    /// From a page down, where the way is chosen at each node. None when the pages are not as they should be.
+    /// Descends from a page, choosing a child at each node. Returns `None` if the pages are not as expected.
     fn down(
         db: &Connection,
         mut nodes: Vec<(Page, usize)>,
@@ -88,7 +88,7 @@ impl Way {
         }
     }
 
-    /// To the next leaf, or the one before. False when there is none.
+    /// Moves to the next leaf, or the previous one. Returns false if there is none.
     fn go_on(&mut self, db: &Connection, forward: bool) -> rusqlite::Result<bool> {
         let mut nodes = self.nodes.clone();
         while let Some((node, at)) = nodes.pop() {
@@ -115,12 +115,12 @@ impl Page {
         Some(usize::from(u16::from_be_bytes(bytes.try_into().ok()?)))
     }
 
-    /// Rows of a leaf; of a node one less than it has children.
+    /// Returns the number of rows in a leaf; for a node, one less than its children.
     fn cells(&self) -> usize {
         self.number_at(3).unwrap_or_default()
     }
 
-    /// The page number of a child of a node: the last one stands in its head, the others before their largest key.
+    /// Returns the page number of a node's child: the last is in the header, the others precede their largest key.
     fn child(&self, at: usize) -> Option<i64> {
         let place = match at.cmp(&self.cells()) {
             std::cmp::Ordering::Less => self.number_at(NODE_HEAD + 2 * at)?,
@@ -131,7 +131,7 @@ impl Page {
         Some(i64::from(u32::from_be_bytes(bytes.try_into().ok()?)))
     }
 
-    /// Which child of a node has this row: the first whose largest key is not smaller.
+    /// Finds the child of a node for this row: the first whose largest key is not smaller.
     fn child_for(&self, row: i64) -> usize {
         let (mut low, mut high) = (0, self.cells());
         while low < high {
@@ -144,7 +144,7 @@ impl Page {
         low
     }
 
-    /// The largest key of a child of a node.
+    /// Returns the largest key of a node's child.
     fn key(&self, at: usize) -> Option<i64> {
         let place = self.number_at(NODE_HEAD + 2 * at)? + 4;
         let mut key = 0_u64;
@@ -174,7 +174,7 @@ impl Page {
         }
         let mut free = self.number_at(1).unwrap_or_default();
         while free != 0 {
-            // Each begins with where the next is and how long it is itself; they stand in order.
+            // Each block begins with the offset of the next and its own length; they are in order.
             let (Some(next), Some(length)) = (self.number_at(free), self.number_at(free + 2)) else { break };
             if let Some(rest) = wiped.get_mut(free + 4..free + length) {
                 rest.fill(0);
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Texts that begin with a word of their own, and are of many lengths.
+    /// Texts of many lengths, each beginning with a unique word.
     struct Texts {
         chance: fastrand::Rng,
         count: usize,
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Says, edits and deletes texts. Returns how many of those that are gone are still in the file.
+    /// Sends, edits and deletes texts. Returns how many of the deleted ones are still in the file.
     fn left(seed: u64, wipes: bool) -> usize {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");

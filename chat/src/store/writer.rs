@@ -1,8 +1,8 @@
-//! The one writer. It owns the only connection that writes and commits whatever has queued in one transaction
-//! (group commit): alone, a message waits for nobody; under load the batch grows by itself.
+//! The single writer. It owns the only connection that writes and commits everything queued in one transaction (group
+//! commit): a lone message waits for nobody; under load the batches grow automatically.
 //!
-//! One writer also means that no two connections of this process ever write or checkpoint at once, and that a
-//! transaction is never dropped half way: callers only wait for answers.
+//! A single writer also means that no two connections of this process ever write or checkpoint concurrently, and that a
+//! transaction is never dropped halfway: callers only wait for answers.
 
 mod alarm;
 mod batch;
@@ -29,10 +29,10 @@ pub(super) use erasing::Erasing;
 /// Most units of work in one transaction.
 const BATCH: usize = 256;
 
-/// Units that may wait for the writer; beyond it callers wait to hand theirs in.
+/// Units that may be queued for the writer; beyond that, callers wait to hand theirs in.
 const QUEUE: usize = 1024;
 
-/// A transaction under way, and what it will announce once it is committed.
+/// An open transaction, and what it will announce once it is committed.
 pub(super) struct Tx<'c> {
     pub(super) db: &'c mut SqliteConnection,
     events: &'c mut Vec<Event>,
@@ -40,18 +40,18 @@ pub(super) struct Tx<'c> {
 }
 
 impl Tx<'_> {
-    /// Announces something, once it is committed and in the order of the commits.
+    /// Announces something, once it is committed, in commit order.
     pub(super) fn announce(&mut self, event: Event) {
         self.events.push(event);
     }
 
-    /// Sees to it that nothing is left of the text that this row of `messages` had until now.
+    /// Ensures that nothing is left of the text that this row of `messages` had until now.
     pub(super) fn forget(&mut self, row: i64) {
         self.forgotten.push(row);
     }
 }
 
-/// The work of a unit: runs in a savepoint of its own, so that its failure undoes nothing of its neighbours.
+/// The work of a unit: runs in its own savepoint, so that its failure undoes nothing of its neighbours.
 pub(super) trait Work<T>: for<'c> FnOnce(Tx<'c>) -> BoxFuture<'c, Result<T>> + Send + 'static {}
 impl<T, F> Work<T> for F where F: for<'c> FnOnce(Tx<'c>) -> BoxFuture<'c, Result<T>> + Send + 'static {}
 
@@ -62,11 +62,11 @@ enum Job {
     Close(oneshot::Sender<bool>),
 }
 
-/// A unit of work whose answer type is forgotten.
+/// A unit of work with its answer type erased.
 trait Unit: Send {
-    /// Does it. Returns why it failed, if it did.
+    /// Does the work. Returns why it failed, if it did.
     fn run<'c>(&'c mut self, tx: Tx<'c>) -> BoxFuture<'c, Option<&'c Error>>;
-    /// Answers whoever asked.
+    /// Answers the caller.
     fn finish(self: Box<Self>, committed: bool);
 }
 
@@ -87,11 +87,11 @@ impl<T: Send + 'static, F: Work<T>> Unit for Task<T, F> {
 
     fn finish(self: Box<Self>, committed: bool) {
         let answer = match self.answer {
-            // A refusal counts for nothing either, when what it was based on was undone.
+            // A refusal does not count either, if what it was based on was undone.
             Some(answer) if committed => answer,
             _ => Err(Error::NO_COMMITS),
         };
-        let _ = self.reply.send(answer); // who asked may be gone
+        let _ = self.reply.send(answer); // the caller may be gone
     }
 }
 
@@ -100,7 +100,7 @@ impl<T: Send + 'static, F: Work<T>> Unit for Task<T, F> {
 pub(super) struct Writer(mpsc::Sender<Job>);
 
 impl Writer {
-    /// A writer on its connection: the handle, what does the work, and the events that come of it.
+    /// Makes a writer on its connection: the handle, the engine that does the work, and the events.
     pub(super) fn new(
         db: Connection,
         options: SqliteConnectOptions,
@@ -127,7 +127,7 @@ impl Writer {
         self.hand_in(Job::Post(post)).await
     }
 
-    /// Moves a read marker and answers once that is committed and synced: with where it is, if it moved.
+    /// Moves a read marker and answers once that is committed and synced: with the marker, if it moved.
     pub(super) async fn mark(&self, user: UserId, session: SessionId, seq: Seq) -> Result<Option<Seq>> {
         let (mark, answer) = Mark::new(user, session, seq);
         self.hand_in(Job::Mark(mark)).await?;
@@ -138,7 +138,7 @@ impl Writer {
         self.0.send(job).await.map_err(|_| Error::CLOSED)
     }
 
-    /// Finishes what is queued and ends the writer. Returns whether everything since the start came to the disk.
+    /// Finishes what is queued and ends the writer. Returns whether everything since the start reached the disk.
     pub(super) async fn close(&self) -> bool {
         let (done, ended) = oneshot::channel();
         match self.0.send(Job::Close(done)).await {

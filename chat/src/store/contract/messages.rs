@@ -69,7 +69,7 @@ async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on(
     let mut db = Database::new().await;
     let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
     let session = db.pair(ada, bob).await;
-    // A full disk, as far as this connection of SQLite is concerned.
+    // A full disk, as far as this SQLite connection is concerned.
     db.store
         .writer
         .run(|tx| {
@@ -97,7 +97,7 @@ async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on(
     assert!(matches!(db.announced().await[..], [Event::Changed { .. }]));
 }
 
-/// A socket that says things: everything passes through one gate.
+/// A socket that sends messages: everything passes through one gate.
 #[derive(Default)]
 struct Speaker(Arc<Gate>);
 
@@ -130,7 +130,7 @@ async fn on_a_disk_that_is_nearly_full_new_messages_wait_in_order_and_everything
     assert!(matches!(repeated, Event::ToConn { frame: ServerFrame::Ack { seq: Seq(1), .. }, .. }));
     let edit = |text: &str| db.store.change(ada.id, ConnId(7), session, old, Some(text.to_owned()));
     assert!(matches!(edit("another text").await, Err(Error::TooMany { .. })), "an edit is text as well");
-    edit("something").await.unwrap(); // as it is
+    edit("something").await.unwrap(); // unchanged
     let _told = db.announced().await;
     db.store.change(ada.id, ConnId(7), session, old, None).await.unwrap();
     assert!(stored(db.announced().await.remove(0)).message.deleted_at.is_some(), "a deletion passes");
@@ -162,7 +162,7 @@ async fn what_was_put_off_and_stored_by_another_socket_meanwhile_is_acknowledged
     stored(desk.says(&mut db, ada, session, MessageId::new()).await);
 }
 
-/// A message finds room through another socket.
+/// Stores a message through another socket.
 async fn stored_elsewhere(
     db: &mut Database,
     socket: &Speaker,
@@ -244,7 +244,7 @@ async fn what_is_read_stops_where_it_is_full_and_one_message_always_comes() {
     for bytes in [0, 1, 4_000, 9_000, 40_000] {
         let found = db.store.changes(bob.id, session, Rev(0), 50, bytes).await.unwrap().unwrap();
         let found = seqs(&found.messages);
-        // What is full is cut behind: enough is there, in order, and not everything.
+        // It is cut where it is full: enough is there, in order, but not everything.
         let fits = (bytes / 1_280 + 1).min(12);
         assert_eq!(found[..fits], order[..fits], "{bytes}");
         assert!(found.len() <= 2 * fits, "{bytes}: {}", found.len());
@@ -285,7 +285,7 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
     let mut db = Database::new().await;
     let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
     let session = db.pair(ada, bob).await;
-    // Each step of a fixed walk says something, edits or deletes; every third takes an old message.
+    // Each step of a fixed walk sends, edits or deletes; every third takes an old message.
     let (mut ids, mut now) = (Vec::new(), BTreeMap::new());
     for step in 0..60_usize {
         let at = step * 7 % ids.len().max(1);
@@ -362,13 +362,13 @@ async fn what_somebody_else_said_is_unread_until_it_is_seen_whatever_its_reader_
         async |db: &Database, who: Person| db.store.sessions_with_users(who.id).await.unwrap()[0].0.read_seq;
     db.say(ada, session, MessageId::new(), "one").await;
     db.say(bob, session, MessageId::new(), "two").await;
-    // Written while there was no connection, say.
+    // Written without a connection, say.
     db.say(ada, session, MessageId::new(), "three").await;
     assert_eq!((read(&db, ada).await, read(&db, bob).await), (Seq(1), Seq(0)));
     assert_eq!(db.store.mark_read(ada.id, session, Seq(2)).await.unwrap(), Some(Seq(2)));
     assert_eq!(read(&db, ada).await, Seq(3), "one's own words are no news");
     assert_eq!(db.store.mark_read(ada.id, session, Seq(3)).await.unwrap(), None);
-    // Somebody talks for ever and reads nothing: the marker does not stay behind.
+    // A user talks forever and reads nothing: the marker does not stay behind.
     for _ in 0..=256 {
         db.say(ada, session, MessageId::new(), "on and on").await;
     }

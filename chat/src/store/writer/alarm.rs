@@ -1,11 +1,11 @@
-//! Wakes the writer at a time. Its thread may outlast the runtime, and a timer that is asked after the runtime has ended
-//! panics: so a task waits in its place, which ends with the runtime.
+//! Wakes the writer at a set time. Its thread may outlive the runtime, and a timer polled after the runtime has ended
+//! panics, so a task, which ends with the runtime, waits instead.
 
 use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-/// Rings once, at the time that it is set to.
+/// Rings once, at the time it is set to.
 #[derive(Default)]
 pub(super) struct Alarm {
     at: Option<Instant>,
@@ -13,7 +13,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// To be rung at this time, and at no other.
+    /// Sets it to ring at this time only.
     pub(super) fn set(&mut self, at: Option<Instant>) {
         if self.at == at {
             return;
@@ -23,7 +23,7 @@ impl Alarm {
         self.waiting = at.map(|at| tokio::spawn(tokio::time::sleep_until(at.into())));
     }
 
-    /// Ready when it rings. Never, when the runtime has ended.
+    /// Completes when it rings. Never completes once the runtime has ended.
     pub(super) async fn rings(&mut self) {
         let Some(waiting) = &mut self.waiting else { return std::future::pending().await };
         let rang = waiting.await;

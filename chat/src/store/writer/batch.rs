@@ -17,13 +17,13 @@ use crate::hub::ConnId;
 use crate::quota::Quota;
 
 enum Step {
-    /// Messages that stood next to one another: stored together.
+    /// Consecutive messages: stored together.
     Posts(Vec<Post>),
     Unit(Box<dyn Unit>),
 }
 
-/// The work of one transaction, in the order it was handed in. Markers come last: whoever moved one waits for its
-/// answer, so nothing of theirs was handed in behind it, and messages between which one stood stay together.
+/// The work of one transaction, in the order it was handed in. Markers come last: a caller that moves one waits for its
+/// answer, so it handed in nothing after it, and messages with a marker in between stay together.
 pub(super) struct Batch {
     steps: Vec<Step>,
     marks: Vec<Mark>,
@@ -32,9 +32,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Sorts what has queued. Returns also whom to tell when the writer is to end after it; what was handed in
-    /// later than that is dropped, and whoever waits for it learns that the database is closed. So are messages
-    /// of `broken` sockets.
+    /// Sorts the queued jobs. Also returns whom to notify if the writer must end after this batch; jobs handed in later
+    /// than that are dropped, and their callers learn that the database is closed. Messages of `broken` sockets are
+    /// dropped too.
     pub(super) fn new(
         jobs: impl Iterator<Item = Job>,
         broken: &HashMap<ConnId, Instant>,
@@ -57,7 +57,7 @@ impl Batch {
         (Self { steps, marks, events: Vec::new(), has_forgotten: false }, close)
     }
 
-    /// Messages, markers and other units in it.
+    /// Counts the messages, markers and other units in it.
     pub(super) fn size(&self) -> usize {
         let size = |step: &Step| match step {
             Step::Posts(posts) => posts.len(),
@@ -71,8 +71,8 @@ impl Batch {
         self.has_forgotten
     }
 
-    /// Does all of it in one transaction. An error means that nobody may be told that anything of it was done,
-    /// and that this connection is not to be used again.
+    /// Does all of it in one transaction. After an error nobody may be told that any of it was done, and this
+    /// connection must not be used again.
     pub(super) async fn commit(&mut self, db: &mut Connection, quota: &Quota) -> Result<(), Failure> {
         if self.size() == 0 {
             return Ok(());

@@ -1,25 +1,25 @@
-//! The connection that writes, held in two ways: by sqlx, for what happens seldom and is to stay portable, and by its
-//! handle, for messages, which have to cost little.
+//! The connection that writes, used in two ways: through sqlx for rare work that should stay portable, and through its
+//! raw handle for messages, which must be cheap.
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::super::posting::Known;
 
-/// KiB of pages held in memory, as SQLite wants it told: negative. The ends of the sessions in which people talk just now
-/// should fit, so that a commit reads nothing.
+/// Page cache in KiB (negative, as SQLite expects). It should fit the ends of the active sessions, so that a commit
+/// reads nothing.
 const CACHE: &str = "-8192";
 
 /// The connection that writes.
 pub(in crate::store) struct Connection {
-    /// The same connection, for statements that are stepped on the caller's thread. Stands first: they have to be gone
-    /// before the connection is.
+    /// The same connection, for statements stepped on the caller's thread. Declared first: they must be dropped before
+    /// the connection is.
     direct: rusqlite::Connection,
     sqlx: SqliteConnection,
     known: Known,
 }
 
-/// Runs a statement that neither takes nor gives anything.
+/// Runs a statement without parameters or results.
 pub(super) fn run(db: &rusqlite::Connection, sql: &'static str) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([]).map(drop)
 }
@@ -28,9 +28,9 @@ impl Connection {
     /// Opens it.
     ///
     /// # Errors
-    /// As sqlx says.
+    /// Whatever sqlx reports.
     pub(in crate::store) async fn open(options: &SqliteConnectOptions) -> sqlx::Result<Self> {
-        // "Serialized" (sqlite.org/threadsafe.html): both ways may be used whatever the other is doing.
+        // "Serialized" (sqlite.org/threadsafe.html): either way may be used no matter what the other is doing.
         let options = options.clone().serialized(true).pragma("cache_size", CACHE);
         let mut sqlx = options.connect().await?;
         let handle = sqlx.lock_handle().await?.as_raw_handle();
@@ -42,17 +42,17 @@ impl Connection {
         Ok(Self { direct, sqlx, known: Known::default() })
     }
 
-    /// By SQLite's own calls.
+    /// Returns it for direct SQLite calls.
     pub(in crate::store) fn direct(&self) -> &rusqlite::Connection {
         &self.direct
     }
 
-    /// By sqlx.
+    /// Returns it for sqlx.
     pub(in crate::store) fn sqlx(&mut self) -> &mut SqliteConnection {
         &mut self.sqlx
     }
 
-    /// Both ways, for a transaction in which both have a part, and what is known of the tables.
+    /// Returns both, for a transaction that uses both, and what is known of the tables.
     pub(super) fn parts(&mut self) -> (&rusqlite::Connection, &mut SqliteConnection, &mut Known) {
         (&self.direct, &mut self.sqlx, &mut self.known)
     }
@@ -60,7 +60,7 @@ impl Connection {
     /// Closes it.
     ///
     /// # Errors
-    /// As sqlx says; it is gone all the same.
+    /// Whatever sqlx reports; the connection is gone anyway.
     pub(super) async fn close(self) -> sqlx::Result<()> {
         let Self { direct, sqlx, .. } = self;
         drop(direct);

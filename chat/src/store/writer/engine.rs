@@ -1,13 +1,13 @@
-//! What does the writer's work: takes what has queued, commits it, answers; and what it does when the disk fails.
+//! The writer's engine: takes what is queued, commits it, answers; and handles a failing disk.
 //!
-//! A commit that failed has an unknown outcome: SQLite's frames of it may be in the write-ahead log, unsynced, and
-//! a crash at that moment could bring them to life. So nobody hears "done" and nobody hears "not done": waiting
-//! requests are unavailable, sockets are closed with `TRY_LATER`, and their clients ask again by sending the same
-//! `MessageID`. The connection is thrown away, because a later sync on it could succeed without having written
-//! what the failed one should have (Linux reports a failed write-back once). The new connection serves only after it
-//! has emptied the log into the database, which syncs afresh whatever anybody may have seen and removes what the
-//! failed commit left, and has then committed and synced something itself. Until that succeeds nothing is
-//! written, [`Health`] says so, and it is tried again every second. Reading goes on meanwhile.
+//! A failed commit has an unknown outcome: its frames may be in SQLite's write-ahead log, unsynced, and a crash at that
+//! moment could bring them to life. So nobody is told "done" and nobody "not done": waiting requests get "unavailable",
+//! sockets are closed with `TRY_LATER`, and their clients ask again by sending the same `MessageID`. The connection is
+//! discarded, because a later sync on it could succeed without having written what the failed one should have (Linux
+//! reports a failed write-back once). The new connection serves only after it has checkpointed and emptied the log,
+//! which syncs again whatever anybody may have seen and removes what the failed commit left, and has then committed and
+//! synced something itself. Until that succeeds nothing is written, [`Health`] says so, and the engine retries every
+//! second. Reading continues meanwhile.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -34,30 +34,30 @@ use crate::hub::ConnId;
 use crate::quota::Quota;
 use crate::vital::vital;
 
-/// How often it is tried whether the disk works again.
+/// How often to retry a failed disk.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// From so many messages in the last commit on, many people talk at once, and most of those who were answered by it
-/// write again soon: then it pays to wait for them a little, since a commit takes as long for one as for all of them
-/// (PostgreSQL's `commit_siblings` and `commit_delay`). Below it nobody waits.
+/// If the last commit had at least this many messages, many people are talking concurrently, and most of those it
+/// answered will write again soon: then a short wait for them pays off, because a commit takes as long for one as for
+/// all of them (PostgreSQL's `commit_siblings` and `commit_delay`). Below that nobody waits.
 const SIBLINGS: usize = 4;
-/// How long, at most. The system adds 50 µs of its own (prctl(2), `PR_SET_TIMERSLACK`).
+/// The longest wait. The system adds 50 µs of its own (prctl(2), `PR_SET_TIMERSLACK`).
 const GATHER: Duration = Duration::from_micros(50);
 
-/// A socket that is being closed is gone after this long, and nothing more comes from it: its last frames have 5 s to be
-/// taken and its client 2 s to answer the close.
+/// A closing socket is gone after this long, and nothing more comes from it: it has 5 s to take its last frames, and
+/// its client 2 s to answer the close.
 const GONE: Duration = Duration::from_secs(60);
 
-/// What does the writer's work, one transaction a step, so that a test may stop it between any two.
+/// The writer's engine, one transaction per step, so that a test can stop it between any two.
 pub(crate) struct Engine {
-    /// None while commits are not possible, and once it is closed.
+    /// `None` while commits are impossible, and once it is closed.
     db: Option<Connection>,
     closed: bool,
     options: SqliteConnectOptions,
     queue: mpsc::Receiver<Job>,
     committed: mpsc::Sender<Vec<Event>>,
-    /// Sockets that lost a message to a failed commit, and when: they are being closed, and send it again when
-    /// they are back. What they had queued behind it must not be stored before it.
+    /// Sockets that lost a message to a failed commit, and when: they are being closed, and will resend it when they
+    /// reconnect. What they had queued behind it must not be stored before it.
     broken: HashMap<ConnId, Instant>,
     health: Health,
     /// Whether the disk has failed since the start, even if it works again.
@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     erasing: Erasing,
     /// Units of work in the last commit.
     last: usize,
-    /// When there is something to do though nothing queues.
+    /// When there is work even without a queued job.
     due: Option<Instant>,
     alarm: Alarm,
     meters: Meters,
@@ -116,18 +116,18 @@ impl Engine {
         }
     }
 
-    /// How the database is opened.
+    /// Returns how the database is opened.
     pub(in crate::store) fn options(&self) -> &SqliteConnectOptions {
         &self.options
     }
 
-    /// The connection itself, for a test to look at the tables with.
+    /// Returns the connection itself, for a test to inspect the tables.
     #[cfg(test)]
     pub(crate) fn db(&mut self) -> &mut SqliteConnection {
         self.db.as_mut().expect("not closed").sqlx()
     }
 
-    /// Somebody with a login, in the tables alone. Names need not differ.
+    /// Creates a user with a login, in the tables only. Names need not differ.
     #[cfg(test)]
     pub(crate) async fn person(&mut self, name: &str) -> LoginId {
         let user = UserId::new();
@@ -145,7 +145,7 @@ impl Engine {
         login
     }
 
-    /// What another process would begin with, had this one ended here: what was not committed is gone.
+    /// Returns what another process would start with if this one ended here: uncommitted work is gone.
     #[cfg(test)]
     pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
         let mut db = self.db.take().expect("not closed");
@@ -154,8 +154,8 @@ impl Engine {
         super::Writer::new(db, self.options.clone(), self.health.clone(), quota, self.erasing.again())
     }
 
-    /// Empties the log soon, whatever an earlier process has left in it; and says now and then that the database holds
-    /// deleted texts, when it does and so many bytes have to be free before it can be written anew.
+    /// Schedules emptying the log, to erase what an earlier process may have left in it; and warns now and then that
+    /// the database holds deleted texts, if this many bytes must be free before it can be rewritten.
     pub(in crate::store) fn erase(&mut self, no_room: Option<u64>) {
         self.erasing.expect();
         self.erasing.remind(no_room);
@@ -166,11 +166,11 @@ impl Engine {
         &self.quota
     }
 
-    /// Works until every handle is gone, or until `Writer::close`, on a thread of its own: a commit waits for the
-    /// disk, and nobody else is to wait with it.
+    /// Works until every handle is gone, or until `Writer::close`, on its own thread: a commit waits for the disk, and
+    /// nothing else should wait with it.
     ///
     /// # Errors
-    /// When the system has no more threads.
+    /// The system has no more threads.
     pub(in crate::store) fn start(mut self) -> std::io::Result<()> {
         let runtime = Handle::current();
         let work = move || {
@@ -183,7 +183,7 @@ impl Engine {
         std::thread::Builder::new().name("natter-writer".into()).spawn(work).map(drop)
     }
 
-    /// Gives those who were just answered a moment to write again.
+    /// Gives the users who were just answered a moment to write again.
     #[expect(clippy::disallowed_methods, reason = "on a thread of its own nobody else waits")]
     fn gather(&self) {
         if self.last >= SIBLINGS && self.queue.len() < self.last {
@@ -191,14 +191,14 @@ impl Engine {
         }
     }
 
-    /// Commits what has queued, waiting until there is something. Events go out in the order of the commits;
-    /// when nobody takes them the writer waits. Returns false when there is nothing more to do, ever.
+    /// Waits for queued work and commits it. Events go out in commit order; the writer waits until they are taken.
+    /// Returns false when there will never be more to do.
     pub(crate) async fn step(&mut self) -> bool {
         if self.closed {
             return false;
         }
         let next = self.due.into_iter().chain(self.erasing.due()).min();
-        // Not left to the alarm alone: a flood of requests must not keep it from looking at the disk again.
+        // Not left to the alarm alone: a flood of requests must not keep it from retrying the disk.
         if next.is_some_and(|at| at <= Instant::now()) {
             self.look_after().await;
             return true;
@@ -257,7 +257,7 @@ impl Engine {
         }
     }
 
-    /// What is to be done though nothing queues.
+    /// Does what is due even without a queued job.
     async fn look_after(&mut self) {
         let _working = self.health.working();
         if self.due.is_some_and(|due| due <= Instant::now()) {
@@ -270,7 +270,7 @@ impl Engine {
         self.erasing.begin();
     }
 
-    /// So that what was deleted is nowhere in the files. Nobody reads just now.
+    /// Empties the log, so that nothing deleted remains in the files. Nobody is reading right now.
     async fn empty_log(&mut self, readers: AtRest) {
         let _working = self.health.working();
         let emptied = self.db.as_ref().map_or(Ok(false), |db| log::empty(db.direct()));
@@ -291,8 +291,8 @@ impl Engine {
         }
     }
 
-    /// Nothing is written from here on until [`Engine::revive`] has found the disk in order: at once, for a
-    /// failure that has passed already.
+    /// Stops writing until [`Engine::revive`] has found the disk in order: immediately, if the failure has already
+    /// passed.
     async fn fail(&mut self, what: &'static str, error: Failure) {
         tracing::error!(
             error = &*error as &dyn std::error::Error,
@@ -302,7 +302,7 @@ impl Engine {
         self.health.set_writes(false);
         self.has_failed = true;
         if let Some(db) = self.db.take() {
-            let _ = db.close().await; // its transaction ends with it, whatever it says
+            let _ = db.close().await; // its transaction ends with it, whatever it reports
         }
         self.revive().await;
     }
@@ -327,11 +327,11 @@ impl Engine {
         }
     }
 
-    /// Ends. Returns whether everything since the start came to the disk.
+    /// Ends the engine. Returns whether everything since the start reached the disk.
     async fn close(&mut self) -> bool {
         self.closed = true;
         let Some(db) = self.db.take() else { return false };
-        // Here, because whoever closes the database last does the same and says nothing when it fails.
+        // Done here, because the last to close the database would do the same but report no failure.
         let emptied = log::empty(db.direct());
         if let Err(error) = &emptied {
             tracing::error!(

@@ -1,10 +1,9 @@
-//! What was deleted leaves the files too: soon the log is emptied, because it and the database still hold pages as they
-//! were before.
+//! Erases deleted texts from the files too: the log is emptied soon, because the log and the database still hold pages
+//! as they were before.
 //!
-//! A log can be cut to nothing only while nobody reads from it. So that readers who follow one another without a pause
-//! do not keep it for ever, all connections that read are taken for a moment, each when it has ended its read, while the
-//! writer goes on; only then is the log emptied. A program beside this one that reads, such as `natter backup`, is
-//! waited for.
+//! A log can be truncated only while nobody reads from it. So that an unbroken succession of readers does not keep it
+//! forever, all reading connections are taken for a moment, each when it has ended its read, while the writer goes on;
+//! only then is the log emptied. A program beside this one that reads, such as `natter backup`, is waited for.
 
 use std::time::{Duration, Instant};
 
@@ -15,36 +14,36 @@ use tokio::sync::oneshot;
 
 use super::super::open::READERS;
 
-/// How long after a deletion the log is emptied: half of the minute that is promised, so that there is time to try again,
-/// and long enough that those who delete much make it no work.
+/// How long after a deletion the log is emptied: half of the promised minute, to leave time for retries, and long
+/// enough that frequent deletions cost little extra work.
 const SOON: Duration = Duration::from_secs(30);
 
-/// How long the readers' connections are waited for: longer than any read may take.
+/// How long to wait for the readers' connections: longer than any read may take.
 const READS: Duration = Duration::from_secs(5);
 
-/// How soon it is tried again.
+/// How soon to retry.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// From then on it is said that something is in the way.
+/// After this long it logs that something is in the way.
 const LONG: Duration = Duration::from_secs(300);
 
-/// How often it is said that there is no room.
+/// How often it logs that there is no room.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The connections that read, at rest.
+/// The reading connections, at rest.
 pub(super) type AtRest = Vec<PoolConnection<Sqlite>>;
 
-/// Whether something has to leave the files, and how far that is.
+/// Whether something has to leave the files, and how far that has got.
 pub(in crate::store) struct Erasing {
     readers: SqlitePool,
-    /// Since when something waits; and when it is tried next.
+    /// Since when something waits; and when the next try is due.
     since: Option<Instant>,
     due: Option<Instant>,
-    /// The connections that read, on their way.
+    /// The reading connections, being collected.
     at_rest: Option<oneshot::Receiver<AtRest>>,
     has_complained: bool,
-    /// What the database holds of deleted texts cannot be taken out of it: the bytes that have to be free for that, and
-    /// when to say so.
+    /// Set if deleted texts cannot be removed from the database: the bytes that must be free for that, and when to log
+    /// it.
     no_room: Option<(u64, Instant)>,
 }
 
@@ -53,7 +52,7 @@ impl Erasing {
         Self { readers, since: None, due: None, at_rest: None, has_complained: false, no_room: None }
     }
 
-    /// Something was deleted or replaced just now.
+    /// Notes that something was just deleted or replaced.
     pub(super) fn expect(&mut self) {
         if self.since.is_none() {
             let now = Instant::now();
@@ -61,24 +60,24 @@ impl Erasing {
         }
     }
 
-    /// For another writer on the same files.
+    /// Makes another one, for another writer on the same files.
     #[cfg(test)]
     pub(super) fn again(&self) -> Self {
         Self::new(self.readers.clone())
     }
 
-    /// Says so, now and every day, when texts that were deleted long ago cannot be taken out of the database because so
-    /// many bytes are not free.
+    /// Logs, now and every day, that texts deleted long ago cannot be removed from the database because this many bytes
+    /// are not free.
     pub(super) fn remind(&mut self, no_room: Option<u64>) {
         self.no_room = no_room.map(|needed| (needed, Instant::now()));
     }
 
-    /// When there is something to do.
+    /// Returns when there is something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.into_iter().chain(self.no_room.map(|(_, at)| at)).min()
     }
 
-    /// Begins to take the connections that read, if it is time.
+    /// Starts to collect the reading connections, if it is time.
     pub(super) fn begin(&mut self) {
         if let Some((needed, at)) = &mut self.no_room
             && *at <= Instant::now()
@@ -105,13 +104,13 @@ impl Erasing {
                 }
                 Ok::<_, sqlx::Error>(())
             };
-            // Whatever has come by then: it is tried with those, and then again.
+            // Tries with those that came in time, and retries later.
             let _ = tokio::time::timeout(READS, take).await;
             let _ = rest.send(taken);
         });
     }
 
-    /// Ready when the log can be emptied, as far as this process is concerned.
+    /// Completes when the log can be emptied, as far as this process is concerned.
     pub(super) async fn readers_rest(&mut self) -> AtRest {
         match &mut self.at_rest {
             Some(at_rest) => {
@@ -123,7 +122,7 @@ impl Erasing {
         }
     }
 
-    /// It was tried.
+    /// Notes the outcome of a try.
     pub(super) fn tried(&mut self, is_empty: bool) {
         if is_empty {
             (self.since, self.due, self.has_complained) = (None, None, false);

@@ -1,44 +1,44 @@
 //! SQLite's write-ahead log: kept short, and emptied when the disk has to prove itself.
 //!
-//! The writer alone moves the log's content into the database (a checkpoint), after its answers have gone out, so
-//! no answer waits for one.
+//! Only the writer moves the log's content into the database (a checkpoint), after its answers have gone out, so no
+//! answer waits for one.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// Units of work after which the log's length is looked at. A message adds 10 to 30 KiB to it.
+/// Units of work between checks of the log's length. A message adds 10 to 30 KiB to it.
 const LOOK_EVERY: usize = 64;
 
-/// From this length on (bytes) the log is moved into the database, as far as no reader needs it. Then, when nobody
-/// reads, the next commit begins it anew. Whoever writes meanwhile waits for it: longer would mean a longer wait and more
-/// to read after a crash; shorter, more work, because pages that change often are moved more often. SQLite's own
-/// default (`wal_autocheckpoint`, 1,000 pages).
+/// From this length on (bytes) the log is checkpointed, as far as no reader needs it. Then, if nobody reads, the next
+/// commit starts the log over. Writers wait meanwhile: a longer log would mean a longer wait and more to read after a
+/// crash; a shorter one more work, because pages that change often are moved more often. SQLite's own default
+/// (`wal_autocheckpoint`, 1,000 pages).
 const MOVE: i64 = 4 << 20;
 
-/// From this length on the writer waits for the readers, a little, so that the log can begin anew.
+/// From this length on the writer waits for the readers, a little, so that the log can start over.
 const INSIST: i64 = 14 << 20;
 
-/// A file longer than this is cut. Otherwise it is kept and written over: that makes the cheaper commits.
+/// A longer file is truncated. Otherwise it is kept and overwritten, which makes commits cheaper.
 const CUT: i64 = 16 << 20;
 
 /// How long the writer waits for readers, and how often at most.
 const PATIENCE: Duration = Duration::from_millis(25);
 const INSIST_EVERY: Duration = Duration::from_secs(1);
 
-/// How long other connections' locks are waited for at any other time.
+/// How long to wait for other connections' locks at any other time.
 pub(in crate::store) const BUSY: Duration = Duration::from_secs(5);
 
-/// "Natt" in the database's header (`pragma application_id`), where file(1) and others look for it.
+/// "Natt" in the database header (`pragma application_id`), where file(1) and others look for it.
 const APPLICATION: i32 = 0x4e61_7474;
 
-/// What is known of the log.
+/// What is known about the log.
 pub(super) struct Log {
-    /// Units of work since its length was looked at.
+    /// Units of work since its length was checked.
     unseen: usize,
-    /// The most that its file has come to, in bytes.
+    /// The maximum size of its file so far, in bytes.
     file: i64,
-    /// No insisting before.
+    /// The earliest time to insist again.
     next: Option<Instant>,
     checkpoints: metrics::Counter,
 }
@@ -48,7 +48,7 @@ pub(super) struct Log {
 struct Length {
     all: i64,
     moved: i64,
-    /// Whether somebody else kept it from being all that was asked for.
+    /// Whether another connection kept it from doing all that was requested.
     is_busy: bool,
 }
 
@@ -58,18 +58,18 @@ impl Log {
         Self { unseen: 0, file: 0, next: None, checkpoints }
     }
 
-    /// Keeps the log short, after a commit of so many units. Returns when to come again though nothing was
+    /// Keeps the log short, after a commit of this many units. Returns when to call again even if nothing was
     /// committed.
     ///
     /// # Errors
-    /// The disk failed: the connection is not to be used again.
+    /// The disk failed: the connection must not be used again.
     pub(super) fn tend(&mut self, db: &Connection, units: usize) -> rusqlite::Result<Option<Instant>> {
         self.unseen += units;
         if self.unseen < LOOK_EVERY && self.file <= CUT {
             return Ok(None);
         }
         self.unseen = 0;
-        // "noop" moves nothing. (An SQLite older than 3.51 would take it for "passive": no harm.)
+        // "noop" moves nothing. (An SQLite older than 3.51 would treat it as "passive", which does no harm.)
         let mut length = checkpoint(db, "noop")?;
         if length.all >= MOVE && length.moved < length.all {
             length = checkpoint(db, "passive")?;
@@ -102,19 +102,18 @@ impl Log {
     }
 }
 
-/// Moves the whole log into the database and cuts it to nothing, so that whatever anybody has seen of it is synced,
-/// and what nobody has seen is gone; then commits something and syncs it.
+/// Checkpoints the whole log and truncates it, so that everything anybody has seen of it is synced, and what nobody has
+/// seen is gone; then commits something and syncs it.
 ///
 /// # Errors
 /// The disk does not work.
 pub(in crate::store) fn prove(db: &Connection) -> rusqlite::Result<()> {
-    // A reader may hold on to a part of it: then that part was synced when it was committed.
+    // If a reader still needs a part of it, that part was synced when it was committed.
     empty(db)?;
     db.pragma_update(None, "application_id", APPLICATION)
 }
 
-/// Moves the log into the database and cuts it to nothing, unless somebody who reads needs it still. Returns whether it
-/// is empty.
+/// Checkpoints the log and truncates it, unless a reader still needs it. Returns whether it is empty.
 ///
 /// # Errors
 /// The disk does not work.
