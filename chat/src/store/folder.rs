@@ -1,4 +1,4 @@
-//! The data folder: for one process at a time, writable only by its owner, and without links.
+//! The data folder: for one process at a time, private to its owner, and without links.
 //!
 //! Anybody who may write to a folder may replace what is in it, at any moment, even between a check and its use. So the
 //! folder comes first: one that others may write to is refused. In a folder that only its owner may write to, what was

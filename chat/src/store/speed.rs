@@ -1,5 +1,5 @@
-//! Measures what a commit costs, in batches of several sizes. Asserts nothing else: `cargo test --release -p chat --lib
-//! store::speed -- --ignored --nocapture`.
+//! Measures what a commit costs, in batches of several sizes. It tests nothing:
+//! `cargo test --release -p chat --lib store::speed -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 

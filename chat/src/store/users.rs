@@ -9,7 +9,7 @@ use crate::{Result, Username, clock};
 /// SQLite leaves this number to the application (sqlite.org/pragma.html#pragma_user_version).
 const COUNT: &str = "pragma user_version";
 
-/// Forgets where people registered from long ago who have not signed in since.
+/// Forgets where users registered from who have not signed in since, once that is long ago.
 pub(super) const FORGET_NETWORKS: &str =
     "update users set registered_from = null where registered_from is not null and created_at < $1";
 
