@@ -93,7 +93,7 @@ pub struct Options {
     pub logins_per_user: u32,
     /// Most messages per second from one user, once the burst is used up; `None` for no limit.
     pub messages_per_second: Option<u32>,
-    /// Burst: how many messages one user may send at once.
+    /// How many messages one user may send in a burst.
     pub message_burst: u32,
     /// How fast one user may read; `None` for no limit.
     pub reading_pace: Option<Pace>,
@@ -103,7 +103,7 @@ pub struct Options {
     pub conversations: Option<u32>,
     /// Most bytes of text per second from one user, once the burst is used up; `None` for no limit.
     pub text_per_second: Option<u32>,
-    /// Burst: how many bytes of text one user may send at once.
+    /// How many bytes of text one user may send in a burst.
     pub text_burst: u32,
     /// Most bytes of text from one user in 24 hours; `None` for no limit.
     pub text_per_day: Option<u64>,

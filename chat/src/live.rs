@@ -271,7 +271,7 @@ impl Shared {
     }
 
     /// Sends every presence change to those who share a session with the user, in order, and records it; in batches
-    /// when everybody comes back at once. If a user came and went within a batch, only the last change is sent.
+    /// when everybody comes back together. If a user came and went within a batch, only the last change is sent.
     async fn tell_edges(self: Arc<Self>, mut edges: mpsc::UnboundedReceiver<(UserId, Presence)>) {
         let mut queued = Vec::new();
         while edges.recv_many(&mut queued, EDGES).await > 0 {
@@ -366,7 +366,7 @@ pub(crate) fn encode(frame: &ServerFrame) -> Bytes {
     frame.encode().into()
 }
 
-/// Returns the presence of several users at once, for a snapshot.
+/// Returns the presence of several users, for a snapshot.
 pub(crate) fn presence_of<'a>(
     live: &Live,
     users: impl Iterator<Item = &'a UserId>,

@@ -178,7 +178,7 @@ impl Chat {
     }
 
     /// Asks every socket to come back later and ends it. The delays are spread over `window`, so that not everybody
-    /// reconnects at once.
+    /// reconnects together.
     pub fn drain(&self, window: Duration) {
         self.0.live.hub().drain(window);
     }

@@ -36,7 +36,7 @@ impl Connection {
         let handle = sqlx.lock_handle().await?.as_raw_handle();
         #[expect(unsafe_code, reason = "rusqlite cannot know how long a handle lives")]
         // SAFETY: the handle is open as long as `sqlx` is, and `Self` drops `direct`, which does not close it, first.
-        // SQLite itself guards a serialized connection against use by several threads at once.
+        // SQLite itself guards a serialized connection against use by several threads concurrently.
         let direct = unsafe { rusqlite::Connection::from_handle(handle.as_ptr()) };
         let direct = direct.map_err(|error| sqlx::Error::Configuration(error.into()))?;
         Ok(Self { direct, sqlx, known: Known::default() })
