@@ -454,7 +454,7 @@ impl<'s> World<'s> {
         let open = self.some_session(device);
         let Device { actor, sync, history, .. } = &mut self.devices[device];
         let mut unsent = sync.outbox().to_vec();
-        unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting); // and the server's answers
+        unsent.iter_mut().for_each(|pending| pending.state = PendingState::Waiting); // refusals are forgotten
         let snapshot = self.server.chat.snapshot(actor, open).await.expect("the database is whole");
         (*sync, *history) = (Sync::from_snapshot(&snapshot).letting_go_beyond(PATIENCE), None);
         // A message whose session a restore removed is dropped with it.

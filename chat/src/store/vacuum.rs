@@ -1,4 +1,4 @@
-//! Rewrites the database file once in its life, at the first start with a Natter that overwrites what is deleted, because
+//! Rewrites the database file once in its life, at the first start with a Natter that overwrites what is deleted:
 //! earlier versions left deleted texts in it. The database itself records that this is done.
 
 use std::path::Path;
