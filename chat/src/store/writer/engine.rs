@@ -6,8 +6,8 @@
 //! discarded, because a later sync on it could succeed without having written what the failed one should have (Linux
 //! reports a failed write-back once). The new connection serves only after it has checkpointed and emptied the log,
 //! which syncs again everything anybody may have seen and removes what the failed commit left, and has then committed
-//! and synced something itself. Until that succeeds nothing is written, [`Health`] says so, and the engine retries every
-//! second. Reading continues meanwhile.
+//! and synced something itself. Until that succeeds nothing is written, [`Health`] says so, and the engine retries
+//! every second. Reading continues meanwhile.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
