@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt to connect: full jitter, so that many clients do not come back at once.
+//! How long to wait before the next attempt to connect: full jitter, so that clients do not all reconnect together.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// The page's own: below 0.5 s first, below 20 s at most.
+    /// The page's backoff: below 0.5 s first, below 20 s at most.
     fn default() -> Self {
         Self::new(Duration::from_millis(500), Duration::from_secs(20))
     }
 }
 
 impl Backoff {
-    /// A wait below `first` at first, and never above `longest`.
+    /// Starts with a wait below `first`, and never waits longer than `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, attempt: 0 }
     }
 
-    /// The wait before the next attempt.
+    /// Returns the wait before the next attempt.
     pub fn next_wait(&mut self) -> Duration {
         let bound = self.first.saturating_mul(1 << self.attempt.min(20)).min(self.longest);
         self.attempt += 1;
-        // 53 random bits are a float in 0..1. Without randomness: no jitter, which is no reason to give up.
+        // 53 random bits make a float in 0..1. Without randomness there is no jitter, which is no reason to give up.
         let random = getrandom::u64().map_or(1.0, |bits| (bits >> 11) as f64 / (1_u64 << 53) as f64);
         bound.mul_f64(random)
     }
 
-    /// An attempt succeeded.
+    /// Starts over, after a successful attempt.
     pub fn reset(&mut self) {
         self.attempt = 0;
     }

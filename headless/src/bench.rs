@@ -1,11 +1,11 @@
 //! The numbers page: Natter beside its peers, on one machine, in one run.
 //!
-//! The program `bench` uses it and nobody else. A `System` is a server that the benchmark starts in a folder of its
-//! own, drives with the load program's [`Run`](crate::load::Run)s and stops; [`Course`] says what is measured and how
-//! long; [`Results`] keeps what came out and finds the medians; [`page`] writes `docs/BENCHMARKS.md` and
-//! its plots from that.
+//! Only the program `bench` uses it. A `System` is a server that the benchmark starts in its own folder, drives with
+//! the load program's [`Run`](crate::load::Run)s and stops; [`Course`] says what is measured and for how long;
+//! [`Results`] keeps the measurements and finds the medians; [`page`] writes `docs/BENCHMARKS.md` and its plots from
+//! them.
 //!
-//! The peers' configurations lie in `headless/peers/`, each setting that is not the default with its reason.
+//! The peers' configurations are in `headless/peers/`; each setting that is not the default comes with its reason.
 
 mod budgets;
 mod course;

@@ -1,8 +1,8 @@
-//! The checker: what every device did and saw, and what is stored at the end, held against the promises.
+//! The checker: holds what every device did and saw, and what is stored at the end, against the promises.
 //!
-//! Like the checkers of Jepsen it knows nothing of how a server works. A run records a [`History`]; the server, or
-//! its database file, gives the [`Table`]; [`check`] names every rule that was broken and by what. It is used by the
-//! faults and by tests, and catches six bugs planted on purpose (`make faults`).
+//! Like Jepsen's checkers it knows nothing about how a server works. A run records a [`History`]; the server, or
+//! its database file, gives the [`Table`]; [`check`] names every broken rule and what broke it. The faults and the
+//! tests use it, and it catches six deliberately planted bugs (`make faults`).
 
 mod history;
 mod rules;
@@ -24,21 +24,21 @@ pub enum Rule {
     AckedIsStored,
     /// C2: a message is stored once.
     StoredOnce,
-    /// C3: places are 1, 2, 3… without holes.
+    /// C3: places are 1, 2, 3… without gaps.
     NoHoles,
-    /// C4: a reader applies one change after the other, none twice, and in the end has them all.
+    /// C4: a reader applies changes in sequence, none twice, and ends up with all of them.
     OneAfterTheOther,
-    /// C5: all readers, and the table, agree on which message has which place.
+    /// C5: all readers and the table agree on each message's place.
     SameForAll,
-    /// C6: what a device wrote keeps its order.
+    /// C6: a device's messages keep the order in which it wrote them.
     FirstInFirstOut,
-    /// C7: nothing is seen that is not stored, nothing is stored that was not written, or was refused.
+    /// C7: only what is stored is seen, and only what was written and not refused is stored.
     NothingInvented,
-    /// C8: what is acknowledged reaches a reader in step in time.
+    /// C8: an acknowledged message reaches every reader who is in step in time.
     InTime,
     /// C9: an ended login sees nothing more.
     EndedIsEnded,
-    /// C10: all acknowledgements of a message say the same.
+    /// C10: all acknowledgements of a message agree.
     SameAnswer,
 }
 
@@ -51,9 +51,9 @@ impl fmt::Display for Rule {
 /// A rule that was broken, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// The rule.
     pub rule: Rule,
-    /// A sentence.
+    /// How, in a sentence.
     pub how: String,
 }
 
@@ -66,29 +66,29 @@ impl fmt::Display for Violation {
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// From the acknowledgement of a message until a reader who is in step all the while has applied it.
+    /// From the acknowledgement of a message until a reader who stays in step has applied it.
     pub delivery: Duration,
     /// From the end of a login until its sockets see nothing more.
     pub revoked: Duration,
 }
 
 impl Default for Bounds {
-    /// Generous: they tell a hang from a busy machine. How fast it is, is a benchmark's to say.
+    /// Generous: they tell a hang from a busy machine. Speed is for the benchmarks to judge.
     fn default() -> Self {
         Self { delivery: Duration::from_secs(20), revoked: Duration::from_secs(5) }
     }
 }
 
-/// A message as it is stored in the end.
+/// A message as stored at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// Its place.
     pub seq: Seq,
     /// Its last change.
     pub rev: Rev,
-    /// Its name.
+    /// Its ID.
     pub message: MessageId,
-    /// Its text's [`digest`].
+    /// The [`digest`] of its text.
     pub digest: u64,
 }
 
@@ -103,30 +103,30 @@ impl From<&Message> for Stored {
     }
 }
 
-/// Everything that is stored in the end, by session and place.
+/// Everything stored at the end, by session and place.
 pub type Table = BTreeMap<SessionId, Vec<Stored>>;
 
-/// Names every broken rule. An empty answer is a pass.
+/// Returns every broken rule; none means a pass.
 #[must_use]
 pub fn check(history: &History, table: &Table, bounds: &Bounds) -> Vec<Violation> {
     rules::Rules::new(history, table, bounds).broken()
 }
 
-/// How many messages were lost, doubled and reordered, as one says it.
+/// How many messages were lost, doubled and reordered, in everyday terms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Acknowledged and not stored, or stored and never seen: C1, C3, C8.
     pub lost: usize,
     /// Stored or seen twice: C2, C10.
     pub doubled: usize,
-    /// Seen in another order, or by some only: C4, C5, C6.
+    /// Seen in another order, or only by some: C4, C5, C6.
     pub reordered: usize,
-    /// Seen and not stored, or seen by whom it should not be: C7, C9.
+    /// Seen and not stored, or seen by someone who should not: C7, C9.
     pub invented: usize,
 }
 
 impl Verdict {
-    /// Counts.
+    /// Counts the violations by kind.
     #[must_use]
     pub fn of(broken: &[Violation]) -> Self {
         let mut verdict = Self::default();

@@ -11,17 +11,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{Answer, Backoff, Error, Event, Handshake, Http, Socket};
 
-/// How long a client waits for anything, unless told otherwise.
+/// How long a client waits for anything by default.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
-/// So many times that long for a password: the server hashes behind everything else, so other programs that keep the
-/// machine busy delay nothing as much.
+/// The factor on the limit for passwords: the server hashes at the lowest priority, so other programs on a busy machine
+/// delay nothing as much.
 const PASSWORDS: u32 = 4;
 
 /// Frames remembered for [`Client::expect`].
 const REMEMBERED: usize = 256;
 
-/// A person at a device: an account's name, a login, at most one socket, and everything the device knows.
+/// A person at a device: an account, a login, at most one socket, and everything the device knows.
 #[derive(Debug)]
 pub struct Client {
     /// The HTTP side, with the login's cookie.
@@ -32,21 +32,21 @@ pub struct Client {
     limit: Duration,
     backoff: Backoff,
     receive_buffer: Option<u32>,
-    /// When what was refused for now in a session is to be sent again.
+    /// When to resend what a session refused for now.
     due: HashMap<SessionId, Instant>,
-    /// Frames that came and that nobody has asked for yet, oldest first.
+    /// Received frames that nobody has asked for yet, oldest first.
     frames: VecDeque<ServerFrame>,
     changes: Vec<Change>,
 }
 
 impl Client {
-    /// A client of the server at `base`, such as `http://127.0.0.1:3000`, without account or login.
+    /// Creates a client of the server at `base`, such as `http://127.0.0.1:3000`, without account or login.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self::with_http(Http::new(base))
     }
 
-    /// A client that talks through this `http`: a clone of another's shares its connections and copies its cookie.
+    /// Creates a client that uses this `http`: a clone of another's shares its connections and copies its cookie.
     #[must_use]
     pub fn with_http(http: Http) -> Self {
         Self {
@@ -73,18 +73,18 @@ impl Client {
         self.backoff = backoff;
     }
 
-    /// Makes the next socket one that takes in little before it is read: for one who reads slowly.
+    /// Limits how much the next socket buffers before it is read: for a slow reader.
     pub fn set_receive_buffer(&mut self, bytes: u32) {
         self.receive_buffer = Some(bytes);
     }
 
-    /// Everything the device knows.
+    /// Returns everything the device knows.
     #[must_use]
     pub fn sync(&self) -> &Sync {
         &self.sync
     }
 
-    /// Who is signed in.
+    /// Returns who is signed in.
     ///
     /// # Panics
     /// Before the first [`Client::login`].
@@ -93,7 +93,7 @@ impl Client {
         self.me.as_ref().expect("signed in before")
     }
 
-    /// The account's identifier.
+    /// Returns the account's ID.
     ///
     /// # Panics
     /// Before the first [`Client::login`].
@@ -102,15 +102,15 @@ impl Client {
         self.me().user_id
     }
 
-    /// Everything that changed since the last call, in order.
+    /// Takes everything that changed since the last call, in order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
     // ---- HTTP ----
 
-    /// Creates an account. It is not signed in by that. While the server has too much to do it asks again, whenever
-    /// it is told to, for four times its limit.
+    /// Creates an account, without signing in. While the server is too busy it retries when the server asks it to, for
+    /// up to four times its limit.
     ///
     /// # Errors
     /// The server's refusal.
@@ -119,7 +119,7 @@ impl Client {
         Ok(answer.json::<Registered>()?.user_id)
     }
 
-    /// Signs in. While the server has too much to do it asks again, whenever it is told to, for four times its limit.
+    /// Signs in. While the server is too busy it retries when the server asks it to, for up to four times its limit.
     ///
     /// # Errors
     /// The server's refusal.
@@ -128,7 +128,7 @@ impl Client {
         Ok(self.me.insert(me))
     }
 
-    /// Passwords take their time to hash, so a busy server puts some off: 503 and when to come again (RFC 9110, 10.2.3).
+    /// Passwords are slow to hash, so a busy server puts some off: 503 and `Retry-After` (RFC 9110, 10.2.3).
     async fn post_password(&mut self, path: &str, username: &str, password: &str) -> Result<Answer, Error> {
         let deadline = Instant::now() + PASSWORDS * self.limit;
         loop {
@@ -143,7 +143,7 @@ impl Client {
         }
     }
 
-    /// Signs out. The cookie is forgotten, as a browser does on the server's word.
+    /// Signs out and drops the cookie when the server's answer says so, as a browser does.
     ///
     /// # Errors
     /// The server's refusal.
@@ -152,7 +152,7 @@ impl Client {
         answer.json::<serde_json::Value>().map(drop)
     }
 
-    /// Every session with its users and newest messages.
+    /// Fetches every session with its users and newest messages.
     ///
     /// # Errors
     /// The server's refusal.
@@ -160,7 +160,7 @@ impl Client {
         self.http.get("/api/load").await?.json()
     }
 
-    /// One page of what was said before `before`, oldest first.
+    /// Fetches one page of messages from before `before`, oldest first.
     ///
     /// # Errors
     /// The server's refusal.
@@ -168,7 +168,7 @@ impl Client {
         self.http.get(&format!("/api/history?SessionID={session_id}&Before={before}")).await?.json()
     }
 
-    /// Everything ever said in a session, oldest first, page by page.
+    /// Fetches all messages of a session page by page, and returns them oldest first.
     ///
     /// # Errors
     /// The server's refusal.
@@ -186,10 +186,10 @@ impl Client {
 
     // ---- the socket ----
 
-    /// Opens the socket and says `Hello`. The answer comes later: see [`Client::ready`].
+    /// Opens the socket and sends `Hello`. The answer comes later: see [`Client::ready`].
     ///
     /// # Errors
-    /// When the server is not there, or refuses.
+    /// When the server is unreachable or refuses.
     pub async fn connect(&mut self) -> Result<(), Error> {
         self.kill();
         let mut socket = Socket::open(&self.handshake()).await?;
@@ -202,7 +202,7 @@ impl Client {
     /// Opens the socket and waits until it is in step.
     ///
     /// # Errors
-    /// When the server is not there, refuses, or takes too long.
+    /// When the server is unreachable, refuses, or takes too long.
     pub async fn online(&mut self) -> Result<(), Error> {
         self.connect().await?;
         self.ready().await
@@ -216,8 +216,8 @@ impl Client {
         self.wait_for("Welcome", |sync| sync.is_ready()).await
     }
 
-    /// Comes back after a loss: tries to connect until it succeeds, with full-jitter backoff, and waits until the
-    /// socket is in step.
+    /// Reconnects after a loss: retries with full-jitter backoff until it succeeds, and waits until the socket is in
+    /// step.
     ///
     /// # Errors
     /// When the server refuses, or after the client's limit.
@@ -241,20 +241,20 @@ impl Client {
         }
     }
 
-    /// What this client would ask for a socket with.
+    /// Returns the handshake with which this client opens its socket.
     #[must_use]
     pub fn handshake(&self) -> Handshake {
         let (base, headers) = (self.http.base().to_owned(), self.http.all_headers());
         Handshake { base, headers, receive_buffer: self.receive_buffer, from: self.http.from }
     }
 
-    /// Whether there is a socket, as far as is known.
+    /// Returns whether there is a socket, as far as the client knows.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// Drops the connection as a pulled plug does: no goodbye. What was on its way is lost.
+    /// Drops the connection as a pulled plug does, without a close frame. What was in flight is lost.
     pub fn kill(&mut self) {
         if self.socket.take().is_some() {
             self.sync.disconnected();
@@ -271,7 +271,7 @@ impl Client {
         socket.close().await
     }
 
-    /// The bare socket, for what no decent client would send.
+    /// Returns the bare socket, for sending what no well-behaved client would.
     ///
     /// # Errors
     /// When there is none.
@@ -279,8 +279,8 @@ impl Client {
         self.socket.as_mut().ok_or(Error::NotConnected)
     }
 
-    /// The next frame, taken into what the device knows and answered where it wants an answer. Safe to drop while
-    /// waiting, so fit for `select!`.
+    /// Receives the next frame, applies it to what the device knows, and answers it where needed. Cancel safe, so fit
+    /// for `select!`.
     ///
     /// # Errors
     /// [`Error::Closed`] when the socket is gone.
@@ -297,12 +297,12 @@ impl Client {
         }
     }
 
-    /// The next frame, while nothing is to be sent again.
+    /// Receives the next frame, ignoring what is due to be resent.
     async fn hear(&mut self) -> Result<ServerFrame, Error> {
         let socket = self.socket.as_mut().ok_or(Error::NotConnected)?;
         let event = match socket.flush().await {
             Ok(()) => socket.next().await,
-            // The server closed: its reason may still be there to be read.
+            // The server closed: its reason may still be readable.
             Err(_) => loop {
                 if let closed @ Event::Closed(_) = socket.next().await {
                     break closed;
@@ -323,7 +323,7 @@ impl Client {
         Ok(frame)
     }
 
-    /// Waits until what the device knows is as wanted. Frames that pass by can still be asked for.
+    /// Waits until what the device knows satisfies `wanted`. Frames that arrive meanwhile stay for [`Client::expect`].
     ///
     /// # Errors
     /// When the socket closes or it takes too long; `what` is named then.
@@ -336,7 +336,7 @@ impl Client {
         self.flush().await
     }
 
-    /// Waits for a frame, among those that came before and were not asked for, then among those to come.
+    /// Waits for a frame: searches those that arrived and that nobody asked for, then those to come.
     ///
     /// # Errors
     /// When the socket closes or it takes too long; `what` is named then.
@@ -360,7 +360,7 @@ impl Client {
         }
     }
 
-    /// Reads on until the server closes the socket, and gives its code.
+    /// Reads until the server closes the socket, and returns its code.
     ///
     /// # Errors
     /// When it takes too long.
@@ -375,7 +375,7 @@ impl Client {
         }
     }
 
-    /// Frames that came and that nobody asked for yet, oldest first. Forgets them.
+    /// Takes the frames that arrived and that nobody asked for yet, oldest first.
     pub fn take_frames(&mut self) -> Vec<ServerFrame> {
         self.frames.drain(..).collect()
     }
@@ -399,7 +399,7 @@ impl Client {
         }
         self.changes.extend(step.changes);
         let excess = self.changes.len().saturating_sub(REMEMBERED);
-        self.changes.drain(..excess); // whoever never asks for them must not pay for them
+        self.changes.drain(..excess); // a caller who never takes them must not pay for them
         if let Some(socket) = &mut self.socket {
             step.send.iter().for_each(|frame| socket.queue(frame.encode()));
         }

@@ -5,7 +5,7 @@ use protocol::Fault;
 /// What can go wrong for a client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server said no.
+    /// The server refused.
     #[error("refused with {status}: {fault}")]
     Refused {
         /// The HTTP status.
@@ -13,12 +13,12 @@ pub enum Error {
         /// Why.
         fault: Fault,
     },
-    /// The answer was none of Natter's.
+    /// The answer is not one that Natter sends.
     #[error("answered with {status} and a body that is not understood: {body}")]
     Unintelligible {
         /// The HTTP status.
         status: u16,
-        /// What came.
+        /// The body.
         body: String,
     },
     /// The request did not get through.
@@ -39,7 +39,7 @@ pub enum Error {
     /// There is no socket: call `connect` first.
     #[error("not connected")]
     NotConnected,
-    /// The server sent what is no frame.
+    /// The server sent something that is not a frame.
     #[error("{error} in the frame {frame}")]
     Frame {
         /// What is wrong with it.
@@ -47,13 +47,13 @@ pub enum Error {
         /// The frame.
         frame: String,
     },
-    /// What was waited for did not happen in time.
+    /// The wait timed out.
     #[error("waited in vain for {0}")]
     TimedOut(String),
 }
 
 impl Error {
-    /// Whether it is the connection that was lost, so that coming back may help.
+    /// Returns whether the connection was lost, so that reconnecting may help.
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         matches!(self, Self::Socket(_) | Self::Io(_) | Self::Closed(_) | Self::NotConnected)

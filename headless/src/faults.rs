@@ -1,8 +1,8 @@
 //! The faults: a real server on a temporary folder, a crowd that talks, something that breaks, and the checker.
 //!
-//! Each file below is one way to break things and can be run alone (`faults --only kill`). What they share: `crowd`
-//! makes people and sessions, `device` is one of their devices with its log, `run` is one server with its crowd from
-//! beginning to end. The program is `src/bin/faults.rs`; docs/RELIABILITY.md says what each shows.
+//! Each file below is one way to break things and runs alone too (`faults --only kill`). They share `crowd`, which
+//! makes people and sessions, `device`, one of their devices with its log, and `run`, one server with its crowd from
+//! start to finish. The program is `src/bin/faults.rs`; docs/RELIABILITY.md says what each shows.
 
 mod chaos;
 mod crowd;
@@ -37,16 +37,16 @@ pub use planted::{BUGS, Bug, Caught, run as run_planted};
 /// How much of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Lane {
-    /// A few minutes on two cores; decides by what is lost, doubled or reordered, not by time.
+    /// A few minutes on two cores; judges what is lost, doubled or reordered, not times.
     Short,
-    /// What a release has to pass; times count.
+    /// What a release must pass; times count.
     Full,
     /// As `full`, with the most kills.
     Long,
 }
 
 impl Lane {
-    /// This much in each lane.
+    /// Picks this lane's amount.
     pub(crate) fn of<T>(self, short: T, full: T, long: T) -> T {
         match self {
             Self::Short => short,
@@ -55,27 +55,27 @@ impl Lane {
         }
     }
 
-    /// Whether times decide: only where the machine is the run's own.
+    /// Returns whether times count: only where the run has the machine to itself.
     pub(crate) fn is_timed(self) -> bool {
         self != Self::Short
     }
 }
 
-/// What a scenario is given.
+/// A scenario's input.
 #[derive(Debug, Clone)]
 pub struct Rig {
     /// The server's binary.
     pub natter: PathBuf,
     /// How much of everything.
     pub lane: Lane,
-    /// Where every choice of the run comes from.
+    /// The source of all the run's random choices.
     pub seed: u64,
     /// The planted bug, when the binary has them and one was chosen.
     pub bug: Option<String>,
 }
 
 impl Rig {
-    /// Random choices, the same for the same seed and purpose.
+    /// Returns a generator: the same choices for the same seed and purpose.
     pub(crate) fn random(&self, purpose: u64) -> fastrand::Rng {
         fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(purpose))
     }
@@ -85,13 +85,13 @@ impl Rig {
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// What it does, in one line.
     pub about: &'static str,
-    /// Does it.
+    /// Runs it.
     pub run: for<'a> fn(&'a Rig) -> BoxFuture<'a, Result<Outcome>>,
 }
 
-/// All of them, in the order in which they run.
+/// All scenarios, in the order they run.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kill",

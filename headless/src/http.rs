@@ -1,4 +1,4 @@
-//! The HTTP side: requests with the login's cookie, answers as they come.
+//! The HTTP side: requests with the login's cookie, and raw answers.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,17 +11,16 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// How long a connection is kept for a next request. The server closes it after 5 s, and a request that goes out at that
-/// moment is lost.
+/// How long an idle connection is kept. The server closes it after 5 s, and a request sent at that moment is lost.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// Requests to one server, with the cookie of at most one login. The cookie is kept by hand: a test wants to hold
-/// it back, keep it after a logout, or send a `Secure` one where a browser would not.
+/// Requests to one server, with the cookie of at most one login. The cookie is managed by hand: tests withhold it, keep
+/// it after a logout, or send a `Secure` one where a browser would not.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
     base: String,
-    /// The address of this machine that it comes from, when it does not matter to the system alone.
+    /// The local address to connect from, when the system should not choose it.
     pub(crate) from: Option<IpAddr>,
     cookie: Option<String>,
     headers: HeaderMap,
@@ -39,13 +38,13 @@ pub struct Answer {
 }
 
 impl Http {
-    /// Requests to the server at `base`, such as `http://127.0.0.1:3000`.
+    /// Creates a client of the server at `base`, such as `http://127.0.0.1:3000`.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
         Self::leaving(base.into(), None)
     }
 
-    /// The same, from an address of this machine, such as 127.0.0.2. Sockets leave from there too.
+    /// The same, from a local address, such as 127.0.0.2. Sockets connect from there too.
     #[must_use]
     pub fn coming_from(base: impl Into<String>, address: IpAddr) -> Self {
         Self::leaving(base.into(), Some(address))
@@ -62,10 +61,10 @@ impl Http {
         Self { client, base, from, cookie: None, headers: HeaderMap::new() }
     }
 
-    /// Adds a header to every request, and to the socket's upgrade. Anything may be said, `Origin` too.
+    /// Adds a header to every request and to the socket's upgrade. Any header is allowed, even `Origin`.
     ///
     /// # Panics
-    /// When it is no header.
+    /// When it is not a valid header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header's name");
@@ -73,29 +72,29 @@ impl Http {
         self
     }
 
-    /// The server's address, without a slash at the end.
+    /// Returns the server's address, without a trailing slash.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Goes to another server, or to the same at another port, with the same cookie.
+    /// Switches to another server, or to another port of the same one, with the same cookie.
     pub fn move_to(&mut self, base: impl Into<String>) {
         self.base = base.into();
     }
 
-    /// The cookie as `name=value`, while there is one.
+    /// Returns the cookie as `name=value`, if there is one.
     #[must_use]
     pub fn cookie(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
 
-    /// Replaces the cookie, or forgets it.
+    /// Replaces the cookie, or drops it.
     pub fn set_cookie(&mut self, cookie: Option<String>) {
         self.cookie = cookie;
     }
 
-    /// What goes along with every request: the headers asked for, and the cookie.
+    /// Returns the headers of every request: those that were added, and the cookie.
     pub(crate) fn all_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Some(cookie) = &self.cookie {
@@ -104,7 +103,7 @@ impl Http {
         headers
     }
 
-    /// `GET`.
+    /// Sends a `GET`.
     ///
     /// # Errors
     /// Only when there is no answer at all.
@@ -112,7 +111,7 @@ impl Http {
         self.request(Method::GET, path, &[], Vec::new()).await
     }
 
-    /// `POST` of a JSON body.
+    /// Sends a `POST` with a JSON body.
     ///
     /// # Errors
     /// Only when there is no answer at all.
@@ -121,7 +120,7 @@ impl Http {
         self.request(Method::POST, path, &[("Content-Type", "application/json")], body).await
     }
 
-    /// `POST` as a form does it.
+    /// Sends a `POST` as a form does.
     ///
     /// # Errors
     /// Only when there is no answer at all.
@@ -137,7 +136,7 @@ impl Http {
         .await
     }
 
-    /// Any request.
+    /// Sends any request.
     ///
     /// # Errors
     /// Only when there is no answer at all.
@@ -172,27 +171,27 @@ impl Http {
 }
 
 impl Answer {
-    /// A header's value, when it is there and text.
+    /// Returns a header's value, when it exists and is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Every `Set-Cookie`, whole.
+    /// Returns every `Set-Cookie` in full.
     pub fn set_cookies(&self) -> impl Iterator<Item = &str> {
         self.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What a 200 carries.
+    /// Decodes the body of a 200.
     ///
     /// # Errors
-    /// The refusal of any other status, or a body that is neither.
+    /// The refusal that any other status carries, or a body that is neither.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let unintelligible = |_| Error::Unintelligible { status: self.status, body: self.text() };
         if self.status == 200 {
@@ -203,7 +202,7 @@ impl Answer {
     }
 }
 
-/// Percent-encoding for a form's or query's part: everything but letters, digits and `-._~`.
+/// Percent-encodes a part of a form or query: everything but letters, digits and `-._~`.
 pub(crate) fn percent(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

@@ -1,13 +1,13 @@
-//! Load: many people at once at one chat server, and what became of every message.
+//! Load: many people talking concurrently on one chat server, and what became of every message.
 //!
-//! The programs `load` and `bench` use it. A [`Service`] is a kind of chat server: Natter, the bare relay beside it, the
-//! peers that the numbers page compares with. It gives everybody an account and a group, and opens a [`Line`] for each
-//! person, over which they [`Talk`]. From there on every kind of server is driven by the same code, in a [`Run`]: a
-//! [`Crowd`] holds all lines in one loop without tasks, a [`Mode`] decides who says something when, a [`Tally`] checks
-//! what arrives and takes the times, and a [`Report`] says it to people and programs.
+//! The programs `load` and `bench` use it. A [`Service`] is a kind of chat server: Natter, the bare relay, the peers
+//! that the numbers page compares with. It gives everybody an account and a group, and opens a [`Line`] for each
+//! person, over which they [`Talk`]. From there on the same code drives every kind of server, in a [`Run`]: a
+//! [`Crowd`] holds all lines in one loop without tasks, a [`Mode`] decides who sends when, a [`Tally`] checks what
+//! arrives and times it, and a [`Report`] presents the result to people and programs.
 //!
-//! People are numbered from 0. A [`Plan`] puts them into groups of the same size, one after the other: person `p` is in
-//! group `p / size`, and whatever they say goes to everybody else there.
+//! People are numbered from 0. A [`Plan`] puts them into groups of equal size, in order: person `p` is in group
+//! `p / size`, and everything they send goes to everybody else there.
 
 mod crowd;
 mod error;
@@ -43,21 +43,21 @@ pub use indicatif::ProgressBar;
 /// How many people there are, and how many of them share a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// All of them. A multiple of `group`.
+    /// The total, a multiple of `group`.
     pub people: usize,
-    /// In each group, at least two.
+    /// People per group, at least two.
     pub group: usize,
 }
 
 impl Plan {
-    /// At least `people` people, in full groups of `group`.
+    /// Plans for at least `people` people, in full groups of `group`.
     #[must_use]
     pub fn new(people: usize, group: usize) -> Self {
         let group = group.max(2);
         Self { people: people.max(1).div_ceil(group) * group, group }
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     #[must_use]
     pub fn groups(self) -> usize {
         self.people / self.group
@@ -70,16 +70,16 @@ pub trait Service {
     /// How its people talk.
     type Talk: Talk;
 
-    /// What it is called in a report.
+    /// Returns its name in reports.
     fn name(&self) -> String;
 
-    /// Gives everybody an account, a login and their group, as far as they do not have it yet.
+    /// Gives everybody an account, a login and their group, where they lack them.
     ///
     /// # Errors
     /// What the server refused, or why it could not be reached.
     async fn prepare(&mut self, plan: Plan, progress: &ProgressBar) -> Result<(), Error>;
 
-    /// Connects one of them. The line is in step when this returns: what is said on it is delivered.
+    /// Connects one person. The line is in step when this returns: what is sent on it is delivered.
     ///
     /// # Errors
     /// What the server refused, or why it could not be reached.

@@ -1,6 +1,6 @@
-//! A server as a process of its own: started from a binary on a folder, killed, stopped, watched.
+//! A server as a separate process: started from a binary on a folder, killed, stopped, monitored.
 //!
-//! For the programs of this crate; Linux only where it reads `/proc`.
+//! For this crate's programs; Linux only where it reads `/proc`.
 
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
-/// How long a server has to begin or to end: what hangs takes longer.
+/// How long a server may take to start or to end; longer means that it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// The program, with what stands before it: `natter`, or `strace … natter`.
+    /// The program and any prefix: `natter`, or `strace … natter`.
     command: Vec<String>,
     data: PathBuf,
     address: String,
@@ -28,7 +28,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// The program `binary` on the folder `data`, on a free port, without limits.
+    /// Prepares the program `binary` on the folder `data`, on a free port, without limits.
     #[must_use]
     pub fn new(binary: &Path, data: &Path) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Start {
         }
     }
 
-    /// The bare relay, which knows no settings, on the folder `data`, on a free port.
+    /// Prepares the bare relay, which has no settings, on the folder `data`, on a free port.
     #[must_use]
     pub fn relay(binary: &Path, data: &Path) -> Self {
         Self { settings: Vec::new(), ..Self::new(binary, data) }
@@ -54,14 +54,14 @@ impl Start {
         self
     }
 
-    /// Listens here, `127.0.0.1:3000`, to be found again after a restart.
+    /// Listens here, such as `127.0.0.1:3000`, so that clients find it after a restart.
     #[must_use]
     pub fn at(mut self, address: &str) -> Self {
         self.address = address.to_owned();
         self
     }
 
-    /// Opens a private listener too, on a free port.
+    /// Also opens a private listener, on a free port.
     #[must_use]
     pub fn private(self) -> Self {
         self.with(["--private-listen", "127.0.0.1:0"])
@@ -74,15 +74,15 @@ impl Start {
         self
     }
 
-    /// With everything that a server holds back by default.
+    /// Applies all of the server's default limits.
     #[must_use]
     pub fn holding_back(mut self) -> Self {
         self.settings.retain(|setting| !["--limits", "off"].contains(&setting.as_str()));
         self
     }
 
-    /// With what a server holds back by default, but for the pace at which people talk and sign in: nobody here is as slow
-    /// as a person.
+    /// Applies the server's default limits, except those on how fast people talk and sign in: these clients are faster
+    /// than people.
     #[must_use]
     pub fn limited(self) -> Self {
         let mut start = self.holding_back();
@@ -100,17 +100,17 @@ impl Start {
         self
     }
 
-    /// Adds what the server logs to this file, instead of throwing it away.
+    /// Appends the server's log to this file instead of discarding it.
     #[must_use]
     pub fn logging_to(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
         self
     }
 
-    /// Starts it and waits until it says that it is listening.
+    /// Starts it and waits until it reports that it is listening.
     ///
     /// # Errors
-    /// When it cannot be started, ends, or says nothing in time; with the last that it logged.
+    /// When it cannot be started, ends, or does not report in time; with the last lines of its log.
     pub async fn start(&self) -> io::Result<Process> {
         let mut log = match &self.log {
             Some(file) => std::fs::File::options().create(true).append(true).read(true).open(file)?,
@@ -152,7 +152,7 @@ impl Start {
         Ok(Process { child, base, private, ready_after: began.elapsed(), start: self.clone() })
     }
 
-    /// The command, with nothing of this process's environment that could set the server up.
+    /// Builds the command, without anything from this process's environment that could configure the server.
     fn command(&self) -> Command {
         let (program, before) = self.command.split_first().expect("never empty");
         let mut command = Command::new(program);
@@ -172,21 +172,21 @@ impl Start {
     }
 }
 
-/// A server that runs. It is killed when this is dropped.
+/// A running server. Dropping this kills it.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     start: Start,
     /// Where it listens, such as `http://127.0.0.1:3000`.
     pub base: String,
-    /// Where its private listener is, when it was asked for one.
+    /// The address of its private listener, when it has one.
     pub private: Option<String>,
-    /// How long it took from its start until it listened.
+    /// How long it took from start to listening.
     pub ready_after: Duration,
 }
 
 impl Process {
-    /// Its process id.
+    /// Returns its process ID.
     ///
     /// # Errors
     /// When it has ended.
@@ -194,7 +194,7 @@ impl Process {
         self.child.id().ok_or_else(|| io::Error::other("the server has ended"))
     }
 
-    /// `kill -9`. Returns when it is gone.
+    /// Kills it with `kill -9`. Returns when it is gone.
     ///
     /// # Errors
     /// When it cannot be killed.
@@ -211,11 +211,11 @@ impl Process {
         timeout(PATIENCE, self.child.wait()).await.map_err(|_| io::Error::other("the server did not end"))?
     }
 
-    /// Freezes it, as if its machine stood still. Returns when every thread stands: one that is in the middle of a sync
-    /// does so only after it.
+    /// Freezes it, as if its machine stood still. Returns when every thread has stopped: a thread in the middle of a
+    /// sync stops only after it.
     ///
     /// # Errors
-    /// When it has ended, or goes on.
+    /// When it has ended, or does not stop.
     pub async fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
         let deadline = Instant::now() + PATIENCE;
@@ -228,7 +228,7 @@ impl Process {
         Ok(())
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     ///
     /// # Errors
     /// When it has ended.
@@ -245,7 +245,7 @@ impl Process {
         Ok(())
     }
 
-    /// Starts it again, and kills it so long after: ready or not.
+    /// Starts it again, and kills it this long after, ready or not.
     ///
     /// # Errors
     /// When it cannot be started or killed.
@@ -259,7 +259,7 @@ impl Process {
         self.start.clone().at(self.base.strip_prefix("http://").unwrap_or(&self.base))
     }
 
-    /// Its resident memory, in bytes.
+    /// Returns its resident memory, in bytes.
     ///
     /// # Errors
     /// When it has ended, or there is no `/proc`.
@@ -274,10 +274,10 @@ impl Process {
     }
 }
 
-/// Whether every thread of a process is stopped.
+/// Returns whether every thread of a process is stopped.
 fn stands(id: u32) -> io::Result<bool> {
     for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
-        // After the last bracket, which ends the name: the state. A thread that has just ended has none.
+        // The state follows the last bracket, which ends the name. A thread that has just ended has none.
         let stat = std::fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
         if stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" T")) {
             return Ok(false);
@@ -286,7 +286,7 @@ fn stands(id: u32) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The resident memory of a process, in bytes.
+/// Returns the resident memory of a process, in bytes.
 ///
 /// # Errors
 /// When there is no such process, or no `/proc`.
@@ -297,7 +297,7 @@ pub fn memory(id: u32) -> io::Result<u64> {
     kilobytes.map(|kb| kb * 1024).ok_or_else(|| io::Error::other("/proc names no VmRSS"))
 }
 
-/// What a process has caused to be written to the disk, in bytes; on a folder that lies in memory none.
+/// Returns how many bytes a process has caused to be written to disk; on a folder in memory, none.
 ///
 /// # Errors
 /// When there is no such process, or no `/proc`.
@@ -307,23 +307,23 @@ pub fn written(id: u32) -> io::Result<u64> {
     bytes.ok_or_else(|| io::Error::other("/proc names no write_bytes"))
 }
 
-/// The processor time that a process has used, its system's part included.
+/// Returns the CPU time of a process, user and system.
 ///
 /// # Errors
 /// When there is no such process, or no `/proc`.
 pub fn processor_time(id: u32) -> io::Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The second field is the program's name in brackets and may hold anything; utime and stime are the 14th and 15th.
+    // Field 2 is the program's name in brackets and may contain anything; utime and stime are fields 14 and 15.
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// Descriptors for which there is room from the start.
+/// Descriptors to make room for from the start.
 const ROOM: u64 = 16 * 1024;
 
-/// Lets this process open as many files and sockets as the system allows it, with room for thousands at once: Linux
-/// makes threads wait 20 ms whenever it enlarges its table of them, and whoever measures must not. Returns how many.
+/// Lets this process open as many files and sockets as the system allows, and makes room for thousands up front: Linux
+/// makes threads wait 20 ms whenever it grows the table, which would spoil measurements. Returns the limit.
 #[must_use]
 pub fn raise_open_files() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
@@ -331,6 +331,6 @@ pub fn raise_open_files() -> u64 {
     let _ = setrlimit(Resource::Nofile, limit); // a lower limit shows where it is reached
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let highest = i32::try_from(most.min(ROOM)).unwrap_or(i32::MAX).saturating_sub(1);
-    let _ = rustix::io::fcntl_dupfd_cloexec(io::stderr(), highest); // at the highest place, and gone again
+    let _ = rustix::io::fcntl_dupfd_cloexec(io::stderr(), highest); // at the highest place, closed immediately
     most
 }

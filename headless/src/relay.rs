@@ -1,9 +1,9 @@
-//! The bare durable relay: the least that a chat server can do and still keep every message on disk. It is the floor that
-//! Natter's cost is measured against in the same run; it is no chat.
+//! The bare durable relay: the least that a chat server can do and still keep every message on disk. It is the floor
+//! that Natter's cost is measured against in the same run; it is not a chat.
 //!
-//! A socket says by its path which group and person it is: no accounts, no logins, no rights, no numbers, no repeats, no
-//! catching up. One thread owns the database: it takes whatever has queued, one insert each, one transaction, synced;
-//! then it acknowledges to the sender and hands the text to everybody else in the group.
+//! A socket's path names its group and person: no accounts, no logins, no rights, no numbers, no retries, no catching
+//! up. One thread owns the database: it inserts everything that has queued in one synced transaction; then it
+//! acknowledges to each sender and fans the text out to everybody else in the group.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,42 +24,42 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// Messages in one transaction at most.
+/// The most messages in one transaction.
 const BATCH: usize = 4_096;
 
-/// Messages that may wait for the writer before sockets are not read any more.
+/// Messages that may wait for the writer before sockets stop being read.
 const QUEUE: usize = 16_384;
 
-/// Frames that may wait for one socket; one that has more is let go.
+/// Frames that may wait for one socket; a socket with more is closed.
 const SOCKET_QUEUE: usize = 1_024;
 
-/// Frames that one flush sends at most.
+/// The most frames that one flush sends.
 const FLUSH: usize = 64;
 
-/// Buffers of one socket, as Natter's.
+/// A socket's buffers, as in Natter.
 const BUFFER: usize = 4 * 1024;
 
-/// What a person says.
+/// What a person sends.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Say<'a> {
-    /// The message's name.
+    /// The message's ID.
     pub id: Uuid,
     /// Its text.
     #[serde(borrow)]
     pub text: std::borrow::Cow<'a, str>,
 }
 
-/// What a person hears: an acknowledgement, or what somebody else said.
+/// What a person receives: an acknowledgement, or somebody else's message.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Hear<'a> {
-    /// The message of this name is on disk.
+    /// The message with this ID is on disk.
     Ack(Uuid),
-    /// Somebody else in the group said this.
+    /// Somebody else in the group sent this.
     #[serde(borrow)]
     Said(Say<'a>),
 }
 
-/// What can keep the relay from working.
+/// Why the relay cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The listener, or a thread.
@@ -96,7 +96,7 @@ struct Member {
 /// Serves until the process ends, with its database in this folder.
 ///
 /// # Errors
-/// When the database or the listener does not work.
+/// When the database or the listener fails.
 pub async fn serve(listener: TcpListener, folder: &Path) -> Result<(), Error> {
     let database = Connection::open(folder.join("relay.sqlite"))?;
     database.pragma_update(None, "journal_mode", "wal")?;
@@ -145,7 +145,7 @@ impl Groups {
         for Post { group, person: sender, id, text } in batch {
             let said = frame(&Hear::Said(Say { id, text: text.into() }));
             let Some(members) = groups.get_mut(&group) else { continue };
-            // Whoever does not keep up is let go: the end of the queue closes the socket.
+            // Drops members that do not keep up: the end of the queue closes the socket.
             members.retain(|member| {
                 let frame = if member.person == sender { frame(&Hear::Ack(id)) } else { said.clone() };
                 member.frames.try_send(frame).is_ok()
@@ -170,7 +170,7 @@ async fn upgrade(
     Params((group, person)): Params<(usize, usize)>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    // Before the answer: whoever is connected hears everything from then on.
+    // Before the answer: a connected person receives everything from then on.
     let frames = relay.groups.join(group, person);
     upgrade
         .read_buffer_size(BUFFER)
@@ -201,7 +201,7 @@ async fn talk(
     }
 }
 
-/// Many frames a flush: under load a socket's frames leave in few writes.
+/// Sends many frames per flush: under load a socket's frames leave in few writes.
 async fn deliver(sink: &mut SplitSink<WebSocket, Message>, frames: &mut mpsc::Receiver<Utf8Bytes>) {
     let mut some = Vec::new();
     while frames.recv_many(&mut some, FLUSH).await > 0 {

@@ -1,4 +1,4 @@
-//! The WebSocket by itself: sends anything, shows everything.
+//! The bare WebSocket: sends anything, shows everything.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,16 +16,16 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
 use crate::Error;
 
-/// How to ask for a socket.
+/// How to open a socket.
 #[derive(Debug, Clone, Default)]
 pub struct Handshake {
-    /// Where, such as `http://127.0.0.1:3000`.
+    /// The server, such as `http://127.0.0.1:3000`.
     pub base: String,
     /// Headers beside those of the upgrade itself: cookie, origin.
     pub headers: HeaderMap,
-    /// How many bytes the system takes in before they are read; small, for one who reads slowly.
+    /// How many bytes the system buffers before they are read; small, for a slow reader.
     pub receive_buffer: Option<u32>,
-    /// The address of this machine to come from, when it matters.
+    /// The local address to connect from, when it matters.
     pub from: Option<IpAddr>,
 }
 
@@ -36,7 +36,7 @@ pub enum Event {
     Text(String),
     /// A binary frame, which Natter never sends.
     Binary(Vec<u8>),
-    /// The end, with the server's code when it gave one. Nothing follows.
+    /// The end, with the server's code when it sent one. Nothing follows.
     Closed(Option<u16>),
 }
 
@@ -44,8 +44,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    /// Messages accepted for sending and not handed to the socket yet: kept here so that a caller who gives up
-    /// waiting half-way loses none.
+    /// Messages accepted for sending but not handed to the socket yet: kept here so that a caller who stops waiting
+    /// halfway loses none.
     outgoing: VecDeque<Message>,
 }
 
@@ -61,7 +61,7 @@ async fn connect(
     let address = tokio::net::lookup_host(authority).await?.next().ok_or_else(unknown)?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(bytes) = receive_buffer {
-        socket.set_recv_buffer_size(bytes)?; // counts only before the connection
+        socket.set_recv_buffer_size(bytes)?; // takes effect only before connecting
     }
     if let Some(from) = from {
         socket.bind((from, 0).into())?;
@@ -96,12 +96,12 @@ impl Socket {
         }
     }
 
-    /// Takes a text to be sent by the next [`Socket::flush`].
+    /// Queues a text for the next [`Socket::flush`].
     pub fn queue(&mut self, text: String) {
         self.outgoing.push_back(Message::text(text));
     }
 
-    /// Sends what is queued. May be dropped half-way and called again: nothing is lost, nothing sent twice.
+    /// Sends what is queued. Cancel safe: dropped halfway and called again, it loses nothing and sends nothing twice.
     ///
     /// # Errors
     /// When the socket is gone.
@@ -133,7 +133,7 @@ impl Socket {
         self.flush().await
     }
 
-    /// Sends a frame that says it is text, with any bytes.
+    /// Sends a frame marked as text, with any bytes.
     ///
     /// # Errors
     /// When the socket is gone.
@@ -142,7 +142,7 @@ impl Socket {
         self.flush().await
     }
 
-    /// What comes next. Never an error: a broken connection is [`Event::Closed`] without a code.
+    /// Waits for the next event. Never an error: a broken connection is [`Event::Closed`] without a code.
     pub async fn next(&mut self) -> Event {
         loop {
             match self.stream.next().await {
@@ -157,7 +157,7 @@ impl Socket {
         }
     }
 
-    /// Says goodbye properly, and waits for the server's goodbye.
+    /// Sends a close frame, and waits for the server's.
     ///
     /// # Errors
     /// When the socket is gone already.

@@ -1,4 +1,4 @@
-//! What happened, as the devices tell it: each keeps a log of its own, and the logs are put together at the end.
+//! What happened, as the devices report it: each keeps its own log, and the logs are merged at the end.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -12,47 +12,47 @@ pub struct Actor(pub u32);
 /// Something a device did or saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// Wrote a message, whether or not there was a connection.
+    /// Wrote a message, connected or not.
     Sent {
         /// Where to.
         session: SessionId,
-        /// Its name.
+        /// Its ID.
         message: MessageId,
-        /// Its text's [`digest`].
+        /// The [`digest`] of its text.
         digest: u64,
     },
-    /// Was told that a message of its own is stored.
+    /// Received the acknowledgement that a message of its own is stored.
     Acked {
         /// Where.
         session: SessionId,
-        /// Its name.
+        /// Its ID.
         message: MessageId,
         /// Its place.
         seq: Seq,
     },
-    /// Was told that a message of its own will not be stored.
+    /// Received the refusal of a message of its own: it will not be stored.
     Refused {
-        /// Its name.
+        /// Its ID.
         message: MessageId,
     },
-    /// Took a message into what it shows.
+    /// Added a message to what it shows.
     Applied {
         /// Where.
         session: SessionId,
-        /// Its name.
+        /// Its ID.
         message: MessageId,
         /// Its place.
         seq: Seq,
         /// The change that brought it.
         rev: Rev,
-        /// Its text's [`digest`].
+        /// The [`digest`] of its text.
         digest: u64,
     },
-    /// Was told to forget its copy of a session.
+    /// Was asked to discard its copy of a session.
     Reset {
         /// Which.
         session: SessionId,
-        /// Whether the history that counts now is the one it had: then the server itself has gone back.
+        /// Whether the history is still the one it had: then the server itself has gone back.
         same_history: bool,
     },
     /// Its socket is in step from now on.
@@ -61,7 +61,7 @@ pub enum What {
     Away,
     /// Its login has ended.
     Revoked,
-    /// The run is over, and it had time to catch up with this session.
+    /// The run is over, and the device had time to catch up with this session.
     Settled {
         /// Which.
         session: SessionId,
@@ -88,12 +88,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Notes what the device just did or saw.
+    /// Records what the device just did or saw.
     pub fn note(&mut self, what: What) {
         self.entries.push(Entry { at: self.began.elapsed(), actor: self.actor, what });
     }
 
-    /// What was noted.
+    /// Returns what was recorded.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -114,43 +114,43 @@ impl Default for History {
 }
 
 impl History {
-    /// Begins one, now.
+    /// Starts a history now.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A log for a device.
+    /// Returns an empty log for a device.
     #[must_use]
     pub fn log(&self, actor: Actor) -> Log {
         Log { began: self.began, actor, entries: Vec::new() }
     }
 
-    /// Takes a device's log in. Logs of the same device are taken in in their order.
+    /// Appends a device's log. Add several logs of one device in their order.
     pub fn add(&mut self, log: Log) {
         self.entries.extend(log.entries);
     }
 
-    /// Every entry; those of one device are in its order.
+    /// Returns every entry; those of one device are in order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// How long it has lasted.
+    /// Returns the time since it started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// What had happened until a moment.
+    /// Returns what had happened by a moment.
     #[must_use]
     pub fn until(&self, moment: Duration) -> Self {
         let entries = self.entries.iter().filter(|entry| entry.at <= moment).copied().collect();
         Self { began: self.began, entries }
     }
 
-    /// How many messages were acknowledged, each counted once.
+    /// Counts the acknowledged messages, each once.
     #[must_use]
     pub fn acked(&self) -> usize {
         let acked = self.entries.iter().filter_map(|entry| match entry.what {
@@ -161,7 +161,7 @@ impl History {
     }
 }
 
-/// A text's fingerprint: histories are long, and texts are compared, never shown.
+/// Returns a text's fingerprint: histories are long, and texts are compared, never shown.
 #[must_use]
 pub fn digest(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

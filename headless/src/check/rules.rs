@@ -20,7 +20,7 @@ struct Seen {
     digest: u64,
 }
 
-/// A history and a table, sorted for the rules to look things up in.
+/// A history and a table, indexed for the rules.
 pub(super) struct Rules<'a> {
     history: &'a History,
     table: &'a Table,
@@ -216,7 +216,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// C8. Only readers count who were in step from the acknowledgement until the bound.
+    /// C8. Counts only readers who were in step from the acknowledgement until the bound.
     fn in_time(&mut self) {
         let end = self.entries().map(|entry| entry.at).max().unwrap_or_default();
         let mut acked: BTreeMap<SessionId, Vec<(Duration, Seq)>> = BTreeMap::new();
@@ -238,7 +238,7 @@ impl<'a> Rules<'a> {
                         open.1 = open.1.min(at);
                     }
                 }
-                // Nobody listens any more. Who is there at the end was there all the time, also if nothing came.
+                // Nobody listens any more. A reader who settles took part throughout, even if nothing arrived.
                 What::Settled { session } => {
                     arrived.entry((actor, session)).or_default();
                     if let Some(open) = steps.get_mut(&actor).and_then(|steps| steps.last_mut()) {

@@ -1,4 +1,4 @@
-//! A good history passes; and every rule has a history that breaks it, and it alone where that is possible.
+//! A good history passes; every rule has a history that breaks it, and only it where that is possible.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

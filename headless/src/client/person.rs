@@ -10,10 +10,10 @@ use super::Client;
 use crate::Error;
 
 impl Client {
-    /// Says something. Returns at once; the row is pending until the server has it, through every reconnect.
+    /// Sends a message. Returns immediately; the row stays pending, across reconnects, until the server has it.
     ///
     /// # Errors
-    /// Never for want of a connection: the message waits for the next one.
+    /// Never for lack of a connection: the message waits for the next one.
     pub async fn say(&mut self, session_id: SessionId, text: impl Into<String>) -> Result<MessageId, Error> {
         let (message_id, step) = self.sync.send(session_id, text.into(), now());
         self.queue(step);
@@ -23,7 +23,7 @@ impl Client {
         }
     }
 
-    /// Says something and waits until the server has it.
+    /// Sends a message and waits until the server has it.
     ///
     /// # Errors
     /// When it is not acknowledged: the socket closed, the message was refused, or it took too long.
@@ -38,7 +38,7 @@ impl Client {
         Ok(message_id)
     }
 
-    /// Looks for a person by name and invites them to talk.
+    /// Searches for a person by name and invites them to talk.
     ///
     /// # Errors
     /// When there is no socket.
@@ -46,7 +46,7 @@ impl Client {
         self.ask(Asked { username: username.into(), session_id: None, leave: false }).await
     }
 
-    /// Looks for a person, with everything one can say about it.
+    /// Searches for a person, with all the options of a search.
     ///
     /// # Errors
     /// When there is no socket.
@@ -54,7 +54,7 @@ impl Client {
         self.send(&ClientFrame::Search(Search::Ask(asked))).await
     }
 
-    /// Answers an invitation, or takes one's own back.
+    /// Answers an invitation, or withdraws one that this person sent.
     ///
     /// # Errors
     /// When there is no socket.
@@ -62,7 +62,7 @@ impl Client {
         self.send(&ClientFrame::Search(Search::Answer { invite_id, answer })).await
     }
 
-    /// Has seen everything up to `seq`.
+    /// Reports everything up to `seq` as read.
     ///
     /// # Errors
     /// When the socket is gone.
@@ -72,7 +72,7 @@ impl Client {
         self.flush().await
     }
 
-    /// Is writing.
+    /// Reports that the person is typing.
     ///
     /// # Errors
     /// When there is no socket.
@@ -80,7 +80,7 @@ impl Client {
         self.send(&ClientFrame::Typing { session_id }).await
     }
 
-    /// Replaces the text of one's own message.
+    /// Replaces the text of the person's own message.
     ///
     /// # Errors
     /// When there is no socket.
@@ -93,7 +93,7 @@ impl Client {
         self.send(&ClientFrame::Edit { session_id, message_id, data: data.into() }).await
     }
 
-    /// Deletes one's own message.
+    /// Deletes the person's own message.
     ///
     /// # Errors
     /// When there is no socket.
@@ -101,7 +101,7 @@ impl Client {
         self.send(&ClientFrame::Delete { session_id, message_id }).await
     }
 
-    /// Sends any frame, past what the device knows.
+    /// Sends any frame, bypassing what the device knows.
     ///
     /// # Errors
     /// When there is no socket.
