@@ -328,7 +328,7 @@ const ROOM: u64 = 16 * 1024;
 pub fn raise_open_files() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit); // a lower limit shows where it is reached
+    let _ = setrlimit(Resource::Nofile, limit); // a lower limit shows up where it is hit
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let highest = i32::try_from(most.min(ROOM)).unwrap_or(i32::MAX).saturating_sub(1);
     let _ = rustix::io::fcntl_dupfd_cloexec(io::stderr(), highest); // at the highest place, closed immediately

@@ -1,4 +1,4 @@
-//! The load program's measurement: a relay that works is found faultless, and every fault of one that does not is found.
+//! The load program's measurement: it finds a working relay faultless, and finds every fault of a broken one.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// Half a second at a rate that no machine is too slow for, between two pairs.
+/// Runs two pairs for half a second, at a rate that every machine can handle.
 async fn run(base: &str) -> Report {
     let plan = Plan::new(4, 2);
     let run = Run {
@@ -47,7 +47,7 @@ async fn the_bare_relay_stores_everything_before_it_delivers_and_is_found_faultl
     let stored: i64 = database.query_row("select count(*) from messages", (), |row| row.get(0)).unwrap();
     assert_eq!(u64::try_from(stored).unwrap(), report.sent);
 
-    // A closed loop too: one message under way in each pair.
+    // A closed loop too: one message in flight in each pair.
     let plan = Plan::new(4, 2);
     let run = Run {
         plan,
@@ -72,7 +72,7 @@ enum Fate {
     Delivered,
 }
 
-/// A relay that does this to every tenth message of each person.
+/// A relay that inflicts this fate on every tenth message of each person.
 struct Broken {
     fate: Fate,
     sockets: Mutex<HashMap<usize, mpsc::UnboundedSender<String>>>,
@@ -152,7 +152,7 @@ async fn every_planted_fault_is_reported_as_what_it_is_and_as_often_as_it_happen
         let (base, broken) = Broken::start(fate).await;
         let report = run(&base).await;
         let planted = *broken.faults.lock().unwrap();
-        // A message that was held back last of all never came.
+        // The last message held back may never have been delivered.
         let found = found(&report) + if fate == Fate::AfterTheNext { report.lost } else { 0 };
         assert!(planted > 3 && !report.is_faultless());
         assert_eq!(found, planted, "{report}");

@@ -1,8 +1,8 @@
-// A small durable chat server as one would write it with Socket.IO and better-sqlite3: people share a room, every
-// message is stored and synced to disk before it is acknowledged and passed on. `make bench` measures Natter beside it.
+// A small durable chat server, as a typical one with Socket.IO and better-sqlite3: people share a room, and every message
+// is stored and synced to disk before it is acknowledged and fanned out. `make bench` compares Natter with it.
 //
-// What it leaves out, in its favour: accounts and passwords, the check that the sender is in the room, the recognition
-// of a repeated message, anything after a reconnect, and reading messages back.
+// What it leaves out, in its favour: accounts and passwords, the check that the sender is in the room, deduping repeated
+// messages, anything after a reconnect, and reading messages back.
 //
 // Usage: node server.js DATABASE PORT
 
@@ -26,8 +26,8 @@ const number = (room) => {
   return seq;
 };
 
-// Group commit: whatever the sockets had to say in one turn of the event loop becomes one transaction, because
-// better-sqlite3 works on the only thread there is, and one sync serves them all.
+// Group commit: everything the sockets sent in one turn of the event loop becomes one transaction, because
+// better-sqlite3 works on the only thread, and one sync serves them all.
 let queue = [];
 const store = db.transaction((batch, now) => {
   for (const post of batch) {

@@ -1,14 +1,14 @@
-//! What Natter has to keep to, held against what was measured: by itself where a number means something on any
-//! machine, and beside the floor of the same run where it does not.
+//! Natter's budgets, held against the measurements: as absolute numbers where those mean something on any machine, and
+//! relative to the floor of the same run where they do not.
 
 use super::page::number;
 use super::results::{Results, SystemResults};
 use crate::load::Latency;
 
-/// From this rate on acknowledgements have their times to keep, in messages a second.
+/// The rate, in messages a second, from which on acknowledgements have time budgets.
 const BUSY: f64 = 1_000.0;
 
-/// One thing to keep to.
+/// One budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
     /// What it is about.
@@ -21,7 +21,7 @@ pub struct Budget {
     pub is_kept: bool,
 }
 
-/// All that can be told from these results: nothing without Natter, and nothing beside the floor where that is missing.
+/// Returns the budgets that these results can judge: none without Natter, and none relative to a missing floor.
 #[must_use]
 pub fn budgets(results: &Results) -> Vec<Budget> {
     let system = |key| results.systems.iter().find(|system: &&SystemResults| system.key == key);

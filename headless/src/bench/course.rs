@@ -1,4 +1,4 @@
-//! What is measured, and how long.
+//! What is measured, and for how long.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::load::Plan;
 pub(super) const RATES: [f64; 12] =
     [10.0, 25.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 3_200.0, 6_400.0, 12_800.0, 25_600.0];
 
-/// Where the first repeat begins with the rates.
+/// The index of the rate at which the first repeat starts.
 pub(super) const FIRST_RATE: usize = 1;
 
 /// Each message's length: a line and a half of a chat.
 pub(super) const MESSAGE_BYTES: usize = 140;
 
-/// Pairs that talk in the closed loop of many, and in the open loops.
+/// Pairs that talk in the closed loop of many pairs, and in the open loops.
 pub(super) const PAIRS: usize = 50;
 
-/// Messages that are under way at any time in the fan-out's group.
+/// Messages in flight at any time in the fan-out's group.
 pub(super) const FAN_OUT_DEPTH: usize = 8;
 
 /// How much is measured.
@@ -25,10 +25,10 @@ pub(super) const FAN_OUT_DEPTH: usize = 8;
 pub struct Course {
     /// How often everything is measured; the page shows medians.
     pub repeats: usize,
-    /// Connections that are held, in rising order. The most only in the first repeat: thousands of logins cost some
-    /// systems a minute.
+    /// How many connections to hold, in ascending order. The most only in the first repeat: thousands of logins take
+    /// some systems a minute.
     pub sockets: Vec<usize>,
-    /// How long they are held.
+    /// How long to hold them.
     pub hold: Duration,
     /// How long messages are sent before times count, in each measurement.
     pub warm_up: Duration,
@@ -38,12 +38,12 @@ pub struct Course {
     pub group: usize,
     /// The highest rate tried, in messages a second.
     pub highest_rate: f64,
-    /// Whether this is for trying only.
+    /// Whether this is only a trial.
     pub quick: bool,
 }
 
 impl Course {
-    /// What the page is made from.
+    /// Returns the course behind the page.
     #[must_use]
     pub fn full() -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Course {
         }
     }
 
-    /// For trying: everything once, shortly and with few people.
+    /// Returns a trial course: everything once, briefly and with few people.
     #[must_use]
     pub fn quick() -> Self {
         Self {
@@ -73,12 +73,12 @@ impl Course {
         }
     }
 
-    /// Everybody there is, in pairs.
+    /// Returns everybody, in pairs.
     pub(super) fn everybody(&self) -> Plan {
         Plan::new(self.sockets.iter().copied().max().unwrap_or_default().max(2 * PAIRS), 2)
     }
 
-    /// How many connections are held in this repeat, one after the other.
+    /// Returns how many connections this repeat holds, one count after another.
     pub(super) fn sockets_in(&self, repeat: usize) -> &[usize] {
         match self.sockets.split_last() {
             Some((_, others)) if repeat > 0 && !others.is_empty() => others,

@@ -16,7 +16,7 @@ use crate::load::{Error, Line, Plan, Service};
 /// The configuration, with `@DATA@`, `@PORT@` and `@API_PORT@` to be filled in.
 pub(super) const CONFIGURATION: &str = include_str!("../../peers/ejabberd.yml");
 
-/// The script that starts a packaged ejabberd: it knows where Debian keeps Erlang's libraries.
+/// The script that starts Debian's ejabberd: it knows where Debian keeps Erlang's libraries.
 const SCRIPT: &str = "/usr/sbin/ejabberdctl";
 
 /// ejabberd as Debian packages it.
@@ -42,8 +42,8 @@ impl System for Ejabberd {
         Ok(format!("ejabberd {ejabberd}, Erlang {erlang}, SQLite {sqlite}"))
     }
 
-    /// What `ejabberdctl foreground` does with its defaults, but without a name in a cluster: so it needs neither
-    /// Erlang's port mapper nor the system's user and folders.
+    /// Does what `ejabberdctl foreground` does with its defaults, but without a cluster name: so it needs neither Erlang's
+    /// port mapper nor the system's user and folders.
     fn command(&self, place: &Place) -> Result<Command, Error> {
         let configuration = place.data.join("ejabberd.yml");
         fs::write(&configuration, place.fill(CONFIGURATION))?;
@@ -74,7 +74,7 @@ impl System for Ejabberd {
 /// The people of an ejabberd.
 #[derive(Debug)]
 pub(super) struct People {
-    /// The file that says how many have accounts.
+    /// The file that records how many have accounts.
     known: PathBuf,
     api: String,
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The machine that the numbers are from.
+//! The machine that produced the numbers.
 
 use std::fs;
 use std::io::Write;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::Error;
 
-/// The machine that the numbers are from. It has no name.
+/// The machine that produced the numbers. It stays anonymous.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Processors that this process may use.
     pub cores: usize,
-    /// The processor's model, as it calls itself.
+    /// The processor's model, as the processor reports it.
     pub processor: String,
     /// Memory in GiB.
     pub memory_gib: f64,
@@ -22,12 +22,12 @@ pub struct Machine {
     pub kernel: String,
     /// The distribution.
     pub system: String,
-    /// The median of syncing 4 KiB to the disk that the servers wrote to, in milliseconds.
+    /// The median time to sync 4 KiB to the servers' disk, in milliseconds.
     pub sync_ms: f64,
 }
 
 impl Machine {
-    /// This machine, with the disk that `folder` is on.
+    /// Describes this machine, with the disk that `folder` is on.
     ///
     /// # Errors
     /// When this is not Linux, or nothing can be written there.
@@ -48,13 +48,13 @@ impl Machine {
     }
 }
 
-/// The value behind `name:` in one of `/proc`'s lists.
+/// Returns the value after `name:` in one of `/proc`'s lists.
 fn after(list: &str, name: &str) -> String {
     let value = list.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
     value.unwrap_or("unknown").trim().to_owned()
 }
 
-/// The median of 200 appends of 4 KiB, each synced.
+/// Returns the median time of 200 synced appends of 4 KiB, in milliseconds.
 fn sync(folder: &Path) -> Result<f64, Error> {
     let mut file = tempfile::tempfile_in(folder)?;
     let mut times = Vec::with_capacity(200);

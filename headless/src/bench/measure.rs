@@ -1,4 +1,4 @@
-//! The run: every system is started, driven and stopped, several times over.
+//! The run: starts, drives and stops every system, several times over.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use super::{Course, Machine, Results};
 use crate::load::{Error, FanOut, Idle, Mode, PingPong, Plan, Rate, Report, Run, Service};
 use crate::process::raise_open_files;
 
-/// The arrivals of every open loop are the same for every system.
+/// The seed of every open loop's arrivals, the same for every system.
 const SEED: u64 = 20_261_123;
 
-/// Measures every system that is there. `folder` keeps the accounts between runs, and the servers' data while they
-/// run; `natter` is the release's program; `only` names the systems wanted, none for all of them.
+/// Measures every installed system. `folder` keeps the accounts between runs, and the servers' data while they run;
+/// `natter` is the release binary; `only` names the wanted systems, empty for all.
 ///
 /// # Errors
-/// When a system that is there cannot be measured.
+/// When an installed system cannot be measured.
 pub async fn measure_all(
     course: &Course,
     folder: &Path,
@@ -33,14 +33,14 @@ pub async fn measure_all(
     only: &[String],
     progress: &ProgressBar,
 ) -> Result<Results, Error> {
-    let _ = raise_open_files(); // the servers inherit it; a lower limit shows where it is reached
+    let _ = raise_open_files(); // the servers inherit it; a lower limit shows up where it is hit
     fs::create_dir_all(folder)?;
     let began = Instant::now();
     let natter = Natter { program: natter.to_owned() };
     let folder = folder.to_owned();
     let mut bench = Bench { course, folder, only, progress, systems: Vec::new(), missing: Vec::new() };
     for repeat in 0..course.repeats {
-        // There and back again: a machine that grows warm or busy treats nobody worse than the others.
+        // Forwards, then backwards: a machine that gets warm or busy treats no system worse than the others.
         for turn in 0..5 {
             match if repeat % 2 == 0 { turn } else { 4 - turn } {
                 0 => bench.measure(&natter, repeat).await?,
@@ -74,7 +74,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// One repeat of one system, or a note that it is missing.
+    /// Measures one repeat of one system, or notes that it is missing.
     async fn measure<S: System>(&mut self, system: &S, repeat: usize) -> Result<(), Error> {
         let (key, title) = (system.key().to_owned(), system.title().to_owned());
         let wanted = self.only.is_empty() || self.only.contains(&key);
@@ -102,7 +102,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The folder with a system's data when everybody has an account and nothing was said. It is made once and kept.
+    /// Returns the folder with a system's data when everybody has an account and nobody has talked. Created once and
+    /// kept.
     async fn accounts<S: System>(&self, system: &S) -> Result<PathBuf, Error> {
         let (everybody, group) = (self.course.everybody(), self.course.group);
         let name = format!("accounts-{}-{}-{group}", system.key(), everybody.people);
@@ -151,7 +152,7 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    /// Open loops: up from the first rate as long as they are held, or down until one is.
+    /// Runs open loops: up from the first rate as long as they are held, or down until one is.
     async fn rates<S: Service>(
         &self,
         server: &mut Server<S>,
@@ -189,13 +190,13 @@ impl Bench<'_> {
     }
 }
 
-/// One below what was held before: this one and the next ones are what another repeat has to find out.
+/// Returns the index one below the rate that was held before: another repeat only needs to try from there.
 fn rate_to_begin_with(before: &Measured) -> usize {
     let held = RATES.iter().position(|rate| *rate == before.held());
     held.map_or(0, |held| held.saturating_sub(1))
 }
 
-/// What a repeat showed, in a line for whoever watches.
+/// Summarizes a repeat in one line for the terminal.
 fn line<S: System>(system: &S, repeat: usize, measured: &Measured, took: Duration) -> String {
     let p50 = |report: &Report| report.delivery.as_ref().map_or(f64::NAN, |delivery| delivery.p50_ms);
     let cpu = measured.pairs.server.as_ref().and_then(|server| server.cpu_seconds_per_1000);
@@ -214,7 +215,7 @@ fn line<S: System>(system: &S, repeat: usize, measured: &Measured, took: Duratio
     )
 }
 
-/// Copies a folder with all that is in it, sockets and the like left out.
+/// Copies a folder with everything in it, except sockets and the like.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,4 +1,4 @@
-//! Natter itself, as it is released, and the bare durable relay beside it.
+//! Natter itself, as released, and the bare durable relay beside it.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl System for Natter {
     fn command(&self, place: &Place) -> Result<Command, Error> {
         let mut command = Command::new(&self.program);
         command.arg("--data").arg(&place.data).arg("--listen").arg(place.address().to_string());
-        // What one address may do is limited, and everybody here comes from one.
+        // The limits apply per address, and everybody here comes from the same one.
         command.args(["--limits", "off"]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NATTER_") {
@@ -55,7 +55,7 @@ impl System for Natter {
 pub(super) struct Relay;
 
 impl Relay {
-    /// Its program lies beside this one.
+    /// Returns its program, which is beside this one.
     fn program() -> Option<PathBuf> {
         let program = std::env::current_exe().ok()?.with_file_name("relay");
         program.exists().then_some(program)

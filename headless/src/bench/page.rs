@@ -1,4 +1,4 @@
-//! `docs/BENCHMARKS.md` and its plots, out of what was found.
+//! `docs/BENCHMARKS.md` and its plots, made from the results.
 
 use std::fs;
 use std::path::Path;
@@ -104,7 +104,7 @@ fn table(results: &Results) -> String {
     lines.join("\n")
 }
 
-/// Whether the budgets are kept.
+/// Returns a table of the budgets, and whether each is kept.
 fn kept(results: &Results) -> String {
     let heads = ["What", "Allowed", "Measured", ""].map(str::to_owned);
     let mut lines = vec![row(&heads), row(&heads.each_ref().map(|_| "---".to_owned()))];
@@ -196,7 +196,7 @@ fn rows(results: &Results, values: impl Fn(&SystemResults) -> Vec<f64>) -> Vec<S
     results.systems.iter().map(row).collect()
 }
 
-/// A number as people write it: two or three digits that count, thousands set apart.
+/// Formats a number as people write it: two or three significant digits, thousands separated.
 pub(super) fn number(value: f64) -> String {
     let text = match value.abs() {
         size if size >= 999.5 => {

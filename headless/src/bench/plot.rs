@@ -1,13 +1,13 @@
-//! The page's plots: plain SVG, readable in light and dark, with logarithmic axes because the systems lie factors apart.
+//! The page's plots: plain SVG, readable in light and dark, with logarithmic axes because the systems are factors apart.
 
 use std::fmt::Write as _;
 
 use super::page::number;
 
-/// Width of every plot, in the SVG's units, which are a screen's pixels when it is shown as wide as it is.
+/// Width of every plot, in SVG units, which are CSS pixels at its natural size.
 const WIDTH: f64 = 860.0;
 
-/// The page's paper and ink (style/tokens.css) and a colour for each system, for light and for dark.
+/// The page's background and text colours (style/tokens.css) and a colour for each system, for light and for dark.
 const STYLE: &str = "
   svg { --sheet: #fffdf9; --edge: #ddd6ca; --grid: #ece7dd; --ink: #211e1a; --soft: #5c564d;
     --natter: #1c6b52; --relay: #8a8275; --socketio: #2563a8; --prosody: #a86412; --ejabberd: #8b3f8f }
@@ -35,11 +35,11 @@ pub(super) struct Series {
     pub key: String,
     /// Its name.
     pub title: String,
-    /// In a panel of lines (x, y), in rising order of x; in a plot of dots (y is not looked at) one x for each kind.
+    /// In a panel of lines (x, y), in ascending order of x; in a plot of dots one x for each kind (y is ignored).
     pub points: Vec<(f64, f64)>,
 }
 
-/// Panels of lines, side by side with the same axes: milliseconds over rates.
+/// Draws panels of lines, side by side with the same axes: milliseconds over rates.
 pub(super) fn lines(title: &str, about: &str, rates: &[f64], panels: &[(&str, Vec<Series>)]) -> String {
     const HEIGHT: f64 = 430.0;
     let mut svg = Svg::new(title, about, HEIGHT);
@@ -64,7 +64,7 @@ pub(super) fn lines(title: &str, about: &str, rates: &[f64], panels: &[(&str, Ve
         }
         svg.rule((left, 348.0), (right, 348.0), "axis");
         svg.text((left + right) / 2.0, 394.0, "middle", "messages a second");
-        // Whoever comes first is drawn last, on top.
+        // The first system is drawn last, on top.
         for series in series.iter().rev() {
             let points: Vec<_> = series.points.iter().map(|&(rate, y)| (x(rate), up.place(y))).collect();
             svg.line(&points, &series.key);
@@ -78,7 +78,7 @@ pub(super) fn lines(title: &str, about: &str, rates: &[f64], panels: &[(&str, Ve
     svg.end()
 }
 
-/// A row of dots for each system on one logarithmic axis: all kinds but the last are hollow, and a line joins them.
+/// Draws a row of dots per system on one logarithmic axis: all kinds but the last are hollow, and a line joins them.
 pub(super) fn dots(title: &str, about: &str, unit: &str, kinds: &[String], rows: &[Series]) -> String {
     const ROW: f64 = 34.0;
     const LEFT: f64 = 230.0;
@@ -118,7 +118,7 @@ pub(super) fn dots(title: &str, about: &str, unit: &str, kinds: &[String], rows:
     svg.end()
 }
 
-/// Where a value lies on an axis.
+/// Maps values to positions on a logarithmic axis.
 struct Scale {
     from: f64,
     to: f64,
@@ -127,7 +127,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// From the smallest to the largest value.
+    /// Spans from the smallest to the largest value.
     fn over(values: impl Iterator<Item = f64>, begin: f64, end: f64) -> Self {
         let (from, to) =
             values.filter(|value| *value > 0.0).fold((f64::MAX, f64::MIN), |(low, high), value| {
@@ -136,7 +136,7 @@ impl Scale {
         if from < to { Self { from, to, begin, end } } else { Self { from: 0.0, to: 1.0, begin, end } }
     }
 
-    /// From the power of ten below the smallest to that above the largest value.
+    /// Spans from the power of ten below the smallest to that above the largest value.
     fn decades(values: impl Iterator<Item = f64>, begin: f64, end: f64) -> Self {
         let values: Vec<f64> = values.filter(|value| *value > 0.0).collect();
         let low = values.iter().copied().fold(f64::MAX, f64::min).log10().floor();
@@ -153,18 +153,18 @@ impl Scale {
         self.begin + part.clamp(0.0, 1.0) * (self.end - self.begin)
     }
 
-    /// The powers of ten on it.
+    /// Returns the powers of ten on it.
     fn marks(&self) -> impl Iterator<Item = f64> + use<> {
         (self.from as i32..=self.to as i32).map(|exponent| 10_f64.powi(exponent))
     }
 }
 
-/// A rate in few characters.
+/// Formats a rate in few characters.
 fn short(rate: f64) -> String {
     if rate < 1_000.0 { format!("{rate:.0}") } else { format!("{}k", rate / 1_000.0) }
 }
 
-/// A picture that grows.
+/// A picture under construction.
 struct Svg {
     text: String,
 }
@@ -212,7 +212,7 @@ impl Svg {
         self.add(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" class=\"dot {class}\"/>"));
     }
 
-    /// Who has which colour, in one row.
+    /// Adds the colour of each system, in one row.
     fn legend(&mut self, series: &[Series]) {
         let mut x = 24.0;
         for Series { key, title, .. } in series {

@@ -65,7 +65,7 @@ impl Service for People {
         "prosody".to_owned()
     }
 
-    /// `prosodyctl` makes the first account; the others are copies of its file, hash and all.
+    /// Lets `prosodyctl` create the first account; the others are copies of its file, hash and all.
     async fn prepare(&mut self, plan: Plan, _: &ProgressBar) -> Result<(), Error> {
         self.plan = plan;
         let accounts = self.data.join(DOMAIN).join("accounts");

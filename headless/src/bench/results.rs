@@ -1,4 +1,4 @@
-//! What came out, and the medians of it.
+//! The results, and their medians.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::load::Report;
 /// The longest that 99 of 100 deliveries may take at a rate that counts as held, in milliseconds.
 pub(super) const HELD_P99_MS: f64 = 100.0;
 
-/// Everything that a run of the benchmark found, as it is kept in `target/bench/results.json`.
+/// All results of a benchmark run, as stored in `target/bench/results.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Where it ran.
@@ -21,9 +21,9 @@ pub struct Results {
     pub repeats: usize,
     /// How long it took, in seconds.
     pub took_seconds: f64,
-    /// Whether it was the quick one, whose numbers are for trying only.
+    /// Whether it was a quick run, whose numbers are only a trial.
     pub quick: bool,
-    /// How many connections were held, in rising order.
+    /// How many connections were held, in ascending order.
     pub sockets: Vec<usize>,
     /// Members of the fan-out's group.
     pub group: usize,
@@ -33,74 +33,74 @@ pub struct Results {
     pub missing: Vec<(String, String)>,
 }
 
-/// What one system showed.
+/// The results of one system.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SystemResults {
     /// Its short name.
     pub key: String,
     /// Its name.
     pub title: String,
-    /// The versions of all it consists of.
+    /// The versions of all its parts.
     pub version: String,
-    /// One for each repeat.
+    /// One entry per repeat.
     pub repeats: Vec<Measured>,
 }
 
-/// What one repeat showed of one system.
+/// The results of one repeat of one system.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Memory with nobody connected, in KiB.
     pub rest_kib: f64,
     /// From the process's start until the first person could talk, in seconds.
     pub cold_start_seconds: f64,
-    /// Memory for each connection that is held, in KiB, by the number of connections.
+    /// Memory per held connection, in KiB, by the number of connections.
     pub socket_kib: BTreeMap<usize, f64>,
     /// One pair in a closed loop.
     pub pair: Report,
     /// Fifty pairs in a closed loop.
     pub pairs: Report,
-    /// Open loops, with rising rates; the last may be one that was not held.
+    /// Open loops at rising rates, or falling ones where the first rate was not held.
     pub rates: Vec<Report>,
     /// A large group in a closed loop.
     pub fan_out: Report,
 }
 
 impl Measured {
-    /// The highest rate that was held, in messages a second; 0 when none was.
+    /// Returns the highest rate that was held, in messages a second; 0 when none was.
     pub fn held(&self) -> f64 {
         let held = self.rates.iter().filter(|report| report.held(HELD_P99_MS));
         held.filter_map(|report| report.offered_per_second).fold(0.0, f64::max)
     }
 }
 
-/// What is asked of the results: the medians of all repeats.
+/// The medians over all repeats.
 impl SystemResults {
-    /// The median of a value, over the repeats that have it.
+    /// Returns the median of a value, over the repeats that have it.
     pub fn median(&self, value: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
         median(&self.repeats.iter().filter_map(value).collect::<Vec<_>>())
     }
 
-    /// Memory for each of so many connections, in KiB.
+    /// Returns the memory per connection at this many connections, in KiB.
     pub fn socket_kib(&self, people: usize) -> Option<f64> {
         self.median(|measured| measured.socket_kib.get(&people).copied())
     }
 
-    /// Half of what is said between fifty pairs arrives within so many milliseconds.
+    /// Returns the p50 of delivery between fifty pairs, in milliseconds.
     pub fn p50_of_pairs(&self) -> Option<f64> {
         self.median(|measured| Some(measured.pairs.delivery.as_ref()?.p50_ms))
     }
 
-    /// CPU seconds per 1,000 delivered between fifty pairs.
+    /// Returns the CPU seconds per 1,000 messages delivered between fifty pairs.
     pub fn cpu_per_1000(&self) -> Option<f64> {
         self.median(|measured| measured.pairs.server.as_ref()?.cpu_seconds_per_1000)
     }
 
-    /// The highest rate that was held, in messages a second.
+    /// Returns the highest rate that was held, in messages a second.
     pub fn held(&self) -> Option<f64> {
         self.median(|measured| Some(measured.held()))
     }
 
-    /// For each rate up to the one held: the rate, and the medians of delivery's p50 and p99 in milliseconds.
+    /// Returns, for each rate up to the one held: the rate, and the medians of delivery's p50 and p99 in milliseconds.
     pub fn latencies(&self) -> Vec<(f64, f64, f64)> {
         let held = self.held().unwrap_or_default();
         let mut by_rate: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
@@ -120,7 +120,7 @@ impl SystemResults {
     }
 }
 
-/// The middle one, or the mean of the two in the middle; nothing of nothing.
+/// Returns the middle value, or the mean of the two in the middle; `None` when there are no values.
 pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -165,7 +165,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A system of three repeats, `slow` times as slow as another.
+    /// Returns a system with three repeats; `slow` is the factor by which it is slower.
     pub(in crate::bench) fn system(key: &str, title: &str, slow: f64) -> SystemResults {
         let repeats = [1.0, 3.0, 2.0].map(|noise| Measured {
             rest_kib: 20_000.0 * slow,

@@ -1,4 +1,4 @@
-//! A server's process: started, timed, looked at, ended.
+//! A server's process: started, timed, observed, ended.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use tokio::time::{sleep, timeout};
 use super::system::{Place, System};
 use crate::load::{Error, ProcessId, Service};
 
-/// How long a server has to begin.
+/// How long a server may take to start.
 const BEGIN: Duration = Duration::from_secs(60);
-/// How long it has to end before it is killed.
+/// How long it may take to end before it is killed.
 const END: Duration = Duration::from_secs(10);
-/// Between two looks whether it is there.
+/// The pause between two attempts to connect.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A server that runs. It is killed when this is dropped.
+/// A running server. Dropping this kills it.
 #[derive(Debug)]
 pub(super) struct Server<S> {
     child: Child,
@@ -29,7 +29,7 @@ pub(super) struct Server<S> {
     pub id: ProcessId,
 }
 
-/// Starts a system and waits until it takes connections.
+/// Starts a system and waits until it accepts connections.
 pub(super) async fn start<S: System>(system: &S, place: &Place) -> Result<Server<S::Service>, Error> {
     let mut command = system.command(place)?;
     let log = std::fs::File::create(place.data.join("bench.log"))?;
@@ -52,7 +52,7 @@ pub(super) async fn start<S: System>(system: &S, place: &Place) -> Result<Server
     Ok(Server { child, began, service: system.service(place).await?, id: ProcessId(id) })
 }
 
-/// What went wrong, with the last of what the server said.
+/// Describes what went wrong, with the last lines of the server's log.
 fn ended<S: System>(system: &S, place: &Place, what: &str) -> Error {
     let log = std::fs::read_to_string(place.data.join("bench.log")).unwrap_or_default();
     let last: Vec<&str> = log.lines().rev().take(5).collect();
@@ -61,7 +61,7 @@ fn ended<S: System>(system: &S, place: &Place, what: &str) -> Error {
 }
 
 impl<S: Service> Server<S> {
-    /// How long after the start the first person, who has an account, was connected and could talk.
+    /// Waits until the first person, who has an account, can connect and talk. Returns the time since the start.
     pub async fn first_talk(&self) -> Result<Duration, Error> {
         let connected = async {
             while self.service.connect(0).await.is_err() {
@@ -72,11 +72,11 @@ impl<S: Service> Server<S> {
         Ok(self.began.elapsed())
     }
 
-    /// Ends it as a service manager does, or less kindly when it does not end.
+    /// Ends it as a service manager does, with a kill when it does not end.
     pub async fn stop(mut self) -> Result<(), Error> {
         let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(id) = id {
-            let _ = kill_process(id, Signal::TERM); // it may just have ended by itself
+            let _ = kill_process(id, Signal::TERM); // it may just have ended
         }
         if timeout(END, self.child.wait()).await.is_err() {
             self.child.kill().await?;

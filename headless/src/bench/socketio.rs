@@ -1,5 +1,5 @@
-//! Socket.IO with SQLite, as `headless/peers/socketio` does it. People talk over Socket.IO 4 (its protocol 5 on
-//! Engine.IO 4) by WebSocket alone.
+//! Socket.IO with SQLite, as in `headless/peers/socketio`. People talk over Socket.IO 4 (its protocol 5 on Engine.IO 4),
+//! over WebSocket only.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::load::{Error, Heard, Line, Plan, Service, Talk, websocket};
 /// Where the server and its packages are.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/socketio");
 
-/// Socket.IO and better-sqlite3 as npm installs them.
+/// Socket.IO and better-sqlite3, as installed by npm.
 pub(super) struct SocketIoSqlite;
 
 impl System for SocketIoSqlite {
@@ -57,7 +57,7 @@ impl System for SocketIoSqlite {
     }
 }
 
-/// The version of an npm package that is installed.
+/// Returns the version of an installed npm package.
 fn package_version(package: &str) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Package {
@@ -69,7 +69,7 @@ fn package_version(package: &str) -> Result<String, String> {
     serde_json::from_slice(&text).map(|Package { version }| version).map_err(|_| missing())
 }
 
-/// The people of a Socket.IO server: whoever says who they are.
+/// The people of a Socket.IO server, who are whoever they claim to be.
 #[derive(Debug)]
 pub(super) struct People {
     address: SocketAddr,
@@ -96,11 +96,11 @@ impl Service for People {
 /// How one person talks over Socket.IO.
 #[derive(Debug, Default)]
 pub struct SocketIo {
-    /// The number of the next message, by which the answer is known.
+    /// The number of the next message, which identifies its answer.
     next: u64,
 }
 
-/// `["said", text, seq, id, sender]`: what somebody else said.
+/// `["said", text, seq, id, sender]`: somebody else's message.
 #[derive(Deserialize)]
 struct Said<'a>(IgnoredAny, #[serde(borrow)] Cow<'a, str>, i64, IgnoredAny, IgnoredAny);
 
@@ -134,7 +134,7 @@ impl Talk for SocketIo {
     }
 }
 
-/// Connects a person, who is in their group's room from then on.
+/// Connects a person, who is then in their group's room.
 async fn connect(address: SocketAddr, person: usize, plan: Plan) -> Result<Line<SocketIo>, Error> {
     let (mut stream, mut input) =
         websocket::open(address, person, "/socket.io/?EIO=4&transport=websocket", &[]).await?;
@@ -144,7 +144,7 @@ async fn connect(address: SocketAddr, person: usize, plan: Plan) -> Result<Line<
     websocket::write_text(&auth, &mut out);
     stream.write_all(&out).await?;
     out.clear();
-    // Two packets come: Engine.IO's "0{…}", and Socket.IO's "40{…}" once we are in.
+    // Two packets arrive: Engine.IO's "0{…}", and Socket.IO's "40{…}" once we are in.
     let mut entered = false;
     while !entered {
         let taken = websocket::read(&input, &mut out, |packet, _| {

@@ -1,4 +1,4 @@
-//! What the benchmark needs to know of a server to start it.
+//! What the benchmark needs to know about a server to start it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ pub(super) trait System {
     /// How its people are served.
     type Service: Service;
 
-    /// What it is called in file names and in the results.
+    /// Returns its short name, for file names and the results.
     fn key(&self) -> &'static str;
 
-    /// Its name for people.
+    /// Returns its name for people.
     fn title(&self) -> &'static str;
 
-    /// The versions of all it consists of.
+    /// Returns the versions of all its parts.
     ///
     /// # Errors
     /// Why it cannot take part: a sentence for the page.
     fn version(&self) -> Result<String, String>;
 
-    /// What starts it in a place. It stays in the foreground and ends on SIGTERM.
+    /// Returns the command that starts it in a place. It stays in the foreground and ends on SIGTERM.
     ///
     /// # Errors
     /// When its configuration cannot be written.
     fn command(&self, place: &Place) -> Result<Command, Error>;
 
-    /// Its people, once it runs.
+    /// Returns its people, once it runs.
     ///
     /// # Errors
-    /// When what the folder holds is not right.
+    /// When the folder's content is wrong.
     async fn service(&self, place: &Place) -> Result<Self::Service, Error>;
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Place {
 
 impl Place {
     pub fn new(data: &Path) -> Result<Self, Error> {
-        // Both are held until both are known, so that they differ.
+        // Holds both until both are known, so that they differ.
         let [one, other] = [free()?, free()?];
         Ok(Self {
             data: data.to_owned(),
@@ -56,12 +56,12 @@ impl Place {
         })
     }
 
-    /// Where people connect.
+    /// Returns where people connect.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// A configuration with `@DATA@`, `@PORT@` and `@API_PORT@` filled in.
+    /// Fills in `@DATA@`, `@PORT@` and `@API_PORT@` in a configuration.
     pub fn fill(&self, template: &str) -> String {
         template
             .replace("@DATA@", &self.data.display().to_string())
@@ -74,14 +74,14 @@ fn free() -> Result<TcpListener, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
 }
 
-/// The first line that a program prints when it is asked for its version; nothing when it is not there.
+/// Returns the first line that a program prints; `None` when it is missing or fails.
 pub(super) fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = std::process::Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
     text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
-/// A Debian package's version; nothing when it is not installed.
+/// Returns a Debian package's version; `None` when it is not installed.
 pub(super) fn debian_version(package: &str) -> Option<String> {
     first_line("dpkg-query", &["-W", "-f", "${Version}", package])
 }

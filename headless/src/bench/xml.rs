@@ -1,16 +1,16 @@
-//! As much of XML as an XMPP stream needs: where an element ends, what its first tag says, what stands in `<body>`.
+//! As much of XML as an XMPP stream needs: where an element ends, what its first tag says, what its `<body>` contains.
 //!
-//! No entity, comment or CDATA section comes up: RFC 6120 (11.1) forbids the comments, and servers write no sections.
+//! No entity, comment or CDATA section occurs: RFC 6120 (11.1) forbids the comments, and servers write no sections.
 
 use std::borrow::Cow;
 
 use crate::load::Error;
 
-/// The first whole element at the beginning of `input`, white space before it included (servers send some to keep a
-/// connection open), or nothing when its end has not come.
+/// Returns the first whole element of `input`, including white space before it (servers send some to keep a connection
+/// open), or `None` when its end has not arrived.
 ///
 /// # Errors
-/// When the stream ends here, or what comes is not XML.
+/// When the stream ends here, or the input is not UTF-8.
 pub(super) fn element(input: &[u8]) -> Result<Option<&str>, Error> {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(open) = find(input, at, b'<') {
@@ -33,7 +33,7 @@ pub(super) fn element(input: &[u8]) -> Result<Option<&str>, Error> {
     Ok(None)
 }
 
-/// Where the tag that begins at `open` ends: at a `>` outside of quotes.
+/// Returns where the tag that begins at `open` ends: at a `>` outside quotes.
 fn tag_end(input: &[u8], open: usize) -> Option<usize> {
     let mut at = open + 1;
     loop {
@@ -49,19 +49,19 @@ fn find(input: &[u8], from: usize, byte: u8) -> Option<usize> {
     input.get(from..)?.iter().position(|&other| other == byte).map(|at| from + at)
 }
 
-/// An element's own tag, without the angle brackets: `message from='…' to='…'`.
+/// Returns an element's own tag, without the angle brackets: `message from='…' to='…'`.
 pub(super) fn tag(element: &str) -> &str {
     let inside = element.trim_start().trim_start_matches('<');
     let end = tag_end(inside.as_bytes(), 0).unwrap_or(inside.len());
     inside[..end].trim_end_matches('/')
 }
 
-/// The name at the beginning of a tag.
+/// Returns the name at the beginning of a tag.
 pub(super) fn name(tag: &str) -> &str {
     tag.split_ascii_whitespace().next().unwrap_or_default()
 }
 
-/// An attribute of a tag, as it is written.
+/// Returns a tag's attribute, undecoded.
 pub(super) fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = tag;
     loop {
@@ -75,7 +75,7 @@ pub(super) fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// What stands in the element's `<body>`.
+/// Returns the text of the element's `<body>`.
 pub(super) fn body(element: &str) -> Option<Cow<'_, str>> {
     let (_, rest) = element.split_once("<body>")?;
     let (text, _) = rest.split_once("</body>")?;
@@ -86,7 +86,7 @@ pub(super) fn body(element: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text.replace("&amp;", "&")))
 }
 
-/// Adds text as the content of an element.
+/// Appends text as an element's content.
 pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     for byte in text.bytes() {
         match byte {

@@ -1,9 +1,9 @@
 //! People who talk over XMPP (RFC 6120, 6121) on a plain TCP stream.
 //!
-//! Two in a group write to one another (`type='chat'`), and each message is followed by a request for acknowledgement
-//! (XEP-0198), as mobile clients do; the answer comes after the server has handled, and so archived, the message.
-//! More than two share a room (XEP-0045), and a message is acknowledged by the room's sending it back to its author,
-//! which it does after archiving; stream management stays off there, which spares the server work.
+//! In groups of two, people write to each other (`type='chat'`) and request an acknowledgement after each message
+//! (XEP-0198), as mobile clients do; the server answers after it has handled, and so archived, the message. Larger
+//! groups share a room (XEP-0045), which acknowledges a message by sending it back to its author after archiving it;
+//! stream management stays off there, which spares the server work.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ pub(super) const PASSWORD: &str = "correct horse battery staple";
 /// Everybody's device.
 const RESOURCE: &str = "bench";
 
-/// A person's account: the part of their address before the `@`.
+/// Returns a person's account: the part of their address before the `@`.
 pub(super) fn account(person: usize) -> String {
     format!("p{person}")
 }
@@ -32,15 +32,15 @@ pub(super) fn account(person: usize) -> String {
 /// How one person talks over XMPP.
 #[derive(Debug)]
 pub struct Xmpp {
-    /// What a message's tag says besides its id: where to, and what type.
+    /// The attributes of a message's tag besides its ID: recipient and type.
     to: String,
     /// In a room: the address under which this person's own messages come back.
     mine: Option<String>,
-    /// Messages whose acknowledgement has not come, oldest first, where the stream is managed.
+    /// Unacknowledged messages, oldest first, where the stream is managed.
     unacked: VecDeque<Uuid>,
     /// Stanzas that the server has acknowledged.
     acked: u32,
-    /// Stanzas that came in.
+    /// Stanzas received.
     handled: u32,
 }
 
@@ -97,7 +97,7 @@ impl Xmpp {
         }
     }
 
-    /// The server has handled so many stanzas of ours, modulo 2^32.
+    /// Takes an acknowledgement: the number of our stanzas that the server has handled, modulo 2^32.
     fn acked(&mut self, tag: &str, heard: &mut dyn FnMut(Heard<'_>)) -> Result<(), Error> {
         let handled: u32 = xml::attribute(tag, "h")
             .and_then(|number| number.parse().ok())
@@ -114,7 +114,7 @@ impl Xmpp {
     }
 }
 
-/// Signs a person in and, where their group has more than two members, lets them enter its room.
+/// Signs a person in and, where their group has more than two members, joins its room.
 pub(super) async fn connect(
     address: SocketAddr,
     person: usize,
@@ -143,7 +143,7 @@ pub(super) async fn connect(
         .await?;
     let talk = if plan.group == 2 {
         stream.ask("<enable xmlns='urn:xmpp:sm:3'/>", "<enabled").await?;
-        // The server sends one's own presence back: from then on messages to the account arrive here.
+        // The server echoes the person's presence: from then on messages to the account arrive here.
         stream.ask("<presence/>", "<presence").await?;
         Xmpp {
             to: format!("to='{}@{DOMAIN}' type='chat'", account(person ^ 1)),
@@ -159,7 +159,7 @@ pub(super) async fn connect(
             "<presence to='{room}/{name}'><x xmlns='http://jabber.org/protocol/muc'>\
              <history maxstanzas='0'/></x></presence>"
         );
-        // The room's subject is the last thing that it sends to somebody who enters (XEP-0045, 7.1).
+        // A room's subject is the last thing that it sends to somebody who enters (XEP-0045, 7.1).
         stream.ask(&enter, "<subject").await?;
         Xmpp {
             to: format!("to='{room}' type='groupchat'"),
@@ -172,14 +172,14 @@ pub(super) async fn connect(
     Line::new(stream.stream, talk, stream.input, Vec::new())
 }
 
-/// A stream before its person can talk: one question after the other.
+/// A stream before its person can talk: one request after another.
 struct Greeting {
     stream: TcpStream,
     input: Vec<u8>,
 }
 
 impl Greeting {
-    /// Opens the stream, or opens it anew after the login.
+    /// Opens the stream, or reopens it after the login.
     async fn open(&mut self) -> Result<(), Error> {
         self.input.clear();
         let header = format!(
@@ -195,7 +195,7 @@ impl Greeting {
         Ok(())
     }
 
-    /// Says something and reads until a stanza has `answer` in it. What else came meanwhile is dropped.
+    /// Sends a request and reads until a stanza contains `answer`. Drops everything else that arrives meanwhile.
     async fn ask(&mut self, question: &str, answer: &str) -> Result<(), Error> {
         self.stream.write_all(question.as_bytes()).await?;
         loop {

@@ -1,4 +1,4 @@
-//! Measures Natter beside its peers and writes `docs/BENCHMARKS.md`: see `headless::bench`. `make bench` builds what it
+//! Compares Natter with its peers and writes `docs/BENCHMARKS.md`: see `headless::bench`. `make bench` builds what it
 //! needs and runs it.
 
 use std::path::PathBuf;
@@ -9,21 +9,21 @@ use headless::bench::{Budget, Course, Results, budgets, measure_all, page};
 use headless::load::Error;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Measures Natter beside its peers and writes the numbers page.
+/// Compares Natter with its peers and writes the numbers page.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 struct Cli {
-    /// Everything once, shortly and with few people, to see whether it works. Writes target/bench/BENCHMARKS.md.
+    /// Measure everything once, briefly and with few people, to see that it works. Writes target/bench/BENCHMARKS.md.
     #[arg(long)]
     quick: bool,
-    /// Only this system: natter, relay, socketio, prosody or ejabberd. May be given several times; the page says that
-    /// the others are left out.
+    /// Measure only this system: natter, relay, socketio, prosody or ejabberd. May be repeated; the page says that the
+    /// others are left out.
     #[arg(long, value_name = "SYSTEM")]
     only: Vec<String>,
-    /// Measure nothing: write the page again from the last results.
+    /// Measure nothing: rewrite the page from the last results.
     #[arg(long, conflicts_with = "quick")]
     again: bool,
-    /// Natter's release.
+    /// Natter's release binary.
     #[arg(long, value_name = "FILE", default_value = "target/release/natter")]
     natter: PathBuf,
     /// Where accounts, results and the servers' data are kept.
@@ -46,12 +46,12 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        // The servers end with what is dropped here.
+        // Dropping the future ends the servers.
         _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
     }
 }
 
-/// Returns whether Natter keeps to what it has to. A quick run says nothing about that.
+/// Returns whether Natter keeps its budgets. A quick run does not judge them.
 async fn bench(cli: &Cli) -> Result<bool, Error> {
     let file = cli.folder.join(if cli.quick { "quick.json" } else { "results.json" });
     let docs = if cli.quick { &cli.folder } else { &cli.docs };

@@ -1,6 +1,6 @@
 //! `faults`: breaks a server in every way we know and checks that nothing is lost, doubled or reordered.
 //!
-//! It ends with a table, and with 1 when anything did not hold.
+//! It ends with a table, and exits with 1 when a promise did not hold.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,16 +18,16 @@ struct Cli {
     /// How much of everything.
     #[arg(long, value_enum, default_value = "full")]
     lane: Lane,
-    /// Run only this one; may be repeated.
+    /// Run only this scenario; may be repeated.
     #[arg(long)]
     only: Vec<String>,
-    /// Make the random choices of an earlier run again.
+    /// Repeat the random choices of an earlier run.
     #[arg(long)]
     seed: Option<u64>,
-    /// The checker's own test, with a server that has the planted bugs: it must catch each.
+    /// Test the checker, with a server that has the planted bugs: it must catch each.
     #[arg(long)]
     planted: bool,
-    /// Say what there is, and run nothing.
+    /// List the scenarios and run nothing.
     #[arg(long)]
     list: bool,
 }
@@ -72,7 +72,7 @@ async fn main() -> ExitCode {
     if rows.iter().any(|(_, word, _)| *word == "FAILED") { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Runs one and says how it went.
+/// Runs one scenario and prints how it went.
 async fn run(scenario: &Scenario, rig: &Rig) -> (&'static str, &'static str, f64) {
     let began = Instant::now();
     let (word, line) = match (scenario.run)(rig).await {
@@ -86,7 +86,7 @@ async fn run(scenario: &Scenario, rig: &Rig) -> (&'static str, &'static str, f64
     (scenario.name, word, began.elapsed().as_secs_f64())
 }
 
-/// Plants one bug after the other. Each scenario has to pass without one first.
+/// Plants one bug after another. Each scenario must pass without one first.
 async fn planted(rig: &Rig) -> ExitCode {
     println!("planted bugs in {}, seed {}", rig.natter.display(), rig.seed);
     let (mut passed, mut caught, mut skipped, mut missed) = (Vec::new(), 0, 0, 0);

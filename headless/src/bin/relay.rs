@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The bare durable relay: what a chat server costs at least. No accounts, no rights: for measurements only.
+/// The bare durable relay: the least that a chat server can cost. No accounts, no rights: for measurements only.
 #[derive(Debug, Parser)]
 #[command(name = "relay", version)]
 struct Cli {
@@ -22,7 +22,7 @@ struct Cli {
 async fn main() -> ExitCode {
     let Cli { listen, data } = Cli::parse();
     let served = async {
-        let _ = headless::process::raise_open_files(); // a lower limit shows where it is reached
+        let _ = headless::process::raise_open_files(); // a lower limit shows up where it is hit
         let listener = tokio::net::TcpListener::bind(listen).await?;
         println!("The relay is listening on http://{}", listener.local_addr()?);
         headless::relay::serve(listener, &data).await

@@ -1,4 +1,4 @@
-//! Everybody talks through a proxy that cuts, delays, doubles, forgets and half-opens their connections.
+//! Everybody talks through a proxy that cuts, delays, doubles and half-opens connections, and drops messages.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::proxy::Proxy;
 use super::run::{Talk, clean, finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 
-/// A device that waits this long for an acknowledgement takes its connection for dead.
+/// A device that waits this long for an acknowledgement considers its connection dead.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// A connection lasts this long at most: then the device goes to find another fate.
+/// The longest that a device stays on a connection: then it reconnects, to meet another fate.
 const RESTLESS: Duration = Duration::from_millis(400);
 
-/// How much longer it may take until every fate has been met, where connections are few.
+/// How much longer the run may take to meet every fate, where connections are few.
 const LATE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {

@@ -8,19 +8,19 @@ use crate::{Client, Error, Http};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// People who sign in at the same time. More would only wait for each other.
+/// Concurrent sign-ins. More would only wait for each other.
 const AT_ONCE: usize = 4;
 
-/// People who are signed in and connected, and who is in which session with whom.
+/// People who are signed in and connected, and their sessions.
 #[derive(Debug)]
 pub(super) struct Crowd {
     pub(super) people: Vec<Client>,
-    /// The sessions, each with its people by their place in `people`; the first began it.
+    /// The sessions, each with its people as indices into `people`; the first created it.
     pub(super) sessions: Vec<(SessionId, Vec<usize>)>,
 }
 
 impl Crowd {
-    /// So many people in so many sessions of so many each, spread evenly.
+    /// Creates this many people in this many sessions of this many members each, spread evenly.
     pub(super) async fn gather(
         base: &str,
         people: usize,
@@ -36,7 +36,7 @@ impl Crowd {
             let members: Vec<_> = (0..members).map(|n| (session * apart + n) % people.len()).collect();
             made.push((begin(&mut people, &members).await?, members));
         }
-        // All at once, and only now: the server closes connections whose messages nobody reads.
+        // Together, and only now: the server closes connections whose messages nobody reads.
         let mut crowd = Self { people, sessions: made };
         let theirs: Vec<_> = (0..crowd.people.len()).map(|person| crowd.sessions_of(person)).collect();
         try_join_all(crowd.people.iter_mut().zip(&theirs).map(|(person, theirs)| async {
@@ -48,20 +48,20 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// A further session of these people. None of them stays connected.
+    /// Creates another session of these people. None of them stays connected.
     pub(super) async fn meet(&mut self, members: &[usize]) -> Result<SessionId, Error> {
         let session = begin(&mut self.people, members).await?;
         self.sessions.push((session, members.to_vec()));
         Ok(session)
     }
 
-    /// The sessions of a person.
+    /// Returns a person's sessions.
     pub(super) fn sessions_of(&self, person: usize) -> Vec<SessionId> {
         self.sessions.iter().filter(|(_, members)| members.contains(&person)).map(|(id, _)| *id).collect()
     }
 }
 
-/// Somebody with an account, signed in, not connected.
+/// Creates an account and signs in, without connecting.
 async fn person(http: &Http, name: String) -> Result<Client, Error> {
     let mut client = Client::with_http(http.clone());
     client.set_limit(crate::process::PATIENCE);
@@ -70,7 +70,7 @@ async fn person(http: &Http, name: String) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// Signs somebody of a crowd in once more, as another login.
+/// Signs a member of a crowd in again, as another login.
 pub(super) async fn another_login(of: &Client) -> Result<Client, Error> {
     let mut client = Client::new(of.http.base());
     client.set_limit(crate::process::PATIENCE);
@@ -78,23 +78,23 @@ pub(super) async fn another_login(of: &Client) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// What somebody of a crowd signs in with.
+/// Returns what a member of a crowd signs in with.
 pub(super) fn credentials(of: &Client) -> serde_json::Value {
     serde_json::json!({ "Username": of.me().username, "Password": PASSWORD })
 }
 
-/// Another device of somebody, with the same login, not connected.
+/// Returns another device with the same login, not connected.
 pub(super) fn another_device(of: &Client) -> Client {
     Client::with_http(of.http.clone())
 }
 
-/// A session of these people: the first two begin it, the first asks the others in. Nobody stays connected.
+/// Creates a session of these people: the first invites the others, one after another. Nobody stays connected.
 async fn begin(people: &mut [Client], members: &[usize]) -> Result<SessionId, Error> {
     let mut session = None;
     people[members[0]].online().await?;
     for &member in &members[1..] {
         people[member].online().await?;
-        drop(people[member].take_frames()); // an earlier invitation may have been told twice
+        drop(people[member].take_frames()); // an earlier invitation may have arrived twice
         let username = people[member].me().username.clone();
         people[members[0]].ask(Asked { username, session_id: session, leave: false }).await?;
         let (invite, _) = people[member].expect("an invitation", invited).await?;

@@ -1,6 +1,6 @@
-//! What was deleted or replaced is in no file any more: a minute later while the server runs and people read without a
-//! pause, after a `kill -9` within that minute, after a stop in good order, and after the upgrade of a folder in which an
-//! earlier version deleted it.
+//! Deleted or replaced texts are gone from every file: a minute later, while the server runs and people read without
+//! pause; after a `kill -9` within that minute; after a graceful stop; and after the upgrade of a folder in which an
+//! earlier version deleted them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,19 +15,19 @@ use super::run::{finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 use crate::Client;
 
-/// When the promise has to be kept.
+/// The deadline of the promise.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Messages said for each part; all but every third of them are deleted or edited again.
+/// Messages sent for each part; all but every third are then deleted or edited.
 const MESSAGES: usize = 240;
 
-/// Bytes of a word that only one text has.
+/// The length in bytes of a word that only one text contains.
 const WORD: usize = 24;
 
 /// People who read meanwhile.
 const READERS: usize = 6;
 
-/// A message, and the word that only it has.
+/// A message, and the word that only it contains.
 struct Said {
     id: MessageId,
     word: String,
@@ -77,7 +77,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{searched} texts deleted or replaced, none of them left in any file")))
 }
 
-/// Reads the newest messages again and again.
+/// Reads the newest messages and the whole history over and over.
 async fn read(mut reader: Client, session: SessionId) -> Result<()> {
     loop {
         reader.load().await?;
@@ -85,7 +85,7 @@ async fn read(mut reader: Client, session: SessionId) -> Result<()> {
     }
 }
 
-/// Says messages of many lengths, each with a word of its own.
+/// Sends messages of many lengths, each with a unique word.
 async fn say(who: &mut Client, session: SessionId, random: &mut fastrand::Rng) -> Result<Vec<Said>> {
     let mut said = Vec::new();
     for _ in 0..MESSAGES {
@@ -95,7 +95,7 @@ async fn say(who: &mut Client, session: SessionId, random: &mut fastrand::Rng) -
     Ok(said)
 }
 
-/// A word that nobody else has said, and a text that begins with it.
+/// Returns a unique word, and a text that begins with it.
 fn text(random: &mut fastrand::Rng) -> (String, String) {
     let word: String = std::iter::repeat_with(|| random.alphanumeric()).take(WORD).collect();
     let length = *random.choice([0, 5, 50, 200, 700, 3_000, 12_000].iter()).unwrap_or(&0);
@@ -103,7 +103,7 @@ fn text(random: &mut fastrand::Rng) -> (String, String) {
     (word, text.trim_end().to_owned())
 }
 
-/// The same, and then deletes or edits most of them, some more than once. Returns the words that have to be gone.
+/// Sends messages, then deletes or edits most of them, some more than once. Returns the words that must be gone.
 async fn say_and_delete(
     who: &mut Client,
     session: SessionId,
@@ -137,7 +137,7 @@ async fn say_and_delete(
     Ok(gone)
 }
 
-/// Waits until the message reads so.
+/// Waits until the message has this text.
 async fn shows(who: &mut Client, session: SessionId, id: MessageId, text: &str) -> Result<()> {
     let is_it = |frame: &ServerFrame| match frame {
         ServerFrame::Message(live) => {
@@ -149,7 +149,7 @@ async fn shows(who: &mut Client, session: SessionId, id: MessageId, text: &str) 
     Ok(who.expect("the change", is_it).await?)
 }
 
-/// Deletes all of them as versions before 3 did, and makes the database one of theirs.
+/// Deletes the messages as versions before 3 did, and turns the database into one of theirs.
 fn delete_as_before(said: &[Said], data: &Path) -> Result<Vec<String>> {
     let broken =
         |error: rusqlite::Error| Failure::Missed(format!("the database of an earlier version: {error}"));
@@ -187,7 +187,7 @@ fn none_is_left(words: &[String], data: &Path, when: &str) -> Result<()> {
     Err(Failure::Missed(how))
 }
 
-/// Those of the words that stand anywhere in the data folder.
+/// Returns the words that are still anywhere in the data folder.
 fn left(words: &[String], data: &Path) -> Result<Vec<String>> {
     let wanted: HashSet<_> = words.iter().map(String::as_bytes).collect();
     let mut found = HashSet::new();

@@ -12,7 +12,7 @@ use crate::check::{Log, Rule, Stored, Table, Violation, What, digest};
 use crate::process::PATIENCE;
 use crate::{Backoff, Client, Error};
 
-/// Messages a device keeps on their way: as many as the server takes without stopping to read.
+/// Messages that a device keeps in flight: as many as the server takes before it stops reading.
 const UNDER_WAY: usize = protocol::MAX_UNACKED;
 
 /// A client with its log.
@@ -21,24 +21,24 @@ pub(super) struct Device {
     pub(super) client: Client,
     log: Log,
     written: HashMap<MessageId, SessionId>,
-    /// How far it has come in each session, and in which history: to tell what a frame brought.
+    /// Its position in each session, and in which history: to tell what a frame brought.
     held: HashMap<SessionId, (Rev, Option<Epoch>)>,
-    /// How long it waits for an answer before it takes the connection for dead.
+    /// How long it waits for an answer before it considers the connection dead.
     patience: Duration,
-    /// What its texts are filled up with, in bytes.
+    /// The bytes of padding in its texts.
     filling: usize,
     /// How long it stays on one connection, when it is restless.
     restless: Option<Duration>,
     connected_at: Instant,
-    /// When the server wants it back, once it said so.
+    /// How long to wait before reconnecting, when the server asked for that.
     called_back: Option<Duration>,
-    /// When it lost its connection, and how long it took each time to be back in step.
+    /// When it lost its connection, and how long each absence lasted until it was in step again.
     away_since: Option<Instant>,
     absences: Vec<Duration>,
 }
 
 impl Device {
-    /// A device from a client that is connected and in step, or not connected at all.
+    /// Creates a device from a client that is connected and in step, or not connected at all.
     pub(super) fn new(client: Client, log: Log) -> Self {
         let mut device = Self {
             client,
@@ -68,7 +68,7 @@ impl Device {
         self.filling = bytes;
     }
 
-    /// Makes it leave each connection after a while.
+    /// Makes it drop each connection after a while.
     pub(super) fn set_restless(&mut self, after: Duration) {
         self.restless = Some(after);
     }
@@ -77,17 +77,17 @@ impl Device {
         &mut self.log
     }
 
-    /// Its log, and how long it was away each time.
+    /// Returns its client, its log, and how long each absence lasted.
     pub(super) fn into_parts(self) -> (Client, Log, Vec<Duration>) {
         (self.client, self.log, self.absences)
     }
 
-    /// The last change it has applied in a session.
+    /// Returns the last change that it applied in a session.
     pub(super) fn rev(&self, session: SessionId) -> Rev {
         self.client.sync().sessions().get(&session).map_or(Rev(0), |held| held.timeline.rev())
     }
 
-    /// Writes a message; it goes out now or on return.
+    /// Writes a message; it goes out now or after reconnecting.
     pub(super) async fn say(&mut self, session: SessionId, text: String) -> Result<MessageId> {
         let digest = digest(&text);
         let message = self.client.say(session, text).await?;
@@ -96,7 +96,7 @@ impl Device {
         Ok(message)
     }
 
-    /// Takes the next frame. Cancel safe. An order that is not kept is found here, at once.
+    /// Receives the next frame. Cancel safe. Finds changes out of order immediately.
     pub(super) async fn next(&mut self) -> Result<ServerFrame> {
         match self.client.next().await {
             Ok(frame) => {
@@ -110,7 +110,7 @@ impl Device {
         }
     }
 
-    /// Notes that nobody takes its frames until [`Device::catch_up`]: long tables are read before.
+    /// Records that nobody takes its frames until [`Device::catch_up`]: long tables are read first.
     pub(super) fn listens_no_more(&mut self) {
         self.log.note(What::Away);
     }
@@ -140,7 +140,7 @@ impl Device {
                 if let Some(&session) = self.written.get(message_id) {
                     self.log.note(What::Acked { session, message: *message_id, seq: *seq });
                     let held = self.client.sync().sessions().get(&session);
-                    // From the new end: that is where it is.
+                    // From the newest end, where it is.
                     let own = held.and_then(|held| {
                         let mut newest = held.timeline.messages().rev().take_while(|held| held.seq >= *seq);
                         newest.find(|held| held.seq == *seq).cloned()
@@ -149,7 +149,7 @@ impl Device {
                 }
             }
             ServerFrame::Refused(refused) => {
-                // What is refused for now is sent again.
+                // What is refused only for now will be resent.
                 if let Some(message) = refused.message_id.filter(|_| refused.after_ms.is_none()) {
                     self.log.note(What::Refused { message });
                 }
@@ -167,7 +167,7 @@ impl Device {
         Ok(())
     }
 
-    /// Notes those of a frame's messages that the client took into what it shows.
+    /// Records which of a frame's messages the client added to what it shows.
     fn brought(&mut self, session: SessionId, messages: &[Message]) -> Result<()> {
         let Some(now) = self.client.sync().sessions().get(&session) else { return Ok(()) };
         let now = (now.timeline.rev(), now.timeline.epoch());
@@ -187,7 +187,7 @@ impl Device {
         Ok(())
     }
 
-    /// Comes back: tries until it is in step.
+    /// Reconnects: retries until it is in step.
     pub(super) async fn back(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
@@ -223,7 +223,7 @@ impl Device {
         }
     }
 
-    /// Takes one frame; comes back when the connection is gone, or gives it up when nothing is answered.
+    /// Takes one frame; reconnects when the connection is gone, or when an answer takes too long.
     pub(super) async fn live(&mut self) -> Result<()> {
         if self.restless.is_some_and(|after| self.connected_at.elapsed() > after) {
             self.unplug();
@@ -241,8 +241,8 @@ impl Device {
         }
     }
 
-    /// Talks without pause, with as much on its way as may be, through every loss. When told to stop it ends with
-    /// nothing left unanswered.
+    /// Talks without pause, with as much in flight as allowed, across every loss. Asked to stop, it returns once
+    /// everything is answered.
     pub(super) async fn talk(
         mut self,
         sessions: Vec<SessionId>,
@@ -269,7 +269,7 @@ impl Device {
         }
     }
 
-    /// Writes so many messages as fast as they are acknowledged.
+    /// Writes this many messages, as fast as they are acknowledged.
     pub(super) async fn write(&mut self, session: SessionId, count: usize) -> Result<()> {
         let mut left = count;
         while left > 0 || !self.client.sync().outbox().is_empty() {
@@ -284,7 +284,7 @@ impl Device {
         Ok(())
     }
 
-    /// Takes frames until it stands at these places, and notes that it does. It may take its time while it moves.
+    /// Takes frames until it reaches these heads, and records that. It may take any time as long as it makes progress.
     pub(super) async fn catch_up(&mut self, heads: &[(SessionId, Rev)]) -> Result<()> {
         let (mut stood, mut since) = (Vec::new(), Instant::now());
         while heads.iter().any(|(session, head)| self.rev(*session) < *head) {
@@ -302,13 +302,13 @@ impl Device {
         Ok(())
     }
 
-    /// Holds what it shows against what is stored. What it applied one by one is in its log; this is what came of it.
+    /// Compares what it shows with what is stored. Its log has the changes one by one; this checks their result.
     pub(super) fn shows(&self, table: &Table) -> Result<()> {
         let mut broken = Vec::new();
         for (session, held) in self.client.sync().sessions() {
             let Some(rows) = table.get(session) else { continue };
             let shown: Vec<Stored> = held.timeline.messages().map(Stored::from).collect();
-            // A window that was let go begins later, and is whole from there on.
+            // A window whose old messages were evicted starts later, and is complete from there on.
             let stored = rows.get(rows.len().saturating_sub(shown.len())..).unwrap_or_default();
             let differs = shown.iter().zip(stored).position(|(shown, stored)| shown != stored);
             if shown.len() > rows.len() || differs.is_some() {
@@ -328,17 +328,17 @@ impl Device {
     }
 }
 
-/// Whether coming back may help.
+/// Returns whether reconnecting may help.
 fn is_passing(failure: &Failure) -> bool {
     match failure {
-        // 503: the server is there and cannot do it just now.
+        // 503: the server is up and cannot serve it just now.
         Failure::Client(Error::Upgrade(status)) => *status == 503,
         Failure::Client(error) => error.is_disconnect(),
         _ => false,
     }
 }
 
-/// How many messages were acknowledged, as the devices go along.
+/// A running count of the acknowledged messages of all devices.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counter(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 

@@ -1,5 +1,5 @@
-//! File systems of our own: an ext4 on a loop device that can be copied as a power cut would leave it, and a tmpfs
-//! that can be full. Both need root.
+//! Temporary file systems: an ext4 on a loop device that can be copied as a power cut would leave it, and a tmpfs that
+//! can fill up. Both need root.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,35 +12,35 @@ use sqlx::{ConnectOptions, Connection};
 use super::{Failure, Result};
 use crate::check::{Stored, Table, digest};
 
-/// A mounted file system. It is unmounted when this is dropped.
+/// A mounted file system. Dropping this unmounts it.
 #[derive(Debug)]
 pub(super) struct Mount {
     at: PathBuf,
 }
 
 impl Mount {
-    /// Makes an ext4 of so many MiB in the file `image` and mounts it at `at`.
+    /// Creates an ext4 of `mebibytes` MiB in the file `image` and mounts it at `at`.
     pub(super) fn new_ext4(image: &Path, at: &Path, mebibytes: u64) -> Result<Self> {
         std::fs::File::create(image)?.set_len(mebibytes << 20)?;
         command("mkfs.ext4", ["-q", "-F", &text(image)])?;
         Self::of_image(image, at)
     }
 
-    /// Mounts the file system in the file `image` at `at`, as after a power cut: its journal is played back.
+    /// Mounts the file system in the file `image` at `at`, as after a power cut: the kernel replays its journal.
     pub(super) fn of_image(image: &Path, at: &Path) -> Result<Self> {
         std::fs::create_dir_all(at)?;
         command("mount", ["-o", "loop", &text(image), &text(at)])?;
         Ok(Self { at: at.to_owned() })
     }
 
-    /// Mounts an empty tmpfs of so many MiB.
+    /// Mounts an empty tmpfs of `mebibytes` MiB.
     pub(super) fn new_tmpfs(at: &Path, mebibytes: u64) -> Result<Self> {
         std::fs::create_dir_all(at)?;
         command("mount", ["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "natter-faults", &text(at)])?;
         Ok(Self { at: at.to_owned() })
     }
 
-    /// Gives a tmpfs another size.
+    /// Resizes a tmpfs.
     pub(super) fn resize(&self, mebibytes: u64) -> Result<()> {
         command("mount", ["-o", &format!("remount,size={mebibytes}m"), &text(&self.at)])
     }
@@ -49,12 +49,12 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         if command("umount", [&text(&self.at)]).is_err() {
-            let _ = command("umount", ["-l", &text(&self.at)]); // somebody still looks at it
+            let _ = command("umount", ["-l", &text(&self.at)]); // somebody still has it open
         }
     }
 }
 
-/// Why file systems cannot be mounted here, if they cannot.
+/// Returns why file systems cannot be mounted here, if they cannot.
 pub(super) fn cannot_mount(kind: &str) -> Option<String> {
     let try_it = || -> Result<()> {
         let folder = super::run::folder()?;
@@ -62,7 +62,7 @@ pub(super) fn cannot_mount(kind: &str) -> Option<String> {
         if kind == "tmpfs" {
             return Mount::new_tmpfs(&at, 1).map(drop);
         }
-        // A copy is mounted beside the first one.
+        // A scenario mounts a copy beside the first one.
         let first = Mount::new_ext4(&folder.path().join("image"), &at, 8)?;
         Mount::new_ext4(&folder.path().join("copy"), &folder.path().join("found"), 8)?;
         drop(first);
@@ -74,7 +74,7 @@ pub(super) fn cannot_mount(kind: &str) -> Option<String> {
     try_it().err().map(|failure| format!("no file system ({kind}) can be mounted here: {failure}"))
 }
 
-/// Runs a program of the system to its end.
+/// Runs a system program to completion.
 fn command<const N: usize>(program: &str, words: [&str; N]) -> Result<()> {
     let done = Command::new(program).args(words).stdin(Stdio::null()).output();
     let done = done.map_err(|error| Failure::Missed(format!("{program}: {error}")))?;
@@ -89,8 +89,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Opens the database in a data folder as SQLite does after a crash, checks that it is whole, and reads what is
-/// stored.
+/// Opens the database in a data folder as SQLite does after a crash, checks its integrity, and reads what is stored.
 pub(super) async fn read_table(data: &Path) -> Result<Table> {
     let options =
         SqliteConnectOptions::new().filename(data.join("natter.sqlite")).disable_statement_logging();

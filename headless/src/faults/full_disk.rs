@@ -1,4 +1,4 @@
-//! A disk that is full: a small tmpfs is talked full, stays full for a while, and has room again. Once to the last byte,
+//! A full disk: messages fill a small tmpfs, it stays full for a while, and then has room again. Once to the last byte,
 //! and once to the floor below which the server takes no new messages.
 
 use std::fs::File;
@@ -14,15 +14,15 @@ use super::run::{Talk, clean, finish, folder, told};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::PATIENCE;
 
-/// Bytes of a message.
+/// A message's length in bytes.
 const TEXT: usize = 2_000;
 
-/// What the server says of it, and without any acknowledgement for so long.
+/// The disk counts as full when the server's metric says so and no acknowledgement has come for this long.
 const TAKES_COMMITS: &str = "natter_takes_commits";
 const TAKES_MESSAGES: &str = "natter_takes_messages";
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// How soon writing has to return by itself.
+/// How soon writing must recover automatically.
 const BACK: Duration = Duration::from_secs(5);
 
 /// How full it gets.
@@ -30,12 +30,12 @@ const BACK: Duration = Duration::from_secs(5);
 enum Full {
     /// Commits fail.
     ToTheLastByte,
-    /// New messages are refused for now: a twentieth of the disk is left, more than the log may come to.
+    /// New messages are refused for now: a twentieth of the disk is left, more than the write-ahead log may grow to.
     ToTheFloor,
 }
 
 impl Full {
-    /// The disk, and what lies on it already, in MiB.
+    /// Returns the size of the disk and of what is already on it, in MiB.
     const fn mebibytes(self) -> (u64, u64) {
         match self {
             Full::ToTheLastByte => (8, 0),
@@ -43,7 +43,7 @@ impl Full {
         }
     }
 
-    /// Whether the server says that it has come to this.
+    /// Returns whether the server reports that the disk is this full.
     async fn is_said(self, private: &str) -> Result<bool> {
         Ok(match self {
             Full::ToTheLastByte => told(private, TAKES_COMMITS).await? == 0,
@@ -84,7 +84,7 @@ async fn talked(rig: &Rig, full: Full) -> Result<String> {
 
     let filling = async {
         let (mut acked, mut since) = (talk.acked.get(), Instant::now());
-        // Now and then a small commit still fits; and a pause may have another reason.
+        // Now and then a small commit still fits, and a pause may have another cause.
         while (since.elapsed() < QUIET || !full.is_said(&private).await?) && !talk.has_failed() {
             sleep(Duration::from_millis(50)).await;
             if talk.acked.get() != acked {
@@ -96,7 +96,7 @@ async fn talked(rig: &Rig, full: Full) -> Result<String> {
     let acked = timeout(PATIENCE, filling).await;
     let acked = acked.map_err(|_| Failure::Missed("the disk did not get full".into()))??;
 
-    // Full: everything that was acknowledged is there to be read, by an old acquaintance and on a new page.
+    // Full: reading still works, both the history and what a newly opened page loads.
     let mut reads = 0;
     let full_for =
         Instant::now() + rig.lane.of(Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(5));
@@ -136,7 +136,7 @@ async fn talked(rig: &Rig, full: Full) -> Result<String> {
     ))
 }
 
-/// A file that takes so many MiB.
+/// Creates a file that takes this many MiB.
 fn lay(file: &Path, mebibytes: u64) -> Result<()> {
     let file = File::create(file)?;
     if mebibytes > 0 {

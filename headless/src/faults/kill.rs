@@ -9,8 +9,8 @@ use super::run::{Figures, Talk, clean, finish, folder, percentile};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::PATIENCE;
 
-/// Kills in one chapter. Each chapter has a server folder and people of its own and is checked by itself, so that
-/// neither database nor histories grow with the number of kills.
+/// Kills per chapter. Each chapter has its own server folder and people and is checked separately, so that neither
+/// database nor histories grow with the number of kills.
 const CHAPTER: usize = 25;
 
 const SENDERS: usize = 16;
@@ -18,16 +18,16 @@ const SESSIONS: usize = 4;
 /// People in each session: every sender is in two.
 const MEMBERS: usize = 8;
 
-/// Moments of the kill, in milliseconds after the server was ready.
+/// When to kill, in milliseconds after the server was ready.
 const MOMENTS: std::ops::RangeInclusive<u64> = 50..=900;
 
-/// One in so many kills comes while the server starts, milliseconds after its process did: in the middle of recovery.
+/// One in this many kills hits the server while it starts, this many milliseconds after its process did: mid-recovery.
 const STARTING: u64 = 5;
 const RECOVERING: std::ops::RangeInclusive<u64> = 1..=60;
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let (kills, acked) = match rig.bug {
-        Some(_) => (20, 2_000), // a planted bug shows itself soon
+        Some(_) => (20, 2_000), // a planted bug shows soon
         None => rig.lane.of((50, 25_000), (200, 100_000), (2_000, 1_000_000)),
     };
     let chapters = usize::div_ceil(kills, CHAPTER);
@@ -62,7 +62,7 @@ async fn chapter(rig: &Rig, chapter: usize, goal: (usize, usize)) -> Result<(Fig
     while (kills < goal.0 || talk.acked.get() < goal.1) && !talk.has_failed() && moved.elapsed() < PATIENCE {
         let before = talk.acked.get();
         sleep(Duration::from_millis(random.u64(MOMENTS))).await;
-        // A kill of a server that nobody talks to shows nothing, so it does not count.
+        // Killing a server that nobody talks to proves nothing, so it does not count.
         if talk.acked.get() > before {
             (kills, moved) = (kills + 1, Instant::now());
         }

@@ -1,4 +1,4 @@
-//! Very many sign in at once: those who talk notice nothing, and the memory stays bounded.
+//! A flood of concurrent sign-ins: people who talk notice nothing, and memory stays bounded.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::run::{finish, folder, percentile};
 use super::{Failure, Outcome, Result, Rig};
 use crate::{Answer, Http};
 
-/// The acknowledgement of somebody who talks meanwhile, 99 of 100.
+/// The limit for 99 of 100 acknowledgements of somebody who talks meanwhile.
 const ACK: Duration = Duration::from_millis(25);
 
-/// How often they say something.
+/// How often they send.
 const PACE: Duration = Duration::from_millis(5);
 
-/// One flood is over in two or three seconds, in which a single moment when the machine does something else is more than
+/// One flood lasts two or three seconds, so a single moment in which the machine does something else affects more than
 /// one message in a hundred.
 const ROUNDS: usize = 5;
 
-/// How much memory the flood may take: so much, and what one password takes to hash (argon2's m, RFC 9106) for each
-/// thread that hashes, all cores but one. On two cores that is 64 MiB.
+/// How much memory the flood may take: this much, plus the cost of one password (argon2's m, RFC 9106) for each hashing
+/// thread, which are all cores but one. On two cores that is 64 MiB.
 const MEMORY: u64 = 45 << 20;
 const PASSWORD: u64 = 19 << 20;
 
@@ -50,7 +50,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
             }
         }
     }
-    another_login(&crowd.people[0]).await?; // afterwards everybody is let in again
+    another_login(&crowd.people[0]).await?; // afterwards sign-ins work again
     finish(server).await?;
     let (p99, worst) = (percentile(&mut acks, 0.99), acks.iter().max().copied().unwrap_or_default());
     let grown = most.saturating_sub(before);
@@ -68,7 +68,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(said))
 }
 
-/// So many sign in at once, several times; on a thread of its own, so that those who talk never wait for this side's work.
+/// Signs in this many times concurrently, in several rounds; on its own thread, so that people who talk never wait for
+/// this side's work.
 fn flood(base: &str, body: &serde_json::Value, logins: usize, rounds: usize) -> Result<Vec<Answer>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let http = Http::new(base);

@@ -1,7 +1,7 @@
 //! Logouts that race requests of the same login: an ended login stays ended, and its sockets see nothing more.
 //!
-//! Requests only write to a login once a day, to renew it. So each login is made to look two days old first, in the
-//! database: every request under way then wants to renew it, and one that comes late must not bring it back.
+//! Requests write to a login only once a day, to renew it. So the scenario first makes each login look two days old in
+//! the database: then every request in flight wants to renew it, and a late one must not resurrect it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,12 +21,12 @@ use crate::check::{Actor, Bounds, History, Table, What, check};
 use crate::process::PATIENCE;
 use crate::{Client, Error};
 
-/// Requests under way when the logout comes.
+/// Requests in flight when the logout comes.
 const UNDER_WAY: usize = 10;
 
 const TWO_DAYS: i64 = 2 * 24 * 60 * 60 * 1000;
 
-/// How soon the sockets of an ended login have to be closed.
+/// How soon an ended login's sockets must be closed.
 const CLOSED: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
@@ -47,7 +47,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let logouts = rig.lane.of(25, 300, 1_000);
     let both = BTreeSet::from([200, 401]);
     for n in 0..10 * logouts {
-        // Where one is much faster than the other, meeting takes longer.
+        // Where requests and logouts differ much in speed, it takes longer until they meet.
         if n >= logouts && statuses == both {
             break;
         }
@@ -73,7 +73,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         }
         let ended = Instant::now();
         reader.log().note(What::Revoked);
-        // Something is said after it: it must not be seen.
+        // The ended login must not see this message.
         writer.say(session, format!("after logout {n}")).await?;
         let closing = async {
             let code = timeout(PATIENCE, closed(&mut reader)).await;
@@ -119,7 +119,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{figures}, sockets closed within {slowest:.1?}: {}", clean())))
 }
 
-/// An ended login lives again: with it, one goes on reading. The checker is to see that.
+/// Keeps reading with an ended login that came back to life, for the checker to notice.
 async fn come_back(
     reader: &mut Device,
     writer: &mut Device,
@@ -139,7 +139,7 @@ async fn come_back(
     Ok(())
 }
 
-/// Reads on until the server closes, and gives its code.
+/// Reads until the server closes, and returns its code.
 async fn closed(device: &mut Device) -> Result<Option<u16>> {
     loop {
         match device.next().await {

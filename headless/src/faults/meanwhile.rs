@@ -1,4 +1,4 @@
-//! What is measured while something is done to a server: how long those who talk wait, and how much memory it takes.
+//! Measurements while something happens to a server: how long people who talk wait, and how much memory it takes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::Result;
 use crate::Client;
 use crate::process::Process;
 
-/// How often the memory is looked at.
+/// How often the memory is sampled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Says something at each tick until it is over, whatever the answers do: a stall is charged to all that had to wait in
-/// it. Gives how long each acknowledgement took from when its message was due.
+/// Sends at each tick until it is over, without waiting for answers: a stall is charged to every message that had to
+/// wait in it. Returns how long each acknowledgement took from when its message was due.
 pub(super) async fn talk(
     client: &mut Client,
     session: SessionId,
@@ -42,7 +42,7 @@ pub(super) async fn talk(
     }
 }
 
-/// The most memory that the server takes until it is over, in bytes.
+/// Returns the most memory that the server takes until it is over, in bytes.
 pub(super) async fn most_memory(server: &Process, is_over: impl Fn() -> bool) -> Result<u64> {
     let mut most = 0;
     while !is_over() {

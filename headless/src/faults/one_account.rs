@@ -1,5 +1,5 @@
-//! One account, from one address, does everything it may at once: those at other addresses notice nothing, and what it
-//! takes of the memory and the disk stays bounded.
+//! One account, from one address, does everything it may concurrently: people at other addresses notice nothing, and
+//! the memory and disk that it takes stay bounded.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,18 +22,18 @@ use super::{Failure, Outcome, Result, Rig};
 use crate::process::{Process, written};
 use crate::{Client, Event, Http, Socket};
 
-/// Where everybody else comes from. The account comes from 127.0.0.1.
+/// The address of everybody else. The account comes from 127.0.0.1.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// The acknowledgement of somebody else's message, 99 of 100, and the memory that the server may take in all.
+/// The limits for 99 of 100 acknowledgements of other people's messages, and for the server's total memory.
 const ACK: Duration = Duration::from_millis(25);
 const MEMORY: u64 = 100 << 20;
 
-/// So many others talk, each at this pace: below the 30 messages a second that a user may send.
+/// How many others talk, and the pace of each: below the 30 messages a second that a user may send.
 const OTHERS: usize = 10;
 const PACE: Duration = Duration::from_millis(50);
 
-/// What the account has to read: so many conversations, in which the longest messages there are were said.
+/// What the account has to read: this many conversations, full of the longest messages allowed.
 const FRIENDS: usize = 8;
 const LONGEST: usize = 16 << 10;
 
@@ -41,16 +41,16 @@ const LONGEST: usize = 16 << 10;
 const TEXT_BURST: u64 = 2 << 20;
 const TEXT_PER_SECOND: u64 = 64 << 10;
 
-/// How much more of the disk a text takes than it is long: whole pages, the row's other columns, the index. And what a
-/// short message of the others takes.
+/// The factor by which a text takes more disk than its length: whole pages, the row's other columns, the index. And
+/// what a short message of the others takes, in bytes.
 const ON_DISK: u64 = 2;
 const SHORT: u64 = 1 << 10;
 
-/// So many do each thing at a time: together they have as many sockets as a user may.
+/// How many do each thing concurrently: together they have as many sockets as a user may.
 const AT_ONCE: usize = 5;
 
-/// What was refused is tried again after so long: this side runs on the same machine, and what it would take of it by asking
-/// without a pause is not the server's.
+/// The pause before retrying what was refused: this side runs on the same machine, and the CPU it would burn by asking
+/// without pause is not the server's cost.
 const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
@@ -88,7 +88,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         beside.acks.len(),
         beside.acks.iter().max().copied().unwrap_or_default(),
     );
-    // In the few seconds of the short lane, some of its sockets are still waiting behind its own loads.
+    // In the short lane's few seconds, some of its sockets still wait behind its own loads.
     let ways = if rig.lane.is_timed() { WAYS.len() } else { WAYS.len() / 2 };
     let did_all = did.len() >= ways;
     let bounded = beside.memory < MEMORY && text <= may_store && grown <= ON_DISK * may_store + others;
@@ -98,12 +98,12 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(said))
 }
 
-/// Who is there, and what was said before anything was held back.
+/// The people, and the messages sent before any limits applied.
 struct Scene {
     /// The account.
     one: Client,
     sessions: Vec<SessionId>,
-    /// Those who talk, each in a conversation of their own.
+    /// The people who talk, each in a separate conversation.
     others: Vec<(Http, SessionId)>,
 }
 
@@ -137,15 +137,15 @@ impl Scene {
     }
 }
 
-/// Those who talk meanwhile.
+/// The people who talk meanwhile.
 struct Talkers(Vec<(Http, SessionId)>);
 
-/// What was seen of them, and of the server.
+/// Measurements of them and of the server.
 struct Seen {
     acks: Vec<Duration>,
     /// The most memory that the server took, in bytes.
     memory: u64,
-    /// What it wrote to the disk, in bytes.
+    /// What it wrote to disk, in bytes.
     written: u64,
     length: Duration,
 }
@@ -160,8 +160,8 @@ impl Talkers {
         Self(others.iter().map(comes).collect())
     }
 
-    /// Everybody talks for so long, at a pace of their own, whatever the answers do: a stall is charged to all that had
-    /// to wait in it.
+    /// Lets everybody talk for `length`, each at their own pace, without waiting for answers: a stall is charged to
+    /// every message that had to wait in it.
     async fn talk(&self, server: &Process, length: Duration) -> Result<Seen> {
         let (began, before) = (Instant::now(), written(server.id()?)?);
         let end = began + length;
@@ -195,7 +195,7 @@ struct Account {
 /// A thing that an account can do over and over.
 struct Way {
     what: &'static str,
-    /// Does it once, or for a while. Says how often it was done; what was refused is none.
+    /// Does it once, or for a while. Returns how often it was done, not counting refusals.
     does: for<'a> fn(&'a Account, usize) -> BoxFuture<'a, std::result::Result<u64, crate::Error>>,
 }
 
@@ -210,7 +210,7 @@ const WAYS: &[Way] = &[
     Way { what: "sign-ins", does: |account, n| Box::pin(account.signs_in(n)) },
 ];
 
-/// What stays open is left after so long, to begin again.
+/// How long to keep something open before starting over.
 const WHILE: Duration = Duration::from_secs(4);
 
 impl Account {
@@ -229,13 +229,13 @@ impl Account {
         }
     }
 
-    /// All of it at once until it is stopped; on a thread of its own, so that those who talk never wait for this side's
-    /// work.
+    /// Does all of it concurrently until it is stopped; on its own thread, so that people who talk never wait for this
+    /// side's work.
     fn does_everything(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let doing = WAYS.iter().flat_map(|way| (0..AT_ONCE).map(move |n| self.goes_on(way, n)));
-        // What is under way then, such as a load that waits for its turn, is left: inside of the runtime, as it needs one to
-        // be taken down.
+        // Drops what is in progress then, such as a load that waits for its turn: inside the runtime, which dropping it
+        // needs.
         let over = async {
             while !self.stop.load(Ordering::Relaxed) {
                 sleep(Duration::from_millis(20)).await;
@@ -260,7 +260,7 @@ impl Account {
         }
     }
 
-    /// A request, on any of its connections.
+    /// Sends a request, on any of its connections.
     async fn get(&self, path: &str) -> std::result::Result<u64, crate::Error> {
         Ok(u64::from(self.http.clone().get(path).await?.status == 200))
     }
@@ -274,7 +274,7 @@ impl Account {
         self.get(&format!("/api/history?SessionID={session}&Before={}", i64::MAX)).await
     }
 
-    /// Asks for everything, and takes it drop by drop.
+    /// Requests everything, and reads it in small sips.
     async fn sips(&self) -> std::result::Result<u64, crate::Error> {
         let until = Instant::now() + WHILE;
         let socket = TcpSocket::new_v4()?;
@@ -301,7 +301,7 @@ impl Account {
         Ok(socket)
     }
 
-    /// Talks as fast as it can, in the longest messages and in the shortest.
+    /// Talks as fast as it can, in the longest or the shortest messages.
     async fn floods(&self, n: usize) -> std::result::Result<u64, crate::Error> {
         let (mut socket, until) = (self.socket().await?, Instant::now() + WHILE);
         let session_id = self.sessions[n % self.sessions.len()];
@@ -327,7 +327,7 @@ impl Account {
                         self.stored.fetch_add(data.len() as u64, Ordering::Relaxed);
                     }
                     Ok(ServerFrame::Refused(_)) => on_their_way = on_their_way.saturating_sub(1),
-                    // Its own words come back to each of its sockets, faster than it takes them.
+                    // Its own messages come back on each of its sockets, faster than it reads them.
                     Ok(ServerFrame::Lagged) => {
                         on_their_way = 0;
                         socket.queue(ClientFrame::Hello { sessions: BTreeMap::new() }.encode());
@@ -341,7 +341,7 @@ impl Account {
         Ok(0) // counted already
     }
 
-    /// Asks for people who are not there.
+    /// Searches for people who do not exist.
     async fn searches(&self, n: usize) -> std::result::Result<u64, crate::Error> {
         let (mut socket, until, mut answers) = (self.socket().await?, Instant::now() + WHILE, 0);
         while !is_over(until) {
@@ -357,7 +357,7 @@ impl Account {
         Ok(answers)
     }
 
-    /// Asks for all that was ever said, again and again.
+    /// Fetches every message ever sent, over and over.
     async fn fetches(&self) -> std::result::Result<u64, crate::Error> {
         let (mut socket, until, mut pages) = (self.socket().await?, Instant::now() + WHILE, 0);
         for session_id in self.sessions.iter().cycle() {
@@ -374,7 +374,7 @@ impl Account {
         Ok(pages)
     }
 
-    /// Opens a socket, and leaves without a word.
+    /// Opens a socket, and leaves without closing it.
     async fn connects(&self) -> std::result::Result<u64, crate::Error> {
         let mut socket = self.socket().await?;
         let welcome = timeout(WHILE, socket.next()).await;
@@ -388,7 +388,7 @@ impl Account {
         if !n.is_multiple_of(2) {
             credentials["Password"] = "not the password".into();
         }
-        // Let in or not: it has been looked at.
+        // Accepted or not: the server checked the password.
         Ok(u64::from(http.post("/api/login", &credentials).await?.status != 429))
     }
 }
@@ -397,7 +397,7 @@ fn is_over(until: Instant) -> bool {
     Instant::now() > until
 }
 
-/// What a folder takes, in bytes.
+/// Returns the total length of a folder's files, in bytes.
 fn size(folder: &Path) -> Result<u64> {
     let mut all = 0;
     for file in std::fs::read_dir(folder)? {

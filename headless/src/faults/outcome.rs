@@ -3,16 +3,16 @@
 use crate::Error;
 use crate::check::{Verdict, Violation};
 
-/// It held, or could not be tried.
+/// The scenario held, or could not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It held; the figures, in a line.
+    /// It held; the figures, in one line.
     Passed(String),
-    /// It could not be tried here; why, in a sentence.
+    /// It cannot run here; why, in a sentence.
     Skipped(String),
 }
 
-/// It did not hold.
+/// The scenario did not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The checker found broken rules.
@@ -20,7 +20,7 @@ pub enum Failure {
     Broken {
         /// Which, and how.
         broken: Vec<Violation>,
-        /// The figures, in a line.
+        /// The figures, in one line.
         figures: String,
     },
     /// Something else did not hold; a sentence.
@@ -37,10 +37,10 @@ pub enum Failure {
     Database(#[from] sqlx::Error),
 }
 
-/// What a scenario's parts give back.
+/// What a scenario's parts return.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// The first breaches of each rule; there may be thousands.
+/// Lists the first breaches of each rule; there may be thousands.
 fn several(broken: &[Violation]) -> String {
     const SHOWN: usize = 2;
     let of_a_rule = broken.chunk_by(|one, other| one.rule == other.rule);

@@ -1,7 +1,7 @@
-//! The checker's own test: a server (and a client) with a bug planted, run through the scenario that should show it.
+//! The checker's own test: a server (and a client) with a planted bug, run through the scenario that should expose it.
 //!
-//! Each run is a process of this program by itself, because a bug is chosen for a whole process. First the scenario
-//! is run without a bug and has to pass: what is caught is the bug, not the build.
+//! Each run is a separate process of this program, because a bug applies to a whole process. The scenario must first
+//! pass without a bug: what is caught is the bug, not the build.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,9 +16,9 @@ use crate::check::Rule;
 pub struct Bug {
     /// Its name, for `NATTER_PLANTED`.
     pub name: &'static str,
-    /// The scenario that shows it.
+    /// The scenario that exposes it.
     pub scenario: &'static str,
-    /// The rules of which at least one has to be broken.
+    /// The rules of which it must break at least one.
     pub breaks: &'static [Rule],
 }
 
@@ -40,20 +40,20 @@ pub const BUGS: &[Bug] = &[
     },
 ];
 
-/// What came of a run with a bug, or of one without.
+/// The result of a run, with a bug or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caught {
     /// The checker named a rule that this bug breaks; its sentence.
     Yes(String),
-    /// It did not; what the run said.
+    /// It did not; the run's output.
     No(String),
     /// It passed.
     Passed,
-    /// It could not be tried here; why.
+    /// It cannot run here; why.
     Skipped(String),
 }
 
-/// Runs a scenario in a process of its own, with this bug or with none.
+/// Runs a scenario in a separate process, with this bug or with none.
 ///
 /// # Errors
 /// When the process cannot be started.

@@ -1,8 +1,8 @@
-//! Power cuts. The server's folder is an ext4 on a loop device. At a random moment the server is frozen and the file
-//! behind the device copied: what was not synced is not in it, just as after a power cut. The copy is mounted, the
-//! database opened and held against everything that had been acknowledged or seen until then.
+//! Power cuts. The server's folder is an ext4 on a loop device. At random moments the scenario freezes the server and
+//! copies the file behind the device: what was not synced is not in it, just as after a power cut. It mounts the copy,
+//! opens the database and checks it against everything that had been acknowledged or seen by then.
 //!
-//! Its control is the planted bug `synchronous-normal`: the same rig has to lose something.
+//! The control is the planted bug `synchronous-normal`: with it, the same rig must lose something.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::run::{Talk, clean, finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 use crate::check::{Bounds, Table, check};
 
-/// Images of one server; then another one begins with an empty disk.
+/// Images per server; then another starts with an empty disk.
 const CHAPTER: usize = 10;
 
 const MEBIBYTES: u64 = 192;
@@ -22,12 +22,12 @@ const MEBIBYTES: u64 = 192;
 /// Milliseconds of talk between two images.
 const MOMENTS: std::ops::RangeInclusive<u64> = 30..=400;
 
-/// The server stands still while its disk is copied, so how long a message takes says nothing.
+/// The server is frozen while its disk is copied, so a message's latency means nothing.
 const FROZEN: Duration = Duration::from_secs(600);
 
 /// What a power cut would have left.
 struct Image {
-    /// What had happened until then.
+    /// The moment of the cut, since the history began.
     until: Duration,
     table: Table,
 }
@@ -75,7 +75,7 @@ async fn chapter(rig: &Rig, chapter: usize, images: usize) -> Result<(usize, usi
         let until = talk.history.elapsed();
         server.thaw()?;
         copied.map_err(|error| Failure::Missed(error.to_string()))??;
-        // Each by a name of its own: a mount may outlive its end, while somebody looks at it.
+        // Each under its own name: a mount may outlive its drop while somebody has it open.
         let found = folder.path().join(format!("found-{}", taken.len()));
         let mounted = Mount::of_image(&copy, &found)?;
         taken.push(Image { until, table: read_table(&found.join("data")).await? });
@@ -94,7 +94,7 @@ async fn chapter(rig: &Rig, chapter: usize, images: usize) -> Result<(usize, usi
         if !broken.is_empty() {
             return Err(Failure::Broken { broken, figures });
         }
-        // Each image holds what those before it held.
+        // Each image contains what the earlier ones do.
         acked = acked.max(history.acked());
         stored += image.table.values().map(Vec::len).sum::<usize>();
     }

@@ -1,7 +1,7 @@
-//! A proxy that breaks connections: it stands between the clients and the server and gives each connection a fate.
+//! A proxy that breaks connections: it sits between the clients and the server and gives each connection a fate.
 //!
-//! The fates come from a seed in the order of the connections. It knows of WebSockets only where frames of the
-//! server begin and end, to be able to lose some of them whole.
+//! The fates come from a seed, in the order of the connections. Of WebSockets it knows only where the server's frames
+//! begin and end, so that it can drop whole ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,19 +20,19 @@ use super::Result;
 enum Fate {
     /// Nothing.
     Passed,
-    /// It is cut after so many bytes from the client and so many from the server.
+    /// It is cut after `up` bytes from the client or `down` bytes from the server.
     Cut { up: usize, down: usize },
-    /// After so many bytes from the server nothing comes from it any more, and nobody is told.
+    /// After this many bytes from the server nothing more comes from it, and neither side notices.
     HalfOpen { down: usize },
-    /// Every chunk from the server waits so long.
+    /// Every chunk from the server waits this long.
     Delayed(Duration),
-    /// Everything the client says is said on a second connection too, whose answers nobody reads.
+    /// Everything the client sends also goes over a second connection, whose answers are discarded.
     Doubled,
-    /// One in so many of the messages from the server is lost, and the connection lives on.
+    /// One in this many of the server's messages is lost, and the connection lives on.
     Lossy { one_in: usize },
 }
 
-/// How many connections were given each fate. One that ends by itself may not have lived to see it.
+/// How many connections got each fate. A connection may end before its fate strikes.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
     passed: AtomicUsize,
@@ -45,7 +45,7 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// Whether every fate has met somebody, and some frames were lost.
+    /// Returns whether every fate was given to some connection, and some frames were lost.
     pub(super) fn all_met(&self) -> bool {
         let Self { passed, cut, half_open, delayed, doubled, lossy, frames_lost } = self;
         let all = [passed, cut, half_open, delayed, doubled, lossy, frames_lost];
@@ -70,7 +70,7 @@ impl std::fmt::Display for Fates {
     }
 }
 
-/// A proxy that runs. It ends, with all its connections, when this is dropped.
+/// A running proxy. Dropping this ends it and all its connections.
 pub(super) struct Proxy {
     /// Where it listens.
     pub(super) base: String,
@@ -85,7 +85,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the server at `base`.
+    /// Starts a proxy in front of the server at `base`.
     pub(super) async fn start(base: &str, random: fastrand::Rng) -> Result<Self> {
         let server = base.strip_prefix("http://").unwrap_or(base).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -148,15 +148,15 @@ async fn carry(client: TcpStream, server: String, fate: Fate, fates: Arc<Fates>)
         };
     };
     match fate {
-        // Nobody is told: the client's bytes still go up, and nothing comes down any more.
+        // Neither side notices: the client's bytes still go up, and nothing comes down any more.
         Fate::HalfOpen { .. } => drop(tokio::join!(up, down)),
-        // Whichever way ends first ends both.
+        // The direction that ends first ends both.
         _ => tokio::select! { () = up => {}, () = down => {} },
     }
     unread.abort();
 }
 
-/// Hands on what comes, up to a number of bytes, each chunk after a wait; to a twin too when there is one.
+/// Forwards up to `limit` bytes, each chunk after a wait, and also to the twin if there is one.
 async fn pass(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
@@ -173,7 +173,7 @@ async fn pass(
         }
         sleep(wait).await;
         if let Some(twin) = &mut twin {
-            let _ = twin.write_all(&buffer[..count]).await; // one connection more or less
+            let _ = twin.write_all(&buffer[..count]).await; // the twin does not matter
         }
         to.write_all(&buffer[..count]).await?;
         limit = limit.saturating_sub(count);
@@ -181,8 +181,8 @@ async fn pass(
     Ok(())
 }
 
-/// Hands on what the server says, without some of the messages. Nothing else is ever left out: that the server
-/// answers what it is asked is TCP's to promise, but a message may be lost between a server's parts.
+/// Forwards what the server sends, except some of the messages. It never drops anything else: TCP guarantees that
+/// answers arrive, but a message may get lost between a server's parts.
 async fn pass_lossy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -209,7 +209,7 @@ async fn pass_lossy(
     }
 }
 
-/// The head of an HTTP answer, its empty line included.
+/// Reads the head of an HTTP answer, including its empty line.
 async fn read_head(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -218,7 +218,7 @@ async fn read_head(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u
     Ok(head)
 }
 
-/// A frame as it stands on the wire (RFC 6455 5.2), and where its payload begins.
+/// A frame as sent on the wire (RFC 6455 5.2), and where its payload begins.
 struct Frame {
     bytes: Vec<u8>,
     payload: usize,

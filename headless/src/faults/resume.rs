@@ -1,4 +1,4 @@
-//! Coming back after very much was said: everything arrives, in order, in time.
+//! Reconnecting after missing very many messages: everything arrives, in order, in time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::run::{Ended, clean, finish, folder, stored};
 use super::{Failure, Outcome, Result, Rig};
 use crate::check::{Actor, Bounds, History, Table};
 
-/// How long coming back may take (issue: 3 s for 100,000).
+/// How long catching up may take (issue: 3 s for 100,000).
 const BACK: Duration = Duration::from_secs(3);
 
 const WRITERS: usize = 4;

@@ -1,4 +1,4 @@
-//! Restarts in good order, while everybody talks.
+//! Graceful restarts, while everybody talks.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::run::{Talk, clean, finish, folder, percentile, told};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::{PATIENCE, Process};
 
-/// How soon a server that was told to has to be gone.
+/// How soon a server must be gone after being asked to end.
 const GONE: Duration = Duration::from_secs(15);
 
 const DEVICES: usize = 16;
@@ -45,7 +45,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     )))
 }
 
-/// Waits until every device is connected: some were told to wait for seconds.
+/// Waits until every device is connected: the server asked some to wait for seconds.
 async fn all_there(server: &Process) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let private = server.private.as_deref().unwrap_or_default();

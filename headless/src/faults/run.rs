@@ -1,4 +1,4 @@
-//! One server, its crowd, and everything they did, from beginning to end.
+//! One server, its crowd, and everything they did, from start to finish.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::process::{Process, Start};
 use crate::{Client, Http};
 
 impl Rig {
-    /// How to start the server on a folder.
+    /// Prepares the server on a folder.
     pub(super) fn server(&self, data: &std::path::Path) -> Start {
         let start = Start::new(&self.natter, data);
         match &self.bug {
@@ -26,12 +26,12 @@ impl Rig {
     }
 }
 
-/// A temporary folder for a scenario.
+/// Creates a temporary folder for a scenario.
 pub(super) fn folder() -> std::io::Result<TempDir> {
     tempfile::Builder::new().prefix("natter-faults-").tempdir()
 }
 
-/// People who talk without pause to a server that something is done to.
+/// People who talk without pause to a server while a scenario breaks it.
 pub(super) struct Talk {
     pub(super) history: History,
     pub(super) acked: Counter,
@@ -45,12 +45,12 @@ pub(super) struct Talk {
 pub(super) struct Ended {
     pub(super) table: Table,
     pub(super) history: History,
-    /// How long devices were away, each time.
+    /// How long each absence of a device lasted.
     pub(super) absences: Vec<Duration>,
 }
 
 impl Talk {
-    /// Everybody begins to talk. `change` may do something to each device before.
+    /// Lets everybody start talking, after `change` has adjusted each device.
     pub(super) fn begin(rig: &Rig, crowd: Crowd, mut change: impl FnMut(&mut Device)) -> Self {
         let (history, acked) = (History::new(), Counter::default());
         let (stop, told) = watch::channel(false);
@@ -65,13 +65,13 @@ impl Talk {
         Self { history, acked, sessions: crowd.sessions, stop, talking, bounds: Bounds::default() }
     }
 
-    /// Whether a device has given up: then there is no point in going on.
+    /// Returns whether a device has given up: then there is no point in going on.
     pub(super) fn has_failed(&self) -> bool {
         self.talking.iter().any(JoinHandle::is_finished)
     }
 
-    /// Ends the talk: everything unanswered is answered, the tables are read, everybody catches up. Devices go to
-    /// `base` for that, past whatever stood between them and the server.
+    /// Ends the talk: waits until everything is answered, reads the tables, and lets everybody catch up. For that,
+    /// devices connect to `base`, bypassing anything between them and the server.
     pub(super) async fn end(mut self, base: &str) -> Result<Ended> {
         let _ = self.stop.send(true);
         let mut devices = Vec::new();
@@ -105,7 +105,7 @@ impl Talk {
         Ok(Ended { table, history: self.history, absences })
     }
 
-    /// The same, and the checker's word on it. `figures` is said in either case.
+    /// Ends the talk and checks it. The figures are in the result either way.
     pub(super) async fn end_and_check(self, base: &str) -> Result<(Ended, Figures)> {
         let bounds = self.bounds;
         let ended = self.end(base).await?;
@@ -115,7 +115,7 @@ impl Talk {
 }
 
 impl Ended {
-    /// The checker's word.
+    /// Runs the checker.
     pub(super) fn check(&self, bounds: &Bounds) -> Result<Figures> {
         let figures = Figures {
             acked: self.history.acked(),
@@ -131,7 +131,7 @@ impl Ended {
     }
 }
 
-/// What a checked history was made of.
+/// What a checked history consists of.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Figures {
     pub(super) acked: usize,
@@ -154,12 +154,12 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// What stands behind figures that passed.
+/// Returns the verdict that follows figures that passed.
 pub(super) fn clean() -> String {
     Verdict::default().to_string()
 }
 
-/// What is stored of a session, as the server tells it.
+/// Returns what is stored of a session, according to the server.
 pub(super) async fn stored(client: &mut Client, session: SessionId) -> Result<Vec<Stored>> {
     Ok(client.whole_history(session).await?.iter().map(Stored::from).collect())
 }
@@ -170,7 +170,7 @@ pub(super) async fn finish(mut server: Process) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Failure::Missed(format!("the server ended with {status}"))) }
 }
 
-/// What the server counts under this name.
+/// Returns the server's metric of this name.
 pub(super) async fn told(private: &str, name: &str) -> Result<u64> {
     let metrics = Http::new(private).get("/metrics").await?.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
@@ -178,7 +178,7 @@ pub(super) async fn told(private: &str, name: &str) -> Result<u64> {
     count.ok_or_else(|| Failure::Missed(format!("the server does not tell {name}")))
 }
 
-/// The value below which this share of them lies.
+/// Returns the value that this share of them does not exceed.
 pub(super) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
     let at = (values.len() as f64 * share).ceil() as usize;

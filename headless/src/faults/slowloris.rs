@@ -1,4 +1,4 @@
-//! Connections that say nothing, one byte, or half a head: all are closed, and signing in works meanwhile.
+//! Connections that send nothing, one byte, or half a head: the server closes all, and signing in works meanwhile.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::run::{finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::{PATIENCE, raise_open_files};
 
-/// What the connections say, each one of these.
+/// What the connections send, one of these each.
 const SAID: [&[u8]; 3] = [b"", b"G", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "];
 
-/// The server's patience is 5 s; this much more is its timers' and this machine's. What is closed much earlier was not
-/// let in at all.
+/// The server's timeout is 5 s; the rest is slack for its timers and this machine. A connection closed much earlier was
+/// not let in at all.
 const CLOSED: Duration = Duration::from_millis(5_500);
 const LET_IN: Duration = Duration::from_secs(3);
 
@@ -25,7 +25,7 @@ const LOGIN: Duration = Duration::from_millis(300);
 
 pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let connections = if rig.lane.is_timed() { 4_000 } else { 300 };
-    // The server has the same limit, and keeps some for its own files.
+    // The server has the same limit, and reserves some for its own files.
     let files = raise_open_files();
     if files < connections as u64 + 256 {
         return Ok(Outcome::Skipped(format!(
@@ -62,13 +62,13 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(said))
 }
 
-/// Connects, says that little, and waits for the end. Returns how long the connection was open.
+/// Connects, sends these few bytes, and waits for the end. Returns how long the connection was open.
 async fn say_nothing(address: String, said: &[u8]) -> Result<Duration> {
     let mut connection = TcpStream::connect(&address).await?;
     let began = Instant::now();
     connection.write_all(said).await?;
     let mut answer = Vec::new();
-    // An answer, such as 408, or a reset: each is an end.
+    // An answer, such as 408, and a reset are both an end.
     match timeout(PATIENCE, connection.read_to_end(&mut answer)).await {
         Ok(_) => Ok(began.elapsed()),
         Err(_) => {

@@ -1,5 +1,5 @@
-//! Readers that read nothing, beside others that do: the server must not grow with them, the others must not wait
-//! for them, and they must have everything once they read again.
+//! Stalled readers beside healthy ones: the server must not grow with them, the others must not wait for them, and they
+//! must get everything once they read again.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::{Failure, Outcome, Result, Rig};
 use crate::check::{Actor, Bounds, History, Table};
 use crate::process::{PATIENCE, Process};
 
-/// What one stalled reader may take, and what all else may (issue: 64 KiB each and 32 MiB).
+/// The memory that one stalled reader may take, and everything else (issue: 64 KiB each and 32 MiB).
 const EACH: u64 = 64 << 10;
 const ALL_ELSE: u64 = 32 << 20;
 
-/// How soon every message has to be with the healthy ones, who are in step all the while.
+/// How soon every message must reach the healthy readers, who stay in step.
 const IN_TIME: Duration = Duration::from_secs(2);
 
-/// How much slower it may be for the others.
+/// The factor by which it may be slower for the others.
 const SLOWER: f64 = 1.2;
 
-/// Stalled readers come back after so long, and read nothing again: soon after it the server would close them, and they
-/// would be none any more.
+/// How often stalled readers reconnect, and stall again: soon afterwards the server would close them, and they would no
+/// longer be stalled readers.
 const AGAIN: Duration = Duration::from_secs(14);
 
-/// The texts are as long as a longish message.
+/// The length of a longish message.
 const TEXT: usize = 300;
 
 /// How much of everything.
@@ -56,8 +56,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let server = rig.server(data.path()).private().start().await?;
     let crowd = Crowd::gather(&server.base, size.sessions * 3, size.sessions, 3).await?;
     let mut scene = Scene::begin(crowd, &size);
-    // By turns, so that what else this machine does meanwhile is charged to both. While the stalled ones are coming, two
-    // hundred greetings are under way: that is neither.
+    // By turns, so that whatever else this machine does is charged to both. While the stalled readers connect, two hundred
+    // handshakes are in progress: that counts as neither.
     let turns = u32::try_from(size.beside.as_secs().div_ceil(AGAIN.as_secs())).unwrap_or(1);
     let (mut alone, mut beside, mut left) = (Vec::new(), Vec::new(), size.beside);
     let (mut before, mut most, mut stalled) = (0, 0, Vec::new());
@@ -105,7 +105,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{said}: {}", clean())))
 }
 
-/// Waits until as many readers were out of step as there are stalled ones. Returns how often that was.
+/// Waits until readers fell out of step as often as there are stalled ones. Returns how often that was.
 async fn all_stalled(server: &Process, stalled: usize) -> Result<u64> {
     let (private, deadline) = (server.private.as_deref().unwrap_or_default(), Instant::now() + PATIENCE);
     loop {
@@ -120,7 +120,7 @@ async fn all_stalled(server: &Process, stalled: usize) -> Result<u64> {
     }
 }
 
-/// The most memory that the server took in a while.
+/// Returns the most memory that the server took during a while, in bytes.
 async fn watch_memory(server: &Process, during: Duration) -> Result<u64> {
     let (until, mut most) = (Instant::now() + during, 0);
     while Instant::now() < until {
@@ -130,17 +130,17 @@ async fn watch_memory(server: &Process, during: Duration) -> Result<u64> {
     Ok(most)
 }
 
-/// A message's latency, and when it arrived.
+/// When a message arrived, and its latency.
 type Latency = (Instant, Duration);
 
-/// A reader, and how long each message took to it.
+/// A reader, and the latency of each message to it.
 type Reader = (Device, Vec<Latency>);
 
-/// Senders and readers that do as they should.
+/// The healthy senders and readers.
 struct Scene {
     history: History,
     sessions: Vec<SessionId>,
-    /// Of each session the one whose devices are going to stall.
+    /// The person in each session whose devices will stall.
     idlers: Vec<crate::Client>,
     devices: u32,
     stop: watch::Sender<bool>,
@@ -177,7 +177,7 @@ impl Scene {
         Self { history, sessions, idlers, devices, stop, senders, readers }
     }
 
-    /// Connects the readers that then read nothing.
+    /// Connects the readers that then stall.
     async fn stall(&mut self, size: &Size) -> Result<Vec<Device>> {
         let each = size.stalled / self.sessions.len();
         let mut stalled = Vec::new();
@@ -194,7 +194,7 @@ impl Scene {
         Ok(stalled)
     }
 
-    /// Everybody stops, reads what there is, and catches up.
+    /// Lets everybody stop, read what is left, and catch up.
     async fn end(mut self, stalled: Vec<Device>) -> Result<(History, Table, Vec<Latency>)> {
         let _ = self.stop.send(true);
         let gone = |error: tokio::task::JoinError| Failure::Missed(error.to_string());
@@ -229,7 +229,7 @@ impl Scene {
     }
 }
 
-/// Lets the readers that read nothing come back, and read nothing again.
+/// Lets the stalled readers reconnect, and stall again.
 async fn come_again(stalled: &mut [Device]) -> Result<()> {
     for device in stalled {
         device.unplug();
@@ -238,7 +238,7 @@ async fn come_again(stalled: &mut [Device]) -> Result<()> {
     Ok(())
 }
 
-/// Sends at a pace, whatever the answers do. The text says when it was due.
+/// Sends at a pace, without waiting for answers. The text says when it was due.
 async fn send(
     mut device: Device,
     session: SessionId,

@@ -1,4 +1,4 @@
-//! Everybody comes back at once after a `kill -9`, with something to catch up on.
+//! Everybody reconnects together after a `kill -9`, with something to catch up on.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use super::run::{Ended, clean, finish, folder, stored, told};
 use super::{Failure, Outcome, Result, Rig};
 use crate::check::{Actor, Bounds, History, Table};
 
-/// What is said in each session before the others come back, and again while they do.
+/// Messages sent in each session before the others reconnect, and again while they do.
 const MISSED: usize = 50;
 
-/// How soon everybody has to be where the sessions stand.
+/// How soon everybody must have caught up.
 const BACK: Duration = Duration::from_secs(10);
 
-/// Pages that may be read from the database, a session.
+/// Pages that may be read from the database per session.
 const PAGES: u64 = 3;
 
-/// Who comes back.
+/// Who reconnects.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     sessions: usize,
-    /// In each session.
+    /// Per session.
     people: usize,
-    /// Of each of them.
+    /// Per person.
     devices: usize,
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{}: {}", said.join("; "), clean())))
 }
 
-/// One storm. Returns what is to be said of it.
+/// Runs one storm. Returns its figures.
 async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
     let Shape { sessions, people, devices: each } = shape;
     let readers = sessions * people * each;
@@ -99,7 +99,7 @@ async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
         sessions * people,
         pages as f64 / sessions as f64
     );
-    // Once each, at least: nobody else has what was missed.
+    // At least once each: the missed messages are nowhere else.
     let needed = sessions as u64;
     if !(needed..=PAGES * needed).contains(&pages) || (rig.lane.is_timed() && last > BACK) {
         return Err(Failure::Missed(said));

@@ -1,8 +1,8 @@
-//! The disk fails to sync: strace answers one `fsync` or `fdatasync` with EIO, at another place each time.
+//! The disk fails to sync: strace fails one `fsync` or `fdatasync` with EIO, at a different point each time.
 //!
-//! What was in that commit has an unknown end. It must not be acknowledged nor seen before it is known; reading goes
-//! on; and writing returns by itself. Every other time the server is killed at that moment: then too, what comes back
-//! must be what everybody was told.
+//! The outcome of that commit is unknown. Its messages must not be acknowledged or seen before it is known; reading goes
+//! on; and writing recovers automatically. Every other time the server is killed at that moment: then too, it must come
+//! back with what it reported to everybody.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::run::{Talk, clean, finish, folder};
 use super::{Failure, Outcome, Result, Rig};
 use crate::process::PATIENCE;
 
-/// The calls that sync: which of them SQLite uses is decided where it is compiled.
+/// The calls that sync: which of them SQLite uses depends on how it was compiled.
 const SYNCS: &str = "fsync,fdatasync";
 
-/// Syncs after which the error comes, counted for each thread. The first few are the server's start, which a disk that
-/// fails ends: three for the writer's first commit, four where the last stop was not clean.
+/// Which sync fails, counted per thread. The first few belong to the server's start, which a failing disk would end:
+/// three for the writer's first commit, four where the last stop was not clean.
 const POSITIONS: std::ops::RangeInclusive<u32> = 8..=60;
 
-/// How soon it has to acknowledge again, where times count.
+/// How soon it must acknowledge again, where times count.
 const HEALED: Duration = Duration::from_secs(10);
 
-/// Acknowledgements after which some must be of messages that were sent after the failure: more than were under way.
+/// Acknowledgements that must include messages sent after the failure: more than were in flight.
 const AGAIN: usize = PEOPLE * protocol::MAX_UNACKED + 1;
 
 const PEOPLE: usize = 8;
@@ -43,7 +43,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut visitor = another_device(&crowd.people[0]);
     let session = crowd.sessions[0].0;
     let talk = Talk::begin(rig, crowd, |_| {});
-    // Before anything fails there has to be what can be read while it does.
+    // Before anything fails, there must be something to read meanwhile.
     let deadline = Instant::now() + PATIENCE;
     while visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
         if Instant::now() > deadline || talk.has_failed() {
@@ -73,7 +73,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         }
         let (acked, failed_at) = (talk.acked.get(), Instant::now());
         if position % 2 == 1 {
-            // Before it is healed or just after: whatever the failed commit left in the files comes to light.
+            // Before it has recovered or just after: this exposes whatever the failed commit left in the files.
             server.kill().await?;
             server = rig.server(&data).at(&address).start().await?;
         } else if visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
@@ -101,7 +101,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{said}; {figures}: {}", clean())))
 }
 
-/// Why errors cannot be injected here, if they cannot.
+/// Returns why errors cannot be injected here, if they cannot.
 fn cannot_trace() -> Option<String> {
     let done = Command::new("strace")
         .args(["-f", "-q", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=9", "true"])

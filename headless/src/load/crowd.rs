@@ -1,5 +1,5 @@
-//! All lines in one loop: one thread, no tasks, no locks, so that the program takes little of the machine that it shares
-//! with the server, and its own queues add nothing to the times.
+//! All lines in one loop: one thread, no tasks, no locks. The program takes little of the machine that it shares with
+//! the server, and its own queues add nothing to the times.
 
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use rustix::time::{
 
 use super::{Error, Line, Mode, Talk, Tally};
 
-/// What the timer's events carry; lines carry their person's number.
+/// The token of the timer's events; a line's is its person's number.
 const TIMER: Token = Token(usize::MAX);
 
-/// How long what was sent may take to arrive after the end, while nothing at all arrives.
+/// How long after the end to wait for outstanding messages while nothing arrives, in nanoseconds.
 const PATIENCE: u64 = 5_000_000_000;
 
 /// Everybody's lines.
@@ -24,27 +24,27 @@ const PATIENCE: u64 = 5_000_000_000;
 pub struct Crowd<T> {
     poll: Poll,
     timer: Timer,
-    /// By person; nothing where the connection is gone.
+    /// By person; `None` where the connection is gone.
     lines: Vec<Option<Line<T>>>,
     buffer: Vec<u8>,
-    /// Why the first connection was lost, when one was.
+    /// Why the first lost connection was lost.
     first_loss: Option<String>,
 }
 
 /// A run's length and its messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Course {
-    /// Nothing is said after this, in nanoseconds of the run's clock.
+    /// Nobody sends after this, in nanoseconds of the run's clock.
     pub end: u64,
-    /// Each message's bytes.
+    /// Each message's length in bytes.
     pub bytes: usize,
 }
 
 impl<T: Talk> Crowd<T> {
-    /// A crowd of these lines; the line of person `p` stands at `p`.
+    /// Creates a crowd of these lines; person `p`'s line is at index `p`.
     ///
     /// # Errors
-    /// When the system has no more descriptors.
+    /// When the system is out of descriptors.
     pub fn new(lines: Vec<Line<T>>) -> Result<Self, Error> {
         let (poll, timer) = (Poll::new()?, Timer::new()?);
         poll.registry().register(&mut SourceFd(&timer.fd.as_raw_fd()), TIMER, Interest::READABLE)?;
@@ -56,23 +56,23 @@ impl<T: Talk> Crowd<T> {
         Ok(Self { poll, timer, lines, buffer: vec![0; 64 * 1024], first_loss: None })
     }
 
-    /// How many connections are there.
+    /// Returns how many connections are open.
     #[must_use]
     pub fn connected(&self) -> usize {
         self.lines.iter().flatten().count()
     }
 
-    /// Why the first connection was lost, when one was.
+    /// Returns why the first lost connection was lost.
     #[must_use]
     pub fn first_loss(&self) -> Option<&str> {
         self.first_loss.as_deref()
     }
 
     /// Lets everybody talk for `length` as `mode` says, in messages of `bytes` bytes, and waits until everything has
-    /// arrived or nothing arrives any more. `tick` is called about ten times a second.
+    /// arrived or nothing arrives any more. Calls `tick` about ten times a second.
     ///
     /// # Errors
-    /// When the system fails; a lost connection is counted, not an error.
+    /// When the system fails; lost connections are counted instead.
     pub fn run(
         &mut self,
         mode: &mut impl Mode,
@@ -137,7 +137,7 @@ impl<T: Talk> Crowd<T> {
         }
     }
 
-    /// Hears what a person's socket has, and sends what had to wait. Returns whether there was any news.
+    /// Reads what a person's socket has, and sends what had to wait. Returns whether there was any news.
     fn listen(
         &mut self,
         person: usize,
@@ -169,8 +169,8 @@ impl<T: Talk> Crowd<T> {
     }
 }
 
-/// A timer for the same `poll` as the sockets: `poll` itself only knows milliseconds, which is as long as a whole
-/// delivery takes.
+/// A timer in the sockets' `poll`: `poll`'s own timeout has a resolution of milliseconds, as long as a whole delivery
+/// takes.
 #[derive(Debug)]
 struct Timer {
     fd: OwnedFd,
@@ -184,7 +184,7 @@ impl Timer {
 
     /// Goes off once, after this many nanoseconds.
     fn set(&self, after: u64) -> Result<(), Error> {
-        let after = after.max(1); // zero would switch it off
+        let after = after.max(1); // zero would disarm it
         let time = Timespec {
             tv_sec: i64::try_from(after / 1_000_000_000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(after % 1_000_000_000).expect("below a second"),
@@ -194,8 +194,8 @@ impl Timer {
         Ok(())
     }
 
-    /// Reads that it went off, so that it can be heard the next time.
+    /// Reads the expiration, so that the next one is an event again.
     fn clear(&self) {
-        let _ = rustix::io::read(&self.fd, &mut [0; 8]); // nothing there is as good
+        let _ = rustix::io::read(&self.fd, &mut [0; 8]); // nothing to read is as good
     }
 }

@@ -8,24 +8,24 @@ use tokio::net::TcpSocket;
 
 use super::{Error, Heard, Talk};
 
-/// One person's connection: a socket, how they talk over it, and the bytes that are under way. Buffers are taken when
-/// there is something in them, so an idle line costs little.
+/// One person's connection: a socket, how they talk over it, and the bytes in flight. Buffers are allocated only when
+/// needed, so an idle line costs little.
 #[derive(Debug)]
 pub struct Line<T> {
     pub(super) stream: TcpStream,
     talk: T,
-    /// The beginning of a frame whose rest has not come.
+    /// The beginning of a frame whose rest has not arrived.
     input: Vec<u8>,
     /// What the socket has not taken yet.
     output: Vec<u8>,
 }
 
 impl<T: Talk> Line<T> {
-    /// A line over a connection whose greetings are done. `input` is what came behind them already, `output` what is
+    /// Creates a line over a connection whose handshake is done. `input` is what arrived after it, `output` what is
     /// still to be sent.
     ///
     /// # Errors
-    /// When the system will not hand over the socket.
+    /// When the system does not hand over the socket.
     pub fn new(
         stream: tokio::net::TcpStream,
         talk: T,
@@ -35,12 +35,12 @@ impl<T: Talk> Line<T> {
         Ok(Self { stream: TcpStream::from_std(stream.into_std()?), talk, input, output })
     }
 
-    /// Says something. It goes out with the next [`Line::flush`].
+    /// Queues a message. It goes out with the next [`Line::flush`].
     pub(super) fn say(&mut self, id: uuid::Uuid, text: &str) {
         self.talk.say(id, text, &mut self.output);
     }
 
-    /// Sends what there is to send. False when the socket takes no more for now.
+    /// Sends what is queued. Returns false when the socket takes no more for now.
     pub(super) fn flush(&mut self) -> Result<bool, Error> {
         let mut sent = 0;
         let taken = loop {
@@ -58,19 +58,19 @@ impl<T: Talk> Line<T> {
         taken
     }
 
-    /// Whether something waits to be sent.
+    /// Returns whether something is waiting to be sent.
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// Hears whatever the socket has, by way of `buffer`, which everybody shares.
+    /// Reads everything the socket has, through `buffer`, which all lines share.
     pub(super) fn listen(
         &mut self,
         buffer: &mut [u8],
         heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<(), Error> {
         if !self.input.is_empty() {
-            self.hear_on(&[], heard)?; // what came with the greetings
+            self.hear_on(&[], heard)?; // what came with the handshake
         }
         loop {
             let bytes = match self.stream.read(buffer) {
@@ -82,12 +82,12 @@ impl<T: Talk> Line<T> {
             };
             self.hear_on(&buffer[..bytes], heard)?;
             if bytes < buffer.len() {
-                return Ok(()); // that was all: the loop is told when there is more
+                return Ok(()); // that was all: the loop gets an event when there is more
             }
         }
     }
 
-    /// Hears `new`, behind what was left of what came before.
+    /// Processes `new`, after what was left over from earlier reads.
     fn hear_on(&mut self, new: &[u8], heard: &mut dyn FnMut(Heard<'_>)) -> Result<(), Error> {
         if self.input.is_empty() {
             let taken = self.talk.hear(new, &mut self.output, heard)?;
@@ -104,14 +104,14 @@ impl<T: Talk> Line<T> {
     }
 }
 
-/// Connections that one source address makes before the next one's turn: the system has some 28,000 ports for each.
+/// Connections from one source address before moving to the next: the system has some 28,000 ports for each.
 const PER_SOURCE: usize = 20_000;
 
-/// Opens a TCP connection for a person. Within this machine each 20,000 people come from an address of their own, as
-/// one address has not ports enough for more.
+/// Opens a TCP connection for a person. Within this machine every 20,000 people share a source address, as one address
+/// does not have enough ports for more.
 ///
 /// # Errors
-/// When the server is not there, or the system is out of sockets.
+/// When the server is unreachable, or the system is out of sockets.
 pub async fn dial(address: SocketAddr, person: usize) -> Result<tokio::net::TcpStream, Error> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) && person >= PER_SOURCE {

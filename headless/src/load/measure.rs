@@ -1,4 +1,4 @@
-//! One run from beginning to end: connect everybody, let them talk, report.
+//! One run from start to finish: connect everybody, let them talk, report.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::report::Moments;
 use super::{Crowd, Error, Line, Mode, Plan, ProcessId, Report, ServerUse, Service, Tally};
 use crate::process::raise_open_files;
 
-/// Connections that are made at the same time.
+/// Connections opened concurrently.
 const AT_ONCE: usize = 64;
 
 /// Open files besides the sockets.
 const SPARE_FILES: u64 = 64;
 
-/// How a run goes, whatever its mode.
+/// The parameters of a run, independent of its mode.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// Who takes part.
@@ -24,17 +24,17 @@ pub struct Run {
     pub warm_up: Duration,
     /// How long messages are sent after that.
     pub length: Duration,
-    /// Each message's length; the shortest has 43 bytes.
+    /// Each message's length; the minimum is 43 bytes.
     pub message_bytes: usize,
     /// The server's process, when it runs here.
     pub server: Option<ProcessId>,
 }
 
 impl Run {
-    /// Connects everybody of a service that is prepared for this plan, lets them talk as `mode` says and reports.
+    /// Connects everybody to a service prepared for this plan, lets them talk as `mode` says, and reports.
     ///
     /// # Errors
-    /// When somebody cannot be connected, or the system fails. What the server gets wrong is in the report.
+    /// When somebody cannot connect, or the system fails. What the server gets wrong is in the report.
     pub async fn measure<S: Service>(
         self,
         service: &S,

@@ -1,31 +1,31 @@
-//! Who says something when.
+//! Who sends when.
 
 use super::Plan;
 
 /// A second, in nanoseconds of the run's clock.
 const SECOND: f64 = 1e9;
 
-/// Decides who says something when. Knows neither sockets nor texts.
+/// Decides who sends when. Knows neither sockets nor texts.
 pub trait Mode {
-    /// Adds to `says` everybody who should say something by `now`, each with the time when they should. Returns when it
-    /// wants to be asked again; nothing for "only after something was heard".
+    /// Adds to `says` everybody who should send by `now`, each with their due time. Returns when to call it again;
+    /// `None` means only after a message arrives.
     fn due(&mut self, now: u64, says: &mut Vec<(usize, u64)>) -> Option<u64>;
 
-    /// Learns that `person` heard something new said at `now`.
+    /// Notes that a new message reached `person` at `now`.
     fn said(&mut self, person: usize, now: u64, says: &mut Vec<(usize, u64)>) {
         let _ = (person, now, says);
     }
 
-    /// Messages a second that it means to send, where it decides that by itself.
+    /// Returns the messages a second that it offers, where it sets the rate.
     fn offered(&self) -> Option<f64> {
         None
     }
 
-    /// What it is called.
+    /// Returns its name.
     fn name(&self) -> &'static str;
 }
 
-/// Nobody says anything: the sockets are held.
+/// Nobody sends: the sockets just stay open.
 #[derive(Debug)]
 pub struct Idle;
 
@@ -39,7 +39,7 @@ impl Mode for Idle {
     }
 }
 
-/// Closed loop: in each pair one says something, the other answers as soon as they hear it, and so on.
+/// Closed loop: in each pair one person sends, the other answers on receipt, and so on.
 #[derive(Debug)]
 pub struct PingPong {
     plan: Plan,
@@ -71,9 +71,9 @@ impl Mode for PingPong {
     }
 }
 
-/// Open loop: so many messages a second, whatever the server does with them, with the gaps of independent people (a
-/// Poisson process), each from somebody at random. A message's time is that at which it should have been sent, so a
-/// server that stalls is charged for everything that had to wait (no coordinated omission).
+/// Open loop: a fixed rate of messages, however the server copes, with the gaps of independent people (a Poisson
+/// process), each from a random person. A message's time starts when it should have been sent, so a server that stalls
+/// is charged for everything that had to wait (no coordinated omission).
 #[derive(Debug)]
 pub struct Rate {
     plan: Plan,
@@ -83,7 +83,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `per_second` messages a second, in all. The same `seed` makes the same arrivals.
+    /// Sends `per_second` messages a second in total. The same `seed` gives the same arrivals.
     #[must_use]
     pub fn new(plan: Plan, per_second: f64, seed: u64) -> Self {
         Self { plan, per_second, next: 0.0, random: Random(seed) }
@@ -109,19 +109,19 @@ impl Mode for Rate {
     }
 }
 
-/// Closed loop in large groups: in each, `depth` messages are under way at any time; when everybody has one of them, the
-/// next member says the next.
+/// Closed loop in large groups: in each, `depth` messages are in flight at any time; when everybody has received one of
+/// them, the next member sends another.
 #[derive(Debug)]
 pub struct FanOut {
     plan: Plan,
     depth: usize,
     begun: bool,
-    /// For each group: how many deliveries are still to come, and whose turn it is.
+    /// For each group: how many deliveries are outstanding, and whose turn it is.
     groups: Vec<(usize, usize)>,
 }
 
 impl FanOut {
-    /// In the groups of this plan, with `depth` messages under way in each.
+    /// Talks in the groups of this plan, with `depth` messages in flight in each.
     #[must_use]
     pub fn new(plan: Plan, depth: usize) -> Self {
         let depth = depth.max(1);
@@ -149,7 +149,7 @@ impl Mode for FanOut {
     fn said(&mut self, person: usize, now: u64, says: &mut Vec<(usize, u64)>) {
         let group = person / self.plan.group;
         self.groups[group].0 -= 1;
-        // Rounded up: as soon as fewer deliveries are under way than `depth` messages make.
+        // Rounded up: as soon as fewer deliveries are outstanding than `depth` messages make.
         if self.groups[group].0.div_ceil(self.plan.group - 1) < self.depth {
             self.next(group, now, says);
         }
@@ -165,7 +165,7 @@ impl Mode for FanOut {
 struct Random(u64);
 
 impl Random {
-    /// A number from 0 up to 1, without 1.
+    /// Returns a number from 0 up to but excluding 1.
     fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -183,7 +183,7 @@ mod tests {
     fn a_rate_is_kept_with_the_gaps_of_a_poisson_process_and_reaches_everybody() {
         let mut rate = Rate::new(Plan::new(10, 2), 1_000.0, 7);
         let mut says = Vec::new();
-        // However seldom it is asked, what was due is said, with the time at which it was due.
+        // However rarely it is asked, it returns everything that was due, with the due times.
         let next = rate.due(5_000_000_000, &mut says).unwrap();
         says.retain(|(_, due)| *due < 10_000_000_000);
         assert!(next > 5_000_000_000);

@@ -16,7 +16,7 @@ use super::{Error, Line, Plan, Service, websocket};
 use accounts::Accounts;
 pub use talk::{Check, Habits, NatterTalk};
 
-/// A Natter server, and the people who are known to it.
+/// A Natter server, and the people it knows.
 #[derive(Debug)]
 pub struct Natter {
     base: String,
@@ -27,11 +27,11 @@ pub struct Natter {
 }
 
 impl Natter {
-    /// The server at `base`, such as `http://127.0.0.1:3000`. Accounts, logins and sessions are kept in `file`, for the
-    /// next run: 5,000 logins cost the server minutes.
+    /// Drives the server at `base`, such as `http://127.0.0.1:3000`. Keeps accounts, logins and sessions in `file` for
+    /// the next run: 5,000 logins cost the server minutes.
     ///
     /// # Errors
-    /// When the server's name has no address, or the file holds something else.
+    /// When the server's name has no address, or the file has unexpected content.
     pub async fn new(base: &str, habits: Habits, file: Option<PathBuf>) -> Result<Self, Error> {
         let accounts = Accounts::open(file)?;
         let base = base.trim_end_matches('/').to_owned();
@@ -84,7 +84,7 @@ impl Service for Natter {
     }
 }
 
-/// Where a session stands, out of a `Welcome`.
+/// Returns a session's head from a `Welcome`.
 fn head(welcome: &ServerFrame, session: protocol::SessionId) -> Result<&SessionHead, Error> {
     match welcome {
         ServerFrame::Welcome { sessions, .. } => sessions

@@ -1,31 +1,31 @@
-//! Whether one person hears what another says once, in order, and all of it.
+//! Whether one person receives everything that another sends, once and in order.
 
 use std::collections::BTreeSet;
 
-/// What one person has heard of another.
+/// What one person has received from another.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Order {
     /// The number that should come next.
     next: u64,
-    /// What was passed over and may still come. Empty, and so without memory, while all is well.
+    /// What was skipped and may still come. Empty, and so without an allocation, while all is well.
     missing: BTreeSet<u64>,
 }
 
-/// What to think of a message that arrived.
+/// The verdict on a message that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// As it should be.
     Next,
-    /// Something before it has not come.
+    /// Something before it has not arrived.
     TooEarly,
-    /// Late, after what was sent later.
+    /// It came after something sent later.
     TooLate,
-    /// It was here already.
+    /// It had arrived already.
     Doubled,
 }
 
 impl Order {
-    /// Takes the number of a message that arrived.
+    /// Judges a message by its number.
     pub fn take(&mut self, number: u64) -> Arrival {
         match number {
             _ if number == self.next => {

@@ -1,13 +1,13 @@
-//! A picture of how times are distributed: an SVG that needs nothing else, light and dark.
+//! A picture of how times are distributed: a self-contained SVG, light and dark.
 //!
-//! Across stand the parts of a hundred, drawn out towards the slowest (50 %, 90 %, 99 %, …), upwards the time, both
+//! The x axis shows percentiles, stretched towards the slowest (50 %, 90 %, 99 %, …), the y axis the time, both
 //! logarithmic: what a mean hides, the few that waited long, takes up most of the picture.
 
 use std::fmt::Write as _;
 
 use super::Report;
 
-/// The whole picture, and the place of its axes in it.
+/// The size of the picture, and its margins around the axes.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 70.0;
@@ -15,10 +15,10 @@ const RIGHT: f64 = 36.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 46.0;
 
-/// Lines are told apart by colour and, for acknowledgements, by dashes. Readable on white and on black.
+/// Lines differ in colour and, for acknowledgements, in dashes. Readable on white and on black.
 const COLOURS: [&str; 6] = ["#3b7dd8", "#d9722e", "#2e9e63", "#b0539e", "#8a8d2b", "#5b6b7b"];
 
-/// Marks on the axis: one part in so many is slower.
+/// Marks on the axis: one in this many is slower.
 const ONE_IN: [(f64, &str); 6] = [
     (1.0, "0 %"),
     (2.0, "50 %"),
@@ -65,7 +65,7 @@ fn decade_above(ms: f64) -> f64 {
     if ms == 0.0 { 10.0 } else { 10_f64.powf((ms * 1.000_001).log10().ceil()) }
 }
 
-/// Where a part of all stands across.
+/// Returns the x coordinate of a quantile.
 fn x(part: f64) -> f64 {
     let one_in = (1.0 / (1.0 - part).max(1e-4)).log10();
     LEFT + one_in / 4.0 * (WIDTH - LEFT - RIGHT)

@@ -16,10 +16,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// The relay at `base`, such as `http://127.0.0.1:3000`.
+    /// Drives the relay at `base`, such as `http://127.0.0.1:3000`.
     ///
     /// # Errors
-    /// When that is no address.
+    /// When that is not an address.
     pub fn new(base: &str) -> Result<Self, Error> {
         let address = base.trim_start_matches("http://").parse();
         let address = address.map_err(|_| Error::protocol(format!("{base} is no address")))?;

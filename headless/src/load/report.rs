@@ -1,4 +1,4 @@
-//! What a run showed, for people and for programs.
+//! The result of a run, for people and for programs.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::tally::Counts;
 use super::{Tally, Used};
 
-/// What a run showed. As JSON it is what `--json` prints.
+/// The result of a run. `--json` prints it as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The server, such as `natter`.
     pub service: String,
-    /// Who said something when: `idle`, `ping-pong`, `rate`, `fan-out`.
+    /// Who sent when: `idle`, `ping-pong`, `rate`, `fan-out`.
     pub mode: String,
-    /// How many people were connected at the beginning.
+    /// How many people were connected at the start.
     pub people: usize,
     /// How many of them share a session.
     pub group: usize,
     /// Each message's length.
     pub message_bytes: usize,
-    /// How long messages were sent, without the warm-up.
+    /// How long messages were sent, excluding the warm-up.
     pub seconds: f64,
-    /// Messages a second that were to be sent, in an open loop.
+    /// Messages a second offered, in an open loop.
     pub offered_per_second: Option<f64>,
     /// Deliveries a second after the warm-up, while messages were sent.
     pub delivered_per_second: f64,
-    /// Messages sent, warm-up included, as all counts below.
+    /// Messages sent, including the warm-up, like all counts below.
     pub sent: u64,
     /// Messages acknowledged.
     pub acked: u64,
-    /// Deliveries: one for each message and each other member of its session.
+    /// Deliveries: one per message and other member of its session.
     pub delivered: u64,
     /// Messages that were neither acknowledged nor refused.
     pub unacked: u64,
@@ -41,35 +41,35 @@ pub struct Report {
     pub doubled: u64,
     /// Messages that somebody got after a later one of the same sender.
     pub reordered: u64,
-    /// Acknowledgements of what was acknowledged already.
+    /// Repeated acknowledgements.
     pub acked_twice: u64,
-    /// Places in a session's order that somebody saw skipped or repeated, and messages in the wrong session.
+    /// Places that somebody saw skipped or repeated in a session's order, and messages in the wrong session.
     pub misplaced: u64,
     /// Messages that the server refused.
     pub refused: u64,
-    /// How often somebody was told that what waited for them was let go: they read too slowly.
+    /// How often somebody received `Lagged`: they read too slowly, and the server discarded what was queued for them.
     #[serde(default)]
     pub lagged: u64,
-    /// How often somebody missed something that nobody had told them of, and had to ask for it.
+    /// How often somebody missed something without being notified, and had to ask for it.
     pub repaired: u64,
     /// Connections that were lost.
     pub disconnected: u64,
-    /// Why the first of them was.
+    /// Why the first of them was lost.
     pub first_loss: Option<String>,
     /// From when a message should have been sent until its acknowledgement.
     pub ack: Option<Latency>,
     /// From when a message should have been sent until another member had it.
     pub delivery: Option<Latency>,
-    /// What the server took of the machine, when its process was named.
+    /// What the server used of the machine, when its process is known.
     pub server: Option<ServerUse>,
-    /// CPU seconds that the load program itself took meanwhile.
+    /// CPU seconds that the load program itself used meanwhile.
     pub own_cpu_seconds: f64,
 }
 
 /// How times are distributed. In milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many were taken.
+    /// How many there are.
     pub count: u64,
     /// The mean.
     pub mean_ms: f64,
@@ -81,20 +81,20 @@ pub struct Latency {
     pub p99_9_ms: f64,
     /// All are at most this.
     pub max_ms: f64,
-    /// The whole distribution: (part from 0 to 1, milliseconds that this part at most takes), rising in both.
+    /// The whole distribution: (quantile from 0 to 1, its milliseconds), ascending in both.
     pub curve: Vec<(f64, f64)>,
 }
 
-/// What the server took of the machine.
+/// What the server used of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerUse {
-    /// CPU seconds from the first message to the last delivery, its own and the system's for it.
+    /// CPU seconds from the first message to the last delivery, user and system.
     pub cpu_seconds: f64,
     /// CPU seconds per 1,000 deliveries.
     pub cpu_seconds_per_1000: Option<f64>,
     /// Memory before anybody connected, in KiB.
     pub rss_before_kib: u64,
-    /// Memory when all were connected and nobody had said anything, in KiB.
+    /// Memory when all were connected and nobody had sent anything, in KiB.
     pub rss_connected_kib: u64,
     /// Memory at the end, in KiB.
     pub rss_after_kib: u64,
@@ -102,7 +102,7 @@ pub struct ServerUse {
     pub rss_per_connection_kib: f64,
 }
 
-/// What the server's process had taken at three moments.
+/// What the server's process had used at three moments.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moments {
     pub before: Used,
@@ -111,7 +111,7 @@ pub(super) struct Moments {
 }
 
 impl Report {
-    /// Whether every message arrived once, in order, at everybody, and nobody was cut off.
+    /// Returns whether every message reached everybody once and in order, and nobody was disconnected.
     #[must_use]
     pub fn is_faultless(&self) -> bool {
         let faults = [
@@ -128,7 +128,7 @@ impl Report {
         faults.iter().all(|count| *count == 0)
     }
 
-    /// Whether an offered rate was held: everything arrived, and 99 of 100 within `p99_ms` milliseconds.
+    /// Returns whether an offered rate was held: everything arrived, and 99 of 100 within `p99_ms` milliseconds.
     #[must_use]
     pub fn held(&self, p99_ms: f64) -> bool {
         self.is_faultless() && self.delivery.as_ref().is_some_and(|delivery| delivery.p99_ms <= p99_ms)
@@ -180,7 +180,7 @@ impl ServerUse {
 }
 
 impl Latency {
-    /// What a histogram of nanoseconds holds; nothing when it is empty.
+    /// Summarizes a histogram of nanoseconds; `None` when it is empty.
     #[must_use]
     pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
         if histogram.is_empty() {

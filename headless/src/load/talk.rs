@@ -1,4 +1,4 @@
-//! What a person says and hears, whatever the server.
+//! What a person sends and receives, independent of the server.
 
 use uuid::Uuid;
 
@@ -6,18 +6,18 @@ use super::Error;
 
 /// How one person talks to a kind of chat server over a stream of bytes, once they are signed in.
 ///
-/// It holds no socket and knows no clock: bytes in, bytes out. So that thousands of people cost little, it writes into
-/// buffers that are there already, and what it hears is borrowed from what came in.
+/// It has no socket and no clock: bytes in, bytes out. So that thousands of people cost little, it writes into existing
+/// buffers, and what it reports is borrowed from the input.
 pub trait Talk {
-    /// Adds to `out` what says `text` to everybody else in this person's group, under the name `id` that comes back
-    /// with the acknowledgement.
+    /// Appends to `out` what sends `text` to everybody else in this person's group, under the `id` that the
+    /// acknowledgement returns.
     fn say(&mut self, id: Uuid, text: &str, out: &mut Vec<u8>);
 
-    /// Takes what came in, tells what it heard, and adds to `out` what has to be answered (pings and the like).
-    /// Returns how many bytes it took; what it leaves, the beginning of a frame, comes again with more behind it.
+    /// Parses `input`, passes what it received to `heard`, and appends the necessary answers (pongs and the like) to
+    /// `out`. Returns how many bytes it consumed; the rest, the beginning of a frame, comes again with more after it.
     ///
     /// # Errors
-    /// When the server does not keep to its protocol, or says goodbye. The line is closed then.
+    /// When the server violates its protocol, or closes. The line is closed then.
     fn hear(
         &mut self,
         input: &[u8],
@@ -26,30 +26,30 @@ pub trait Talk {
     ) -> Result<usize, Error>;
 }
 
-/// What a person hears.
+/// What a person receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
-    /// The server has the message of this name (durably, where it promises that).
+    /// The server has the message with this ID (durably, where it promises that).
     Acked {
-        /// The name.
+        /// The ID.
         id: Uuid,
         /// Its place in the group's order 1, 2, 3…, where the server numbers messages.
         place: Option<i64>,
     },
-    /// Somebody else in the group said this.
+    /// Somebody else in the group sent this.
     Said {
-        /// The text, as it was handed to [`Talk::say`].
+        /// The text, as passed to [`Talk::say`].
         text: &'a str,
         /// Its place in the group's order 1, 2, 3…, where the server numbers messages.
         place: Option<i64>,
     },
-    /// The server will not take a message.
+    /// The server refused a message.
     Refused {
         /// Why.
         reason: &'a str,
     },
-    /// The server let go of what waited for this person and said so; it was asked for.
+    /// The server discarded what was queued for this person and said so; the device asked for it again.
     Lagged,
-    /// Something was missing without a word of the server's, and was asked for.
+    /// Something was missing without notice from the server, and the device asked for it.
     Repaired,
 }

@@ -10,7 +10,7 @@ use super::order::{Arrival, Order};
 use super::text::{self, Stamp};
 use super::{Heard, Plan};
 
-/// Times are kept in nanoseconds, up to a minute, with three digits.
+/// The longest time recorded, a minute in nanoseconds; times keep three significant digits.
 const LONGEST: u64 = 60_000_000_000;
 
 /// What became of every message of a run.
@@ -19,31 +19,30 @@ pub struct Tally {
     plan: Plan,
     run: u32,
     clock: Instant,
-    /// Times count for what should have been sent from its start on, deliveries a second within it; faults count from
-    /// the beginning.
+    /// Times count for messages due from its start on, deliveries a second within it; faults always count.
     counted: Range<u64>,
     pub(super) people: Vec<Person>,
     pub(super) counts: Counts,
     /// Nanoseconds from when a message should have been sent until its acknowledgement.
     pub(super) ack: Histogram<u64>,
-    /// Nanoseconds from when a message should have been sent until somebody else had it.
+    /// Nanoseconds from when a message should have been sent until another member had it.
     pub(super) delivery: Histogram<u64>,
 }
 
-/// What one person has said and heard.
+/// What one person has sent and received.
 #[derive(Debug, Default)]
 pub(super) struct Person {
     /// How many messages they sent.
     sent: u64,
-    /// Number and due time of those that are not acknowledged.
+    /// Number and due time of the unacknowledged ones.
     waiting: VecDeque<(u64, u64)>,
-    /// What they heard of each member of their group.
+    /// What they received from each member of their group.
     heard: Vec<Order>,
-    /// The last place in the group's order that they saw, once they saw one.
+    /// The last place in the group's order that they saw, if any.
     place: Option<i64>,
 }
 
-/// How often what happened.
+/// How often each thing happened.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Counts {
     pub sent: u64,
@@ -57,12 +56,12 @@ pub(super) struct Counts {
     pub disconnected: u64,
     pub lagged: u64,
     pub repaired: u64,
-    /// Delivered while it counts, of those whose time counts.
+    /// Deliveries within the counted range, of messages whose time counts.
     pub timed: u64,
 }
 
 impl Tally {
-    /// A tally of a run that begins now, and counts within these nanoseconds.
+    /// Creates the tally of a run that starts now and counts within these nanoseconds.
     #[must_use]
     pub fn new(plan: Plan, counted: Range<u64>) -> Self {
         let histogram = || Histogram::new_with_bounds(1_000, LONGEST, 3).expect("bounds that it can have");
@@ -78,13 +77,13 @@ impl Tally {
         }
     }
 
-    /// The run's clock, in nanoseconds.
+    /// Returns the run's clock, in nanoseconds.
     #[must_use]
     pub fn now(&self) -> u64 {
         u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Notes that a person says something, and writes it: a text of `bytes` bytes. Returns the message's name.
+    /// Records that a person sends, and writes the text of `bytes` bytes. Returns the message's ID.
     pub(super) fn say(&mut self, person: usize, due: u64, bytes: usize, text: &mut String) -> uuid::Uuid {
         let speaker = &mut self.people[person];
         let number = speaker.sent;
@@ -95,7 +94,7 @@ impl Tally {
         text::name(milliseconds(), person, number)
     }
 
-    /// Takes what a person heard at `now`. True when it is news: an acknowledgement or a text for the first time.
+    /// Records what a person received at `now`. True when it is news: the first time for an acknowledgement or a text.
     pub(super) fn hear(&mut self, person: usize, heard: Heard<'_>, now: u64) -> bool {
         match heard {
             Heard::Acked { id, place } => {
@@ -113,7 +112,7 @@ impl Tally {
                     }
                     news
                 }
-                None => false, // of an earlier run, or somebody else's
+                None => false, // from an earlier run, or somebody else's
             },
             Heard::Refused { .. } => {
                 self.counts.refused += 1;
@@ -122,7 +121,7 @@ impl Tally {
             Heard::Lagged | Heard::Repaired => {
                 *if heard == Heard::Lagged { &mut self.counts.lagged } else { &mut self.counts.repaired } +=
                     1;
-                self.people[person].place = None; // the page that comes has no part in the count of places
+                self.people[person].place = None; // the page that follows does not take part in counting places
                 false
             }
         }
@@ -147,7 +146,7 @@ impl Tally {
         let size = self.plan.group;
         if stamp.person / size != person / size || stamp.person >= self.people.len() || stamp.person == person
         {
-            self.counts.misplaced += 1; // heard where it was not said
+            self.counts.misplaced += 1; // it arrived where nobody sent it
             return false;
         }
         let orders = &mut self.people[person].heard;
@@ -170,7 +169,7 @@ impl Tally {
         true
     }
 
-    /// Everybody in a group sees its messages, one's own acknowledgements among them, as 1, 2, 3…
+    /// Checks that a person sees the group's messages, including acknowledgements of their own, as 1, 2, 3…
     fn check_place(&mut self, person: usize, place: Option<i64>) {
         let Some(place) = place else { return };
         let last = self.people[person].place.replace(place);
@@ -179,23 +178,23 @@ impl Tally {
         }
     }
 
-    /// Notes that a person's connection is gone.
+    /// Records that a person's connection is gone.
     pub(super) fn disconnected(&mut self) {
         self.counts.disconnected += 1;
     }
 
-    /// How many deliveries there have to be for what was sent.
+    /// Returns how many deliveries the sent messages require.
     pub(super) fn expected(&self) -> u64 {
         self.counts.sent * (self.plan.group as u64 - 1)
     }
 
-    /// How many deliveries there were.
+    /// Returns how many deliveries there were.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.counts.delivered
     }
 
-    /// Whether everything that was sent was acknowledged and delivered.
+    /// Returns whether everything sent was acknowledged or refused, and delivered.
     pub(super) fn is_complete(&self) -> bool {
         self.counts.delivered >= self.expected()
             && self.counts.acked + self.counts.refused >= self.counts.sent
@@ -211,7 +210,7 @@ fn milliseconds() -> u64 {
 mod tests {
     use super::*;
 
-    /// One person says `numbers` many things to another, who hears them as `heard` says.
+    /// One person sends `sent` messages to another, who receives them as `heard` says.
     fn told(sent: usize, heard: &[usize]) -> Tally {
         let mut tally = Tally::new(Plan::new(2, 2), 0..u64::MAX);
         let mut texts = vec![String::new(); sent];

@@ -1,7 +1,7 @@
-//! Messages that say who sent them, which of theirs it is and when it should have been sent.
+//! Messages whose text says who sent them, their number among the sender's, and when they should have been sent.
 //!
-//! The receiver needs nothing else to take the time and to notice what is lost, doubled or out of order, so this works
-//! on every server, whatever it does with names and numbers.
+//! The receiver needs nothing else to measure the time and to notice what is lost, doubled or out of order, so this
+//! works on every server, whatever it does with IDs and numbers.
 
 use std::fmt::Write as _;
 
@@ -10,25 +10,25 @@ use uuid::{Builder, Uuid};
 /// What a text says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Tells the messages of this run from those of an earlier one in the same session.
+    /// Distinguishes this run's messages from those of an earlier one in the same session.
     pub run: u32,
     /// Who sent it.
     pub person: usize,
-    /// Which of theirs it is: 0, 1, 2…
+    /// Its number among the sender's: 0, 1, 2…
     pub number: u64,
     /// When it should have been sent, in nanoseconds of the run's clock.
     pub due: u64,
 }
 
-/// Hexadecimal digits and one space behind each part: 8, 6, 10 and 16.
+/// Hexadecimal parts of 8, 6, 10 and 16 digits, with a space after each.
 const STAMP_BYTES: usize = 44;
 
-/// What fills the rest: plain words, so that a server which compresses or escapes has ordinary work to do.
+/// Fills the rest: plain words, so that a server that compresses or escapes has ordinary work to do.
 const WORDS: &str =
     "we could meet at the harbour at seven and walk to the old mill; bring a coat, it will be windy, and ";
 
 impl Stamp {
-    /// Writes a text of `bytes` bytes, or of the stamp's length when that is more.
+    /// Writes a text of `bytes` bytes, or of the stamp's length if that is more.
     pub fn write(self, bytes: usize, text: &mut String) {
         let Self { run, person, number, due } = self;
         text.clear();
@@ -37,14 +37,14 @@ impl Stamp {
             let rest = (bytes - text.len()).min(WORDS.len());
             text.push_str(&WORDS[..rest]);
         }
-        text.truncate(bytes.max(STAMP_BYTES - 1)); // a space at the end might not survive every server
+        text.truncate(bytes.max(STAMP_BYTES - 1)); // a trailing space might not survive every server
         if text.ends_with(' ') {
             text.pop();
             text.push('.');
         }
     }
 
-    /// Reads what a text says about itself; nothing when it is no text of ours.
+    /// Reads a text's stamp; `None` when the text is not ours.
     pub fn read(text: &str) -> Option<Self> {
         let part = |from: usize, to: usize| u64::from_str_radix(text.get(from..to)?, 16).ok();
         Some(Self {
@@ -56,21 +56,21 @@ impl Stamp {
     }
 }
 
-/// Bits of a name that hold the number.
+/// The bits of an ID that carry the number.
 const NUMBER: u64 = (1 << 48) - 1;
 
-/// A message's name: a UUIDv7 like those of real clients, so that it costs a database what theirs cost. Its random part
-/// is the person and the number, by which the sender knows it again without a table.
+/// Returns a message's ID: a UUIDv7 like those of real clients, so that it costs a database the same. Its random part
+/// is the person and the number, by which the sender recognizes it without a table.
 pub(super) fn name(milliseconds: u64, person: usize, number: u64) -> Uuid {
     let person = person as u64;
     let mut random = [0; 10];
-    // The version takes the first four of these bits, the variant two after the first two bytes.
+    // The version overwrites the first four of these bits, the variant two after the first two bytes.
     random[..2].copy_from_slice(&(person as u16 & 0x0fff).to_be_bytes());
     random[2..].copy_from_slice(&((person >> 12 & 0x3fff) << 48 | number & NUMBER).to_be_bytes());
     Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
 }
 
-/// The number in a name: see [`name`].
+/// Returns the number in an ID: see [`name`].
 pub(super) fn number(name: Uuid) -> u64 {
     name.as_u64_pair().1 & NUMBER
 }

@@ -1,29 +1,29 @@
-//! What a process has taken of the machine.
+//! What a process has used of the machine.
 
 use super::Error;
 use crate::process::{memory, processor_time};
 
-/// A process that is looked at.
+/// A process to observe.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessId(pub u32);
 
-/// What it has taken.
+/// What a process has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Used {
-    /// CPU time in seconds, its own and the system's for it, of all its threads, to a hundredth of a second.
+    /// CPU time of all its threads, user and system, in seconds, to a hundredth of a second.
     pub cpu_seconds: f64,
-    /// Memory that is really there, in KiB.
+    /// Resident memory, in KiB.
     pub rss_kib: u64,
 }
 
 impl ProcessId {
-    /// This process.
+    /// Returns this process.
     #[must_use]
     pub fn own() -> Self {
         Self(std::process::id())
     }
 
-    /// What it has taken until now.
+    /// Returns what it has used until now.
     ///
     /// # Errors
     /// When there is no such process, or this is not Linux.

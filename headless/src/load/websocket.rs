@@ -1,8 +1,8 @@
-//! As much of RFC 6455 as a load program needs, for little: frames written into a buffer that is there already, and read
-//! where they lie.
+//! As much of RFC 6455 as a load program needs, at little cost: it writes frames into an existing buffer, and reads
+//! them in place.
 //!
-//! What is sent is masked with zeros. The mask protects proxies from what scripts in browsers send; here there are
-//! neither, and a server has the same work with any mask.
+//! Its mask is all zeros. Masking protects proxies from what scripts in browsers send; here there are neither, and
+//! any mask costs a server the same work.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 
 use super::{Error, dial};
 
-/// A frame's opcodes (RFC 6455, 5.2).
+/// Opcodes (RFC 6455, 5.2).
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// The key of every handshake: the server's proof that it read it is not asked for.
+/// The key of every handshake: nobody checks the server's proof that it read it.
 const KEY: &str = "bm8gc2VjcmV0cyBoZXJlIQ==";
 
-/// Opens a WebSocket for a person. Returns the connection and what came behind the handshake already.
+/// Opens a WebSocket for a person. Returns the connection and any bytes that followed the handshake.
 ///
 /// # Errors
-/// When the server is not there, or answers with anything but 101.
+/// When the server is unreachable, or answers with anything but 101.
 pub async fn open(
     address: SocketAddr,
     person: usize,
@@ -58,7 +58,7 @@ pub async fn open(
     Ok((stream, answer))
 }
 
-/// Adds a text frame.
+/// Appends a text frame.
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
     write(TEXT, text.as_bytes(), out);
 }
@@ -82,10 +82,10 @@ fn write(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
-/// Reads whole text frames, answers pings, and returns how many bytes were read.
+/// Reads whole text frames, answers pings, and returns how many bytes it read.
 ///
 /// # Errors
-/// When the server closes, or sends what no server may: fragments (which none of ours sends), binary frames, masks.
+/// When the server closes, or sends what none of ours sends: fragments, binary frames, masked frames.
 pub fn read(
     input: &[u8],
     out: &mut Vec<u8>,
@@ -112,7 +112,7 @@ pub fn read(
     Ok(at)
 }
 
-/// Where a payload ends within the bytes that it lies in.
+/// Returns where a payload ends within its frame's bytes.
 fn payload_end(input: &[u8], payload: &[u8]) -> usize {
     header_bytes(input[1]) + payload.len()
 }
@@ -125,7 +125,7 @@ fn header_bytes(length: u8) -> usize {
     }
 }
 
-/// The frame at the beginning of `input`, when it is whole.
+/// Returns the frame at the beginning of `input`, when it is complete.
 fn frame(input: &[u8]) -> Result<Option<(u8, &[u8])>, Error> {
     let &[first, length, ..] = input else { return Ok(None) };
     if first & 0xf0 != 0x80 || length & 0x80 != 0 {
@@ -144,7 +144,7 @@ fn frame(input: &[u8]) -> Result<Option<(u8, &[u8])>, Error> {
 mod tests {
     use super::*;
 
-    /// A server's frame.
+    /// Returns a frame as a server sends it.
     fn served(opcode: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         write(opcode, payload, &mut bytes);

@@ -1,4 +1,4 @@
-//! Drives a chat server as many people at once: see `headless::load`.
+//! Drives a chat server as many concurrent people: see `headless::load`.
 
 mod cli;
 
@@ -65,7 +65,7 @@ async fn run(cli: &Cli) -> Result<Vec<Report>, Error> {
     Ok(reports)
 }
 
-/// Measures Natter: the server that was named, or one of our own.
+/// Measures Natter: the server at `--url`, or one of our own.
 async fn natter(cli: &Cli, folder: &Path) -> Result<Vec<Report>, Error> {
     let accounts = folder.join("accounts.json");
     if let Some(url) = &cli.url {
@@ -81,7 +81,7 @@ async fn natter(cli: &Cli, folder: &Path) -> Result<Vec<Report>, Error> {
     let mut server = Start::new(&cli.server, &folder.join("data")).start().await?;
     let mut natter = Natter::new(&server.base, cli.habits(), Some(accounts)).await?;
     natter.prepare(cli.plan(), &progress(cli)).await?;
-    // Another process: what the passwords took of the memory is not the sockets'.
+    // A fresh process: the memory that passwords took must not count for the sockets.
     server.terminate().await?;
     server.start_again().await?;
     let reports = measure(cli, &natter, Some(ProcessId(server.id()?))).await?;
@@ -89,7 +89,7 @@ async fn natter(cli: &Cli, folder: &Path) -> Result<Vec<Report>, Error> {
     Ok(reports)
 }
 
-/// Runs the mode that was asked for, once for each rate.
+/// Runs the chosen mode, once for each rate.
 async fn measure(cli: &Cli, service: &impl Service, server: Option<ProcessId>) -> Result<Vec<Report>, Error> {
     let plan = cli.plan();
     let run = Run {
@@ -127,7 +127,7 @@ async fn measure(cli: &Cli, service: &impl Service, server: Option<ProcessId>) -
     Ok(reports)
 }
 
-/// The highest of several rates at which everything arrived in time.
+/// Describes the highest of several rates at which everything arrived in time.
 fn held(reports: &[Report]) -> String {
     let held =
         reports.iter().filter(|report| report.held(HELD_MS)).filter_map(|report| report.offered_per_second);
@@ -139,7 +139,7 @@ fn held(reports: &[Report]) -> String {
     }
 }
 
-/// A bar on a terminal; elsewhere nothing.
+/// Returns a bar that shows only on a terminal, and not with `--json`.
 fn progress(cli: &Cli) -> ProgressBar {
     let bar = ProgressBar::new(0);
     if cli.json || !std::io::stderr().is_terminal() {
@@ -150,12 +150,12 @@ fn progress(cli: &Cli) -> ProgressBar {
 }
 
 impl Cli {
-    /// What everybody does.
+    /// Returns what everybody does.
     fn habits(&self) -> Habits {
         Habits { check: self.check, reads: self.reads }
     }
 
-    /// Who takes part.
+    /// Returns who takes part.
     fn plan(&self) -> Plan {
         match self.doing {
             Doing::Idle { sockets } => Plan::new(sockets, 2),

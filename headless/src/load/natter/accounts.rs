@@ -1,4 +1,4 @@
-//! Accounts, logins and sessions, and the file that keeps them.
+//! Accounts, logins and sessions, and the file that stores them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use crate::{Client, Http};
 /// Everybody's password.
 const PASSWORD: &str = "a load of messages";
 
-/// Logins at the same time. Each keeps a core of the server busy for 24 ms; more at once only wait there.
+/// Concurrent logins. Each keeps one of the server's cores busy for 24 ms; more would only wait there.
 const LOGINS_AT_ONCE: usize = 4;
 
-/// Groups that are brought together at the same time.
+/// Groups brought together concurrently.
 const GROUPS_AT_ONCE: usize = 16;
 
-/// What is done between two savings of the file, which a killed run can go on from.
+/// People handled between two saves of the file, from which a killed run can resume.
 const BETWEEN_SAVINGS: usize = 500;
 
 /// One person.
@@ -34,18 +34,18 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The login's cookie, as a header's value.
+    /// Returns the login's cookie, as a header value.
     pub fn cookie(&self) -> &str {
         self.cookie.as_deref().unwrap_or_default()
     }
 
-    /// The session that the person shares with their group.
+    /// Returns the session that the person shares with their group.
     pub fn session(&self) -> Option<SessionId> {
         self.session
     }
 }
 
-/// Everybody, by the size of their groups: a pair of one run is a pair of the next.
+/// Everybody, by group size: a pair in one run is a pair in the next.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     file: Option<PathBuf>,
@@ -53,7 +53,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// What the file holds; nobody when there is none yet.
+    /// Reads the file; nobody when there is none yet.
     pub fn open(file: Option<PathBuf>) -> Result<Self, Error> {
         let by_group = match &file {
             Some(path) if path.exists() => serde_json::from_slice(&std::fs::read(path)?)?,
@@ -62,7 +62,7 @@ impl Accounts {
         Ok(Self { file, by_group })
     }
 
-    /// A person who was prepared.
+    /// Returns a prepared person.
     pub fn of(&self, plan: Plan, person: usize) -> Result<&Account, Error> {
         let found = self.by_group.get(&plan.group).and_then(|accounts| accounts.get(person));
         found.ok_or_else(|| Error::protocol("these people were not prepared"))
@@ -73,7 +73,7 @@ impl Accounts {
         let http = Http::new(base);
         let mut accounts = self.by_group.remove(&plan.group).unwrap_or_default();
         if !still_signed_in(&http, accounts.first()).await? {
-            // Another server, or another database: nothing of what was kept counts there.
+            // Another server, or another database: nothing in the file is valid there.
             accounts.clear();
         }
         for person in accounts.len()..plan.people {
@@ -120,7 +120,7 @@ impl Accounts {
     }
 }
 
-/// Whether the server knows this login.
+/// Returns whether the server knows this login.
 async fn still_signed_in(http: &Http, account: Option<&Account>) -> Result<bool, Error> {
     let Some(cookie) = account.and_then(|account| account.cookie.clone()) else { return Ok(false) };
     let mut http = http.clone();
@@ -152,7 +152,7 @@ impl Account {
     }
 }
 
-/// A refusal for haste has a remedy.
+/// Adds the remedy to a rate limit's refusal.
 fn advised(error: crate::Error) -> Error {
     match error {
         crate::Error::Refused { status: 429, .. } => {
@@ -162,7 +162,7 @@ fn advised(error: crate::Error) -> Error {
     }
 }
 
-/// Gives a group its session: the first invites the second, then everybody else into what the two have.
+/// Gives a group its session: the first invites the second, then everybody else into the session they share.
 async fn bring_together(http: &Http, group: &mut [Account]) -> Result<(), Error> {
     let (first, others) = group.split_first_mut().expect("a group has two at least");
     if others.iter().chain([&*first]).all(|account| account.session.is_some()) {
@@ -173,7 +173,7 @@ async fn bring_together(http: &Http, group: &mut [Account]) -> Result<(), Error>
         let mut other = guest.online(http).await?;
         let session_id = first.session;
         host.ask(Asked { username: guest.name.clone(), session_id, leave: false }).await?;
-        // Either they are in it from an earlier run, or the invitation is with them.
+        // Either they are in it from an earlier run, or they have the invitation.
         let session = match host.expect("an answer to the search", outcome).await? {
             (Outcome::AlreadyConnected, Some(session)) => session,
             (Outcome::Pending, _) => {

@@ -1,5 +1,5 @@
-//! A person whose device keeps no messages, only how far it has come: the same rules as the page's (apply the next
-//! change, drop repeats, ask for what is missing), by the numbers alone.
+//! A person whose device keeps no messages, only its position: the same rules as the page's (apply the next change,
+//! drop repeats, ask for what is missing), by the numbers alone.
 
 use std::fmt::Write as _;
 
@@ -16,15 +16,15 @@ pub(super) struct Numbers {
     me: UserId,
     session: SessionId,
     epoch: Epoch,
-    /// The last change that was heard.
+    /// The last change received.
     rev: Rev,
-    /// Up to here a page brought everything: what was queued behind it may repeat it.
+    /// A page brought everything up to here: what was queued behind it may repeat it.
     paged: Rev,
-    /// A page is on its way; until it is here, what comes is part of it.
+    /// A page is on its way; until it arrives, what comes is part of it.
     fetching: bool,
 }
 
-/// The two frames that come by the thousand, read where they lie.
+/// The two frames that come by the thousand, parsed in place.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Frame<'a> {
@@ -63,7 +63,7 @@ impl Numbers {
     ) -> Result<(), Error> {
         match serde_json::from_str::<Frame<'_>>(text) {
             Ok(Frame { kind: "Ack", message_id: Some(id), seq: place, rev: Some(rev), .. }) => {
-                // Behind a page that brought the message already, its place is out of turn.
+                // After a page that already brought the message, its place is out of turn.
                 let in_turn = self.take(Rev(rev), out, heard) == Some(true);
                 heard(Heard::Acked { id, place: place.filter(|_| in_turn) });
             }
@@ -84,7 +84,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Takes a change's number. True when it is to be heard, false when a page will bring it; nothing when one has.
+    /// Takes a change's number. True when it is next, false when a page will bring it, `None` when one already has.
     fn take(&mut self, rev: Rev, out: &mut Vec<u8>, heard: &mut dyn FnMut(Heard<'_>)) -> Option<bool> {
         if rev <= self.paged {
             return None;
@@ -98,7 +98,7 @@ impl Numbers {
             return Some(false);
         }
         self.rev = self.rev.max(rev);
-        Some(true) // a repeat too: nothing explains it
+        Some(true) // a repeat too: nothing excuses it
     }
 
     fn hear_other(&mut self, frame: ServerFrame, out: &mut Vec<u8>, heard: &mut dyn FnMut(Heard<'_>)) {
@@ -128,7 +128,7 @@ impl Numbers {
         let mut new: Vec<_> = messages.iter().filter(|m| m.rev > self.rev && m.sender != self.me).collect();
         new.sort_by_key(|message| message.rev);
         for message in new {
-            // Without its place: those of one's own in between were told with their acknowledgements.
+            // Without its place: the places of one's own messages in between came with their acknowledgements.
             heard(Heard::Said { text: &message.data, place: None });
         }
         self.rev = self.rev.max(to);

@@ -1,4 +1,4 @@
-//! A person whose device keeps the same state as the page: what it would show is what was delivered.
+//! A person whose device keeps the same state as the page: what it would show counts as delivered.
 
 use std::collections::VecDeque;
 
@@ -16,14 +16,14 @@ use crate::load::{Error, Heard, websocket};
 pub(super) struct Page {
     sync: Sync,
     session: SessionId,
-    /// The names that `Sync` gave to what is on its way, and those of the run.
+    /// The IDs that `Sync` gave the messages in flight, and those of the run.
     names: VecDeque<(MessageId, Uuid)>,
     /// The last place that a page brought: acknowledgements up to there come out of turn.
     paged: Seq,
 }
 
 impl Page {
-    /// Starts from where the session stands: what was said in earlier runs is not fetched.
+    /// Starts at the session's current state: it does not fetch messages of earlier runs.
     pub fn new(session: SessionId, welcome: ServerFrame) -> Result<Self, Error> {
         let head = head(&welcome, session)?.clone();
         let ServerFrame::Welcome { user_id, .. } = welcome else { unreachable!("it has a head") };
@@ -35,7 +35,7 @@ impl Page {
             invited: Vec::new(),
             asked: Vec::new(),
         });
-        let _ = sync.connected(); // what it would say, and what was said in its place, are the same
+        let _ = sync.connected(); // its `Hello` was sent already
         let _ = sync.receive(welcome);
         Ok(Self { sync, session, names: VecDeque::new(), paged: Seq(0) })
     }
@@ -55,7 +55,7 @@ impl Page {
         let frame = ServerFrame::decode(text)?;
         let in_turn = matches!(frame, ServerFrame::Message(_));
         let is_lag = matches!(frame, ServerFrame::Lagged);
-        // A page that is not the last asks for the next, and `Heads` may count one's own message before its `Ack` is there.
+        // A page that is not the last asks for the next, and `Heads` may count an own message before its `Ack` arrives.
         let may_ask = matches!(frame, ServerFrame::Page { .. } | ServerFrame::Heads { .. });
         let messages: Vec<Message> = match &frame {
             ServerFrame::Message(live) => vec![live.message.clone()],

@@ -8,10 +8,10 @@ use super::numbers::Numbers;
 use super::page::Page;
 use crate::load::{Error, Heard, Talk, websocket};
 
-/// How what arrives is checked.
+/// How to check arriving messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Check {
-    /// By the page's own state machine: what a person would see is what counts.
+    /// With the page's own state machine: what a person would see is what counts.
     #[default]
     Sync,
     /// By the numbers in the frames: a third of the CPU, for the highest rates.
@@ -23,17 +23,17 @@ pub enum Check {
 pub struct Habits {
     /// How their devices check what arrives.
     pub check: Check,
-    /// Whether they say that they have read what arrives, as the page does that is in front of somebody.
+    /// Whether they report what arrives as read, as a visible page does.
     pub reads: bool,
 }
 
-/// A person on Natter's socket, welcomed already.
+/// A person on Natter's socket, after the `Welcome`.
 #[derive(Debug)]
 pub struct NatterTalk {
     device: Device,
-    /// The session whose messages they say they have read, when they do.
+    /// The session whose messages they report as read, if they do.
     reading: Option<SessionId>,
-    /// A frame to be sent, so that writing one takes no memory.
+    /// A reused buffer, so that writing a frame allocates nothing.
     frame: String,
 }
 
@@ -44,7 +44,7 @@ enum Device {
 }
 
 impl NatterTalk {
-    /// A person who was welcomed so, and talks in this session.
+    /// Creates a person who received this `Welcome` and talks in this session.
     ///
     /// # Errors
     /// When the session is not one of theirs.
