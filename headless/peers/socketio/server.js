@@ -1,7 +1,8 @@
-// A small durable chat server, as a typical one with Socket.IO and better-sqlite3: people share a room, and every message
-// is stored and synced to disk before it is acknowledged and fanned out. `make bench` compares Natter with it.
+// A small durable chat server as people typically write it with Socket.IO and better-sqlite3: people share a room, and
+// every message is stored and synced to disk before it is acknowledged and fanned out. `make bench` compares Natter
+// with it.
 //
-// What it leaves out, in its favour: accounts and passwords, the check that the sender is in the room, deduping repeated
+// What it leaves out, in its favour: accounts and passwords, the check that the sender is in the room, deduping
 // messages, anything after a reconnect, and reading messages back.
 //
 // Usage: node server.js DATABASE PORT

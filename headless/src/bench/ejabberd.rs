@@ -42,8 +42,8 @@ impl System for Ejabberd {
         Ok(format!("ejabberd {ejabberd}, Erlang {erlang}, SQLite {sqlite}"))
     }
 
-    /// Does what `ejabberdctl foreground` does with its defaults, but without a cluster name: so it needs neither Erlang's
-    /// port mapper nor the system's user and folders.
+    /// Does what `ejabberdctl foreground` does with its defaults, but without a cluster name: so it needs neither
+    /// Erlang's port mapper nor the system's user and folders.
     fn command(&self, place: &Place) -> Result<Command, Error> {
         let configuration = place.data.join("ejabberd.yml");
         fs::write(&configuration, place.fill(CONFIGURATION))?;

@@ -1,4 +1,4 @@
-//! The page's plots: plain SVG, readable in light and dark, with logarithmic axes because the systems are factors apart.
+//! The page's plots: plain SVG, readable in light and dark, with logarithmic axes as the systems are factors apart.
 
 use std::fmt::Write as _;
 

@@ -59,7 +59,7 @@ pub struct Measured {
     pub pair: Report,
     /// Fifty pairs in a closed loop.
     pub pairs: Report,
-    /// Open loops at rising rates, or falling ones where the first rate was not held.
+    /// Open loops: rising rates until one is not held, then falling ones if none was.
     pub rates: Vec<Report>,
     /// A large group in a closed loop.
     pub fan_out: Report,

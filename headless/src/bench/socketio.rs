@@ -1,5 +1,5 @@
-//! Socket.IO with SQLite, as in `headless/peers/socketio`. People talk over Socket.IO 4 (its protocol 5 on Engine.IO 4),
-//! over WebSocket only.
+//! Socket.IO with SQLite, as in `headless/peers/socketio`. People talk over Socket.IO 4 (its protocol 5 on
+//! Engine.IO 4), over WebSocket only.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

@@ -56,8 +56,8 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let server = rig.server(data.path()).private().start().await?;
     let crowd = Crowd::gather(&server.base, size.sessions * 3, size.sessions, 3).await?;
     let mut scene = Scene::begin(crowd, &size);
-    // By turns, so that whatever else this machine does is charged to both. While the stalled readers connect, two hundred
-    // handshakes are in progress: that counts as neither.
+    // By turns, so that whatever else this machine does is charged to both. While the stalled readers connect, two
+    // hundred handshakes are in progress: that counts as neither.
     let turns = u32::try_from(size.beside.as_secs().div_ceil(AGAIN.as_secs())).unwrap_or(1);
     let (mut alone, mut beside, mut left) = (Vec::new(), Vec::new(), size.beside);
     let (mut before, mut most, mut stalled) = (0, 0, Vec::new());

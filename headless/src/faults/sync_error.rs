@@ -1,8 +1,8 @@
 //! The disk fails to sync: strace fails one `fsync` or `fdatasync` with EIO, at a different point each time.
 //!
-//! The outcome of that commit is unknown. Its messages must not be acknowledged or seen before it is known; reading goes
-//! on; and writing recovers automatically. Every other time the server is killed at that moment: then too, it must come
-//! back with what it reported to everybody.
+//! The outcome of that commit is unknown. Its messages must not be acknowledged or seen before it is known; reading
+//! goes on; and writing recovers automatically. Every other time the server is killed at that moment: then too, it must
+//! come back with what it reported to everybody.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
