@@ -1,7 +1,7 @@
 // Checks what a release promises: `node release-check.mjs target/release/natter`.
 //
-// The binary is copied alone into an empty folder and started there, so everything it serves comes out of itself.
-// Then: what a first visit transfers, that it is what was built last, and the memory the server takes at rest.
+// It copies only the binary into an empty folder and starts it there, so everything it serves comes from itself.
+// Then it checks what a first visit transfers, that this is the latest build, and the server's memory at rest.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const FIRST_LOAD = 250_000; // bytes: HTML, styles, JavaScript and WASM, as they cross the line
+const FIRST_LOAD = 250_000; // bytes: HTML, styles, JavaScript and WASM, as transferred
 const MEMORY = 40; // MB, resident, at rest
 const PATIENCE = 20_000; // ms to start or end
 

@@ -1,4 +1,4 @@
-// Takes the pictures of the README: `make screenshots`. Three people talk in a real Natter; one of them is looked at.
+// Takes the README's screenshots: `make screenshots`. Four people use a real Natter; the pictures show what one sees.
 
 import { resolve } from 'node:path';
 

@@ -21,23 +21,23 @@ export class Chat {
 
   // What is where.
 
-  /** The list of conversations. A phone hides it behind the conversation. */
+  /** The list of conversations. A phone hides it while a conversation is open. */
   get list(): Locator {
     return this.page.getByRole('navigation', { name: 'Conversations', includeHidden: true });
   }
 
-  /** The line of one conversation in the list, by the other person's name. */
+  /** A conversation's entry in the list, by the other person's name. */
   entry(name: string): Locator {
     const written = this.page.locator('bdi').getByText(name, { exact: true });
     return this.list.locator('a[data-session]').filter({ has: written });
   }
 
-  /** The count of unread messages at a conversation in the list. */
+  /** A conversation's count of unread messages in the list. */
   unread(name: string): Locator {
     return this.entry(name).locator('.unread');
   }
 
-  /** The dot that says whether somebody is here. */
+  /** The dot that shows whether somebody is online. */
   presence(name: string): Locator {
     return this.entry(name).locator('.presence');
   }
@@ -46,17 +46,17 @@ export class Chat {
     return this.page.getByRole('search');
   }
 
-  /** What became of the last search, in words. */
+  /** The answer to the last search, in words. */
   get answer(): Locator {
     return this.page.locator('[data-search-answer]');
   }
 
-  /** One's own invitation to somebody, while it waits. */
+  /** This person's invitation to somebody, while it waits. */
   waiting(name: string): Locator {
     return this.page.getByRole('list', { name: 'Waiting for an answer' }).getByRole('listitem').filter({ hasText: name });
   }
 
-  /** The card of an invitation to oneself. */
+  /** The card of an invitation to this person. */
   card(name: string): Locator {
     return this.page
       .getByRole('region', { name: 'Invitations' })
@@ -64,7 +64,7 @@ export class Chat {
       .filter({ hasText: `${name} wants to talk to you` });
   }
 
-  /** What scrolls: the messages and what stands above them. */
+  /** The scrolling part: the messages and what is above them. */
   get history(): Locator {
     return this.page.getByRole('group', { name: 'Message history' });
   }
@@ -73,7 +73,7 @@ export class Chat {
     return this.page.getByRole('list', { name: 'Messages' });
   }
 
-  /** Every message in the open conversation, days and notes left out. */
+  /** Every message in the open conversation, without days and notes. */
   get rows(): Locator {
     return this.messages.locator('li[data-mid]');
   }
@@ -105,7 +105,7 @@ export class Chat {
 
   // What people do.
 
-  /** Opens the chat and waits until it is alive. */
+  /** Opens the chat and waits until it has hydrated. */
   async open(path = '/'): Promise<void> {
     this.socket = undefined;
     await this.page.goto(path);
@@ -123,7 +123,7 @@ export class Chat {
     await expect(this.list).toBeAttached(); // a phone may show the conversation instead
   }
 
-  /** Waits until the socket of the page that was opened is in step, which comes a moment after the page is alive. */
+  /** Waits until the opened page's socket is in step, a moment after the page has hydrated. */
   async welcomed(): Promise<void> {
     await expect.poll(() => this.socket?.isWelcome, 'a Welcome').toBe(true);
   }
@@ -133,7 +133,7 @@ export class Chat {
     await this.search.getByRole('button', { name: 'Invite' }).click();
   }
 
-  /** Invites somebody who is online, and waits until the invitation is with them. */
+  /** Invites somebody who is online, and waits until they have the invitation. */
   async invite(name: string): Promise<void> {
     await this.searchFor(name);
     await expect(this.waiting(name)).toBeVisible();
@@ -174,8 +174,8 @@ export class Chat {
   }
 
   /**
-   * Says many things at once over a socket of its own, the way a program would, and returns when the server has
-   * stored all of them. The sockets of the page are left alone.
+   * Sends many messages together over a separate socket, as a program would, and returns when the server has stored all
+   * of them. Leaves the page's sockets alone.
    */
   async flood(session: string, texts: string[]): Promise<void> {
     await this.page.evaluate(flood, { session, texts });

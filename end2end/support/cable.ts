@@ -1,5 +1,5 @@
-// The cable between one browser and the server: a real connection that can be pulled out and put back in, or lead to
-// somebody who takes everything and says nothing.
+// The cable between one browser and the server: a real connection that can be unplugged and plugged back in, or lead to
+// a peer that accepts everything and never answers.
 
 import { once } from 'node:events';
 import net from 'node:net';
@@ -9,7 +9,7 @@ import type { Natter } from './natter';
 export class Cable {
   private readonly connections = new Set<net.Socket>();
   private state: 'plugged' | 'pulled' | 'silent' = 'plugged';
-  /** When each WebSocket was asked for, in ms. */
+  /** When each WebSocket upgrade was requested, in ms. */
   readonly upgrades: number[] = [];
 
   private constructor(
@@ -43,10 +43,10 @@ export class Cable {
     });
   }
 
-  /** To this server; with `keepsCookies` false as if the browser kept none. */
+  /** Leads to this server; with `keepsCookies` false, as if the browser kept none. */
   static async to(natter: Natter, { keepsCookies = true } = {}): Promise<Cable> {
     const near = net.createServer();
-    // On the same address, for which the browser has its cookies.
+    // On the same address, so that the browser sends its cookies.
     const { hostname, port } = new URL(natter.url);
     const cable = new Cable(near, hostname, Number(port), keepsCookies);
     near.listen(0, hostname);
@@ -54,7 +54,7 @@ export class Cable {
     return cable;
   }
 
-  /** Where the server is to be found through this cable, without a slash at the end. */
+  /** The server's URL through this cable, without a trailing slash. */
   get url(): string {
     return `http://${this.host}:${(this.near.address() as net.AddressInfo).port}`;
   }

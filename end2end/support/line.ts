@@ -1,4 +1,4 @@
-// The line between one page and the server, with a hand on it: what crosses can be held, dropped or answered.
+// The line between one page and the server, tapped: tests can hold, drop or answer what crosses it.
 
 import { type WebSocketRoute, expect } from '@playwright/test';
 
@@ -6,14 +6,14 @@ import type { Chat } from '../pages/chat';
 
 export type Frame = { type: string } & Record<string, unknown>;
 
-/** Decides about one frame: `true` lets it pass. May act on the line itself. */
+/** Decides about a frame: `true` lets it pass. May act on the line. */
 type Decide = (frame: Frame) => boolean;
 
 export class Line {
   /** Everything that crossed or tried to, in order. */
   readonly said: Frame[] = [];
   readonly heard: Frame[] = [];
-  /** When the page connected, each time, as `Date.now` has it. */
+  /** When the page connected, each time, by `Date.now`. */
   readonly connected: number[] = [];
 
   private page: WebSocketRoute | undefined;
@@ -25,7 +25,7 @@ export class Line {
   private unplugged = false;
   private ready: Promise<unknown> = Promise.resolve();
 
-  /** Puts the hand on the line of a page, which is loaded anew for it, and waits until it is welcome. */
+  /** Taps the line of a page, which it reloads for that, and waits for its Welcome. */
   static async tap(chat: Chat): Promise<Line> {
     const line = new Line();
     await chat.page.routeWebSocket(/\/ws$/, (page) => line.connect(page));
@@ -38,15 +38,15 @@ export class Line {
     this.connected.push(Date.now());
     await this.ready;
     if (this.unplugged) {
-      // Closed when it is open, which the page notices at once: unlike a real socket, one that closes earlier does not
-      // wake it, and it would wait for 10 s.
+      // Closes only once it is open, which the page notices immediately: unlike a real socket, one that closes earlier
+      // does not wake the page, which would wait for 10 s.
       page.onMessage(() => void page.close({ code: 1012 }));
       return;
     }
     const server = page.connectToServer();
     this.page = page;
     this.server = server;
-    // What is still on its way when the line is cut reaches nobody: a closing socket would complain of it.
+    // Drops what is in flight when the line is cut: a closing socket would complain about it.
     page.onMessage((text) => {
       if (this.server !== server) return;
       const frame = JSON.parse(String(text)) as Frame;
@@ -65,17 +65,17 @@ export class Line {
     });
   }
 
-  /** Only frames that `decide` agrees to go from the page to the server. */
+  /** Lets only frames that `decide` accepts go from the page to the server. */
   onSaid(decide: Decide): void {
     this.decideSaid = decide;
   }
 
-  /** Only frames that `decide` agrees to go from the server to the page. */
+  /** Lets only frames that `decide` accepts go from the server to the page. */
   onHeard(decide: Decide): void {
     this.decideHeard = decide;
   }
 
-  /** The network becomes slow: what the page says goes nowhere until `release`. */
+  /** Simulates a slow network: what the page sends waits until `release`. */
   hold(): void {
     this.held ??= [];
   }
@@ -86,7 +86,7 @@ export class Line {
     for (const text of held) this.server?.send(text);
   }
 
-  /** The other direction is slow: what the server says waits until `deliver`. */
+  /** Slows the other direction: what the server sends waits until `deliver`. */
   delay(): void {
     this.late ??= [];
   }
@@ -97,17 +97,17 @@ export class Line {
     for (const give of late) give();
   }
 
-  /** Says something to the page in the server's name. */
+  /** Sends a frame to the page in the server's name. */
   tell(frame: Frame): void {
     this.page?.send(JSON.stringify(frame));
   }
 
-  /** From now on the page reaches the server only after this. */
+  /** Makes later connections wait for this before they reach the server. */
   connectAfter(ready: Promise<unknown>): void {
     this.ready = ready;
   }
 
-  /** Cuts the line and lets no other one come about, until `plug`. */
+  /** Cuts the line and blocks new ones until `plug`. */
   async unplug(): Promise<void> {
     this.unplugged = true;
     await this.cut();
@@ -117,7 +117,7 @@ export class Line {
     this.unplugged = false;
   }
 
-  /** Plugs it in and calls the page until it is welcome again: a call is passed over while a try is just failing. */
+  /** Plugs it in and calls the page until its next Welcome: the page ignores a call while an attempt is failing. */
   async back(chat: Chat): Promise<void> {
     const welcomes = () => this.heard.filter(({ type }) => type === 'Welcome').length;
     const before = welcomes();

@@ -9,11 +9,11 @@ import { createInterface } from 'node:readline';
 
 const BINARY = process.env.NATTER ?? resolve(__dirname, '../../target/release/natter');
 
-/** How long a start or an orderly end may take, in milliseconds. The server promises to be gone after 15 s. */
+/** How long a start or a graceful stop may take, in milliseconds. The server promises to be gone after 15 s. */
 const PATIENCE = 20_000;
 
 export class Natter {
-  /** What the server wrote to its log, all starts together. */
+  /** The server's log, over all starts. */
   log = '';
   private child: ChildProcess | undefined;
 
@@ -24,7 +24,7 @@ export class Natter {
     private port: number,
   ) {}
 
-  /** A server on a free port of `host`, with these settings. */
+  /** Starts a server on a free port of `host`, with these settings. */
   static async start(args: string[], host: string): Promise<Natter> {
     const data = await mkdtemp(join(tmpdir(), 'natter-end2end-'));
     const natter = new Natter(data, args, host, 0);
@@ -32,7 +32,7 @@ export class Natter {
     return natter;
   }
 
-  /** Where it listens, without a slash at the end. */
+  /** Where it listens, without a trailing slash. */
   get url(): string {
     return `http://${this.host}:${this.port}`;
   }
@@ -59,17 +59,17 @@ export class Natter {
     child.removeAllListeners('exit');
   }
 
-  /** Ends it as an administrator would, and waits until it is gone. */
+  /** Stops it as an administrator would, and waits until it is gone. */
   async stop(): Promise<void> {
     await this.end('SIGTERM');
   }
 
-  /** Ends it as a power cut would. */
+  /** Kills it as a power cut would. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
 
-  /** Ends it, whatever state it is in, and removes its data. */
+  /** Kills it, if it runs, and removes its data. */
   async dispose(): Promise<void> {
     await this.end('SIGKILL');
     await rm(this.data, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// A real nginx with the configuration that the README recommends, word for word but for addresses and certificate.
+// A real nginx with the README's configuration, verbatim except for addresses and certificate.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 
 const README = resolve(__dirname, '../../README.md');
 
-/** What the README's recipe says and a test must say differently. */
+/** The parts of the README's recipe that a test must replace. */
 const PLACES = {
   listen: 'listen 443 ssl;',
   upstream: 'http://127.0.0.1:3000',
@@ -25,7 +25,7 @@ export class Nginx {
     readonly port: number,
   ) {}
 
-  /** Puts nginx before a Natter, as https://chat.example.org on a port of 127.0.0.1. */
+  /** Puts nginx in front of a Natter, as https://chat.example.org on a port of 127.0.0.1. */
   static async before(natter: string): Promise<Nginx> {
     const folder = await mkdtemp(join(tmpdir(), 'natter-nginx-'));
     const certificate = join(folder, 'certificate.pem');
@@ -80,7 +80,7 @@ function readRecipe(): string {
   return recipe;
 }
 
-/** Replaces every key, each of which must be there. */
+/** Replaces every key, each of which must occur. */
 function replace(text: string, by: Record<string, string>): string {
   return Object.entries(by).reduce((text, [from, to]) => {
     if (!text.includes(from)) throw new Error(`the recipe for nginx should say ${from}`);
@@ -97,7 +97,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Returns when somebody listens. */
+/** Waits until somebody listens. */
 async function listening(port: number): Promise<void> {
   for (const end = Date.now() + 10_000; Date.now() < end; ) {
     const socket = connect(port, '127.0.0.1');

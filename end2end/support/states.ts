@@ -1,4 +1,4 @@
-// Every page and state there is, once, for whatever has to hold in all of them.
+// Every page and state, once, for checks that must hold in all of them.
 
 import type { BrowserContextOptions, Page } from '@playwright/test';
 
@@ -7,7 +7,7 @@ import { Line } from './line';
 import { Natter } from './natter';
 import { PASSWORD, connect, expect, holdWasm, hydrated, register, signIn } from './test';
 
-/** What a tour needs of a test. */
+/** What a tour needs from a test. */
 interface World {
   natter: Natter;
   visitor: (options?: BrowserContextOptions) => Promise<Page>;
@@ -16,17 +16,17 @@ interface World {
   provokes: (error: RegExp) => void;
 }
 
-/** Looks at a page in one of its states. Must leave it as it is. */
+/** Checks a page in one of its states. Must not change it. */
 type Look = (page: Page, what: string) => Promise<void>;
 
-/** A name that the browser finds at this address (playwright.config.ts), and no server goes by. */
+/** A name that the browser resolves to this address (playwright.config.ts), and that no server accepts. */
 const ELSEWHERE = { name: 'elsewhere.example.org', address: '127.0.0.9' };
 
 const LONG = 'Wolfeschlegelsteinhausenbergerdo';
 
-/** Goes through all of it. */
+/** Visits all of them. */
 export async function tour(world: World, options: BrowserContextOptions, look: Look): Promise<void> {
-  // A name without https is none that a browser trusts: it says so of the page that is refused there.
+  // A browser does not trust a name without https, and says so about the page that is refused there.
   world.provokes(/Cross-Origin-Opener-Policy header has been ignored|status of 4|Failed to (load resource|fetch)|ERR_FAILED|TypeError|RuntimeError|WebSocket connection/);
   await doors(world, options, look);
   await list(world, options, look);
@@ -81,7 +81,7 @@ async function doors({ natter, visitor }: World, options: BrowserContextOptions,
   await dead.context().close();
 }
 
-/** The list and all that stands above it. */
+/** The list and everything above it. */
 async function list({ natter, visitor, person, again }: World, options: BrowserContextOptions, look: Look): Promise<void> {
   const eve = await person('Eve', options);
   await look(eve.page, 'the chat, empty');
@@ -119,7 +119,7 @@ async function list({ natter, visitor, person, again }: World, options: BrowserC
   await dead.context().close();
 }
 
-/** A conversation with everything that can be in one. */
+/** A conversation with everything that one can contain. */
 async function conversation({ person }: World, options: BrowserContextOptions, look: Look): Promise<void> {
   const ada = await person('Ada', options);
   const [ben, cleo] = [await person('Ben'), await person('Cleo')];
@@ -165,7 +165,7 @@ async function conversation({ person }: World, options: BrowserContextOptions, l
   for (const { page } of [ada, ben, cleo]) await page.context().close();
 }
 
-/** Says things of every kind, edits one and deletes another: as a program, since the page has no way yet. */
+/** Sends messages of every kind, edits one and deletes another: as a program, since the page cannot yet. */
 async function change(ben: Chat, session: string): Promise<void> {
   await ben.flood(session, [
     'plain',

@@ -1,4 +1,4 @@
-// What every test stands on: its own server, people in their own browsers, and the watch for errors.
+// What every test builds on: its own server, people in their own browsers, and the watch for errors.
 
 import { writeFile } from 'node:fs/promises';
 
@@ -19,13 +19,13 @@ interface Fixtures {
   settings: string[];
   /** This test's own server. */
   natter: Natter;
-  /** Names an error that this test brings about on purpose; every other one on any page fails the test. */
+  /** Names an error that this test provokes on purpose; any other error on any page fails the test. */
   provokes: (error: RegExp) => void;
-  /** A browser of its own, at no page yet and signed in as nobody. */
+  /** A separate browser, on no page yet and not signed in. */
   visitor: (options?: BrowserContextOptions) => Promise<Page>;
-  /** Somebody registered and signed in, in a browser of their own, with the chat open and hydrated. */
+  /** Somebody registered and signed in, in their own browser, with the chat open and hydrated. */
   person: (name: string, options?: BrowserContextOptions) => Promise<Chat>;
-  /** The same for somebody who is registered already: another browser of theirs. */
+  /** The same for somebody already registered: another browser of theirs. */
   again: (name: string, options?: BrowserContextOptions) => Promise<Chat>;
 }
 
@@ -33,7 +33,7 @@ export const test = base.extend<Fixtures>({
   settings: [['--limits', 'off'], { option: true }],
 
   natter: async ({ settings }, use, testInfo) => {
-    // An address for each worker: while a server restarts, nobody else is given its port.
+    // One address per worker: while a server restarts, nobody else gets its port.
     const natter = await Natter.start(settings, `127.0.0.${2 + testInfo.parallelIndex}`);
     await use(natter);
     if (testInfo.status !== testInfo.expectedStatus || PANIC.test(natter.log)) {
@@ -83,23 +83,23 @@ export const test = base.extend<Fixtures>({
 // A worker runs one test at a time, so one list is enough.
 const errors: string[] = [];
 
-/** A browser whose errors count for this test. */
+/** Opens a browser whose errors count for this test. */
 export async function watched(browser: Browser, options: BrowserContextOptions): Promise<BrowserContext> {
   const context = await browser.newContext(options);
   context.on('console', (message) => {
-    // A violation of the content security policy is among the errors.
+    // Violations of the content security policy are among the errors.
     if (message.type() === 'error') errors.push(`${message.text()} (${message.location().url})`);
   });
   context.on('weberror', (error) => errors.push(error.error().stack || String(error.error())));
   return context;
 }
 
-/** The server ends a connection that nobody has used for 5 s, perhaps just when somebody would: nobody does. */
+/** The server closes a connection that is idle for 5 s, perhaps just as a request goes out: so none is reused. */
 const ONCE = { Connection: 'close' };
 
 /**
- * Asks until there is a turn. Passwords stand behind everything else, and a busy machine may answer 503 after the 2 s
- * for which it lets a request wait.
+ * Retries until the request gets its turn. Passwords have the lowest priority, and a busy machine may answer 503 after
+ * the 2 s that it lets a request wait.
  */
 async function inTurn(ask: () => Promise<{ status: number; words: string }>): Promise<void> {
   const end = Date.now() + 90_000;
@@ -108,7 +108,7 @@ async function inTurn(ask: () => Promise<{ status: number; words: string }>): Pr
   expect(answer.status, answer.words).toBe(200);
 }
 
-/** Registers somebody the way a program would. */
+/** Registers somebody as a program would. */
 export async function register(url: string, name: string): Promise<void> {
   await inTurn(async () => {
     const answer = await fetch(`${url}/api/register`, {
@@ -140,7 +140,7 @@ export async function hydrated(page: Page): Promise<void> {
   await expect(page.locator('body[data-hydrated]')).toBeAttached();
 }
 
-/** Holds the WASM of every page in this browser back until the returned function is called. */
+/** Withholds the WASM from every page in this browser until the returned function is called. */
 export async function holdWasm(page: Page): Promise<() => void> {
   let release!: () => void;
   const released = new Promise<void>((resolve) => (release = resolve));
@@ -151,7 +151,7 @@ export async function holdWasm(page: Page): Promise<() => void> {
   return release;
 }
 
-/** Lets two people find each other, and leaves both in their conversation. Gives its SessionID. */
+/** Lets two people find each other, and leaves both in their conversation. Returns its SessionID. */
 export async function connect(one: Chat, other: Chat): Promise<string> {
   await one.invite(other.name);
   await other.accept(one.name);

@@ -1,11 +1,11 @@
-// For everybody: keyboard alone, screen readers, small screens. What holds on every page stands in everywhere.spec.ts.
+// Accessibility: keyboard only, screen readers, small screens. What holds on every page is in everywhere.spec.ts.
 
 import type { Locator, Page } from '@playwright/test';
 
 import { PASSWORD, connect, expect, hydrated, register, test } from '../support/test';
 import { Line } from '../support/line';
 
-/** Nothing sticks out at the side, and nothing needs a second finger to read. */
+/** Checks that nothing sticks out at the side, so that nobody has to scroll sideways to read. */
 async function fits(page: Page, what: string): Promise<void> {
   const { scroll, client } = await page.evaluate(() => ({
     scroll: document.documentElement.scrollWidth,
@@ -14,7 +14,7 @@ async function fits(page: Page, what: string): Promise<void> {
   expect(scroll, what).toBeLessThanOrEqual(client);
 }
 
-/** Each of so many fields has text of a size that phones do not zoom in for. */
+/** Checks that there are this many fields, all with text large enough that phones do not zoom in. */
 async function readable(page: Page, fields: number, what: string): Promise<void> {
   const sizes = await page
     .locator('input, textarea')
@@ -24,7 +24,7 @@ async function readable(page: Page, fields: number, what: string): Promise<void>
   for (const size of sizes) expect(size, what).toBeGreaterThanOrEqual(16);
 }
 
-/** How much on a page moves by itself or takes its time to change. */
+/** Counts what moves on a page or takes time to change. */
 function moving(page: Page): Promise<number> {
   return page.evaluate(() => {
     const styles = [...document.querySelectorAll('*')].flatMap((element) =>
@@ -86,7 +86,7 @@ for (const viewport of [{ width: 640, height: 180 }, { width: 320, height: 256 }
     await expect(ada.composer).toBeInViewport({ ratio: 1 });
     await expect.poll(async () => (await ada.history.boundingBox())!.height).toBeGreaterThanOrEqual(viewport.height / 4);
     await expect(ada.row('words of Ben, 5')).toBeInViewport();
-    // What lies over it can be put away.
+    // What covers it can be dismissed.
     const line = await Line.tap(ada);
     await line.unplug();
     await expect(ada.connectionLost).toBeVisible({ timeout: 20_000 });
@@ -106,7 +106,7 @@ test('a keyboard alone gets from the login to a sent message', async ({ natter, 
   const page = await visitor();
   const keys = page.keyboard;
 
-  /** Tabs until something has the focus, and checks that one can see where it is. */
+  /** Tabs until something has the focus, and checks that the focus is visible. */
   async function tabTo(what: Locator): Promise<void> {
     for (let step = 0; step < 40; step++) {
       if (await what.evaluate((element) => element === document.activeElement)) {
@@ -180,7 +180,7 @@ test('a screen reader hears each new message once, and nothing else', async ({ p
   const burst = async () => (await heard()).slice(1);
   const told = (words: string) => Number(/^(\d+) new messages$/.exec(words)?.[1] ?? 1);
   await expect.poll(async () => (await burst()).map(told).reduce((sum, count) => sum + count, 0)).toBe(10);
-  // What comes within a second is told at once.
+  // What arrives within a second is announced together.
   const words = await burst();
   expect(words.length, `a burst is not read out one by one: ${words}`).toBeLessThanOrEqual(2 + Math.floor(seconds));
 });

@@ -1,4 +1,4 @@
-// Registering, signing in and out: with everything, before the WASM has arrived, and without JavaScript.
+// Registering, signing in and out: fully loaded, before the WASM has arrived, and without JavaScript.
 
 import type { Page } from '@playwright/test';
 
@@ -73,7 +73,7 @@ test('whoever did not get the answer creates the account once more and gets on',
   await hydrated(page);
   await fill(page, 'Ada', PASSWORD);
   await page.route('**/api/register', async (route) => {
-    await route.fetch(); // made, and the answer is lost
+    await route.fetch(); // created, and the answer is lost
     await route.abort();
   }, { times: 1 });
   const create = page.getByRole('button', { name: 'Create account' });
@@ -165,7 +165,7 @@ test('a refusal shows in place, says why and keeps the name', async ({ natter, v
   await page.getByRole('button', { name: 'Create account' }).click();
   await expect(alert).toContainText(/name .*is taken/);
   await expect(page.getByLabel('Name')).toHaveValue('Ada');
-  // Written with another alphabet's letters, this would look like an existing name.
+  // With letters of another alphabet, this would look like an existing name.
   await fill(page, 'Аda', PASSWORD);
   await page.getByRole('button', { name: 'Create account' }).click();
   await expect(alert).not.toContainText(/name .*is taken/);
@@ -193,12 +193,12 @@ test('signing out ends the login in every tab of the browser', async ({ person }
   const ada = await person('Ada');
   const other = new Chat(await ada.page.context().newPage(), 'Ada');
   await other.open();
-  // To a socket that is just being opened the end of the login would be an error.
+  // While a socket is opening, the end of the login would be an error.
   await Promise.all([ada.welcomed(), other.welcomed()]);
   await ada.page.getByRole('button', { name: 'Sign out' }).click();
   await expect(ada.page.getByRole('link', { name: 'Sign in' }).first()).toBeVisible();
   await expect(ada.list).not.toBeVisible();
-  // The other tab's socket is closed, and it says where to go on instead of looking merely offline.
+  // The other tab's socket is closed, and it leads to the sign-in instead of merely looking offline.
   await expect(other.page.getByRole('link', { name: /sign in/i }).or(other.page.getByLabel('Password')).first()).toBeVisible();
   await other.page.goto(`/chat/00000000-0000-7000-8000-000000000000`);
   await expect(other.page).toHaveURL(/\/login$/);
@@ -273,7 +273,7 @@ test('a wrong address is a page that leads back', async ({ person, visitor, prov
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
   await expect(page.locator('a[href="/"]').first()).toBeVisible();
 
-  // A conversation of others looks the same as one that does not exist.
+  // Other people's conversations look like ones that do not exist.
   const ada = await person('Ada');
   const ben = await person('Ben');
   const cleo = await person('Cleo');

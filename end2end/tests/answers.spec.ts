@@ -1,5 +1,5 @@
-// What a search and an invitation are told: every answer finds its question, in words that the page may not know yet,
-// and nothing waits for ever.
+// Answers to searches and invitations: every answer finds its question, even in words that the page does not know yet,
+// and nothing waits forever.
 
 import type { Chat } from '../pages/chat';
 import { Line } from '../support/line';
@@ -44,7 +44,7 @@ test('the answer to a search finds it however the name was written', async ({ pe
   await ada.searchFor('STRASSER'.replace('SS', 'ß'));
   await expect(ada.answer).toContainText(/Your invitation is with \u2068?Straßer\u2069?\./);
   await expect.poll(() => busy(ada)).toBe(false);
-  // As it is copied from that sentence.
+  // As copied from that sentence.
   await ada.searchFor('\u2068Straßer\u2069');
   await expect.poll(() => busy(ada)).toBe(false);
   await expect(ada.answer).toContainText('Straßer');
@@ -104,7 +104,7 @@ test('a page that stays open while its server learns new words shows reasons and
 
 test('an accepted invitation opens the session that it led to, and no other one with that person', async ({ person }) => {
   const [ada, ben, cleo] = [await person('Ada'), await person('Ben'), await person('Cleo')];
-  // Ben comes into Cleo's conversation with Ada, so Ada shares a session with him before they talk alone.
+  // Ben joins Cleo's conversation with Ada, so Ada shares a session with him before they talk alone.
   const group = await connect(ada, cleo);
   await cleo.page.evaluate(
     (group) =>

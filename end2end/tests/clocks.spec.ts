@@ -1,4 +1,4 @@
-// Durations are measured by a clock that nobody sets.
+// Durations are measured with a clock that nobody can set.
 
 import { connect, expect, test } from '../support/test';
 import { Line } from '../support/line';
@@ -43,6 +43,6 @@ test('what is typed in one conversation and then in another is told to both', as
   await ada.composer.press('c');
   await ada.openConversation('Cleo');
   await ada.composer.press('d');
-  // Both again, when their two seconds are over.
+  // Both again, once their two seconds are over.
   await expect.poll(() => [told(withBen), told(withCleo)]).toEqual([2, 2]);
 });

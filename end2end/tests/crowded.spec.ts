@@ -1,4 +1,4 @@
-// More tabs and devices than one may have open at a time.
+// More tabs and devices than a user may have open at a time.
 
 import { expect, test } from '../support/test';
 

@@ -1,4 +1,4 @@
-// What has to hold on every page and in every state there is: support/states.ts leads through them.
+// What must hold on every page and in every state: support/states.ts visits them.
 
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
@@ -10,7 +10,7 @@ test.describe.configure({ timeout: 600_000 });
 
 const SCHEMES = ['light', 'dark'] as const;
 
-/** Shows a page in another way, and waits until nothing is on its way from one colour to the next. */
+/** Switches the media of a page, and waits until all colour transitions have finished. */
 async function shown(page: Page, media: { media?: 'print' | null; colorScheme?: 'light' | 'dark' }): Promise<void> {
   await page.emulateMedia(media);
   const { media: kind, colorScheme } = media;
@@ -32,10 +32,10 @@ test('axe finds nothing, light and dark', async ({ natter, visitor, person, agai
   });
 });
 
-/** What a keyboard should get to. */
+/** What a keyboard should reach. */
 const USABLE = 'a[href], button:not(:disabled), input, textarea, [tabindex="0"]';
 
-/** Tabs once around, and says what was not reached, or does not show that it has the focus, or is covered then. */
+/** Tabs once around, and returns what was not reached, shows no focus, or is covered while it has it. */
 async function walk(page: Page): Promise<string[]> {
   const wrong: string[] = [];
   await page.evaluate((usable) => {
@@ -67,7 +67,7 @@ async function walk(page: Page): Promise<string[]> {
       })),
     );
   }
-  // Some go when others have the focus: the way to the end, at the end.
+  // Some vanish when others have the focus, such as the jump to the end, at the end.
   const unmet = await page.evaluate(() =>
     [...(window as unknown as { unmet: Set<HTMLElement> }).unmet].filter((element) => element.isConnected).map((element) => element.outerHTML.slice(0, 90)),
   );
@@ -97,7 +97,7 @@ test('forced colours: every control and every message has its edge, and the focu
   });
 });
 
-/** What is not printed as it should be. Looks at the page as it would be printed. */
+/** Returns what would not print as it should. Expects the page in print media. */
 function misprinted(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const shown = (element: Element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
@@ -114,7 +114,7 @@ function misprinted(page: Page): Promise<string[]> {
       const says = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue!.trim());
       if (says && light(style.color) > 110) wrong.push(say(`not black but ${style.color}`, element));
     }
-    // Nothing that was said is cut off, and each has its writer.
+    // No message is cut off, and each has its writer.
     for (const row of document.querySelectorAll('.row')) {
       if (!shown(row) || !shown(row.querySelector('.text')!)) wrong.push(say('not printed', row));
       if (row.matches('.opens') && row.querySelector('.name')!.clientWidth < 2) wrong.push(say('nobody said it', row));

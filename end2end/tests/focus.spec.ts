@@ -1,4 +1,4 @@
-// After a control has gone by its own use, the focus is on something that makes sense.
+// When using a control removes it, the focus goes somewhere sensible.
 
 import type { Locator } from '@playwright/test';
 
@@ -9,7 +9,7 @@ import { connect, expect, test } from '../support/test';
 
 const search = (chat: Chat) => chat.search.getByRole('textbox', { name: 'Search' });
 
-/** Uses a control as whoever works by keyboard. */
+/** Uses a control by keyboard. */
 async function press(control: Locator): Promise<void> {
   await control.focus();
   await control.press('Enter');
@@ -63,7 +63,7 @@ test('from what lies over the page, back to where it came from', async ({ person
   await ada.composer.focus();
   cable.plug();
   const again = ada.connectionLost.getByRole('button', { name: 'Try now' });
-  await again.focus().catch(() => undefined); // It may have come back by itself.
+  await again.focus().catch(() => undefined); // It may have reconnected already.
   await again.press('Enter', { timeout: 2_000 }).catch(() => undefined);
   await expect(ada.connectionLost).toBeHidden({ timeout: 20_000 });
   await expect(ada.composer).toBeFocused();

@@ -1,4 +1,4 @@
-// The seed's search: somebody is looked for by name, and says yes or no.
+// The seed's search: people search for somebody by name, who says yes or no.
 
 import { connect, expect, register, test } from '../support/test';
 
@@ -8,7 +8,7 @@ test('case 1, accepted: the invitation appears at once, and both can talk', asyn
   await ada.invite('Ben');
   await expect(ben.card('Ada')).toBeVisible();
   await ben.accept('Ada');
-  // Nobody reloaded anything: the conversation is there on both sides, and the invitation is gone from both.
+  // Without a reload, the conversation is on both sides, and the invitation is gone from both.
   await expect(ben.entry('Ada')).toHaveAttribute('aria-current', 'page');
   await expect(ben.card('Ada')).toBeHidden();
   await expect(ada.entry('Ben')).toBeVisible();
@@ -79,7 +79,7 @@ test('an invitation and its card outlast a reload, and its answer reaches every 
   await expect(ada.answer).toContainText('Your invitation is with Ben.');
   await ada.answer.getByRole('button', { name: 'Dismiss' }).click();
   await expect(ada.answer).toBeEmpty();
-  // Twice is once.
+  // Inviting twice makes one invitation.
   await ada.searchFor('Ben');
   await expect(ada.answer).toContainText('Your invitation is with Ben.');
   await Promise.all([ada.reload(), ben.reload()]);
@@ -111,7 +111,7 @@ test('taking back while the other accepts: no longer open, or one conversation f
   const ben = await person('Ben');
   await ada.invite('Ben');
   await expect(ben.card('Ada')).toBeVisible();
-  // Whoever is later may find the button gone before the click.
+  // The later one may find the button gone before the click.
   const late = { timeout: 2_000 };
   await Promise.all([
     ada.waiting('Ben').getByRole('button', { name: 'Cancel' }).click(late).catch(() => undefined),

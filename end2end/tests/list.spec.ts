@@ -1,4 +1,4 @@
-// The list of somebody who talks with very many people.
+// The list of somebody who talks with many people.
 
 import type { Page } from '@playwright/test';
 
@@ -6,7 +6,7 @@ import { expect, register, signIn, test } from '../support/test';
 
 const FRIENDS = 103;
 
-/** Answers every invitation of whoever is signed in here, from now on. */
+/** Accepts every invitation to the person signed in here, from now on. */
 function welcomeEverybody(page: Page): Promise<void> {
   return page.evaluate(
     () =>
@@ -22,7 +22,7 @@ function welcomeEverybody(page: Page): Promise<void> {
   );
 }
 
-/** Whoever is signed in here finds somebody and says something to them, as a program would. */
+/** Lets the person signed in here find somebody and send them a message, as a program would. */
 function greet(page: Page, name: string, words: string): Promise<void> {
   return page.evaluate(
     ({ name, words }) =>

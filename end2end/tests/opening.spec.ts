@@ -1,5 +1,5 @@
-// A page opens another conversation by itself only when its reader has asked for it and done nothing since. No answer
-// takes the focus from where somebody writes.
+// A page opens another conversation automatically only when its reader has asked for it and done nothing since. No
+// answer steals the focus from where somebody writes.
 
 import type { Chat } from '../pages/chat';
 import { Line } from '../support/line';
@@ -9,7 +9,7 @@ function offer(chat: Chat) {
   return chat.page.getByRole('link', { name: 'Open the conversation' });
 }
 
-/** Somebody writes on, and what was asked for comes meanwhile. Says that everything stayed where it was. */
+/** Keeps writing while the answer arrives, and checks that everything stays where it was. */
 async function writesOn(chat: Chat, to: string, late: () => void): Promise<void> {
   await chat.composer.click();
   await chat.page.keyboard.type('Between you and me, ');

@@ -1,4 +1,4 @@
-// Behind nginx, by the README's recipe: pages, the socket, the origin check, and limits for each address.
+// Behind nginx, by the README's recipe: pages, the socket, the origin check, and limits per address.
 
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -34,7 +34,7 @@ test.use({
   settings: ['--public-origin', ORIGIN, '--trusted-proxy', '127.0.0.1/32', '--registrations-per-minute', '3'],
 });
 
-/** One request from outside, as a client at another address would make it. */
+/** Sends one request from outside, as a client at another address would. */
 async function ask(nginx: Nginx, path: string, options: RequestOptions, body?: object): Promise<IncomingMessage> {
   const asked = request({
     host: '127.0.0.1',
@@ -114,7 +114,7 @@ test('limits count for each address, and nobody can borrow another one', async (
       { method: 'POST', headers: { 'X-Forwarded-For': forwarded } },
       { Username: `user${++user}`, Password: PASSWORD },
     );
-  // nginx adds the address it sees itself, 127.0.0.1. Natter trusts that one, so the next to the left counts.
+  // nginx appends the address it sees, 127.0.0.1. Natter trusts that one, so the next to the left counts.
   for (let attempt = 1; attempt <= 3; attempt++) {
     expect((await register('203.0.113.7')).statusCode, `registration ${attempt}`).toBe(200);
   }

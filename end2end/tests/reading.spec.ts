@@ -1,4 +1,4 @@
-// Read is what was seen: drawn, in view, in a window that somebody looks at. What came meanwhile gets a mark.
+// A message is read once it was seen: drawn, in view, in a window with focus. What arrives meanwhile gets a mark.
 
 import type { BrowserContext } from '@playwright/test';
 
@@ -83,7 +83,7 @@ for (const how of ['hidden', 'blurred'] as const) {
     await expect(ada.row('news 1'), 'the view waits where they begin').toBeInViewport();
     await expect(ada.row('news 40')).not.toBeInViewport();
     await expect(ada.page.getByRole('button', { name: /new messages/ })).toBeVisible();
-    // Some of them are before her eyes now, and only these are read: here and on her other device.
+    // She sees some of them now, and only these are read: here and on her other device.
     await expect(ada.unread('Ben')).not.toHaveText(/\b40\b/);
     await expect(ada.unread('Ben')).toBeVisible();
     await expect(adaToo.unread('Ben')).toBeVisible();
@@ -93,7 +93,7 @@ for (const how of ['hidden', 'blurred'] as const) {
     await expect(adaToo.unread('Ben')).toBeHidden();
     await expect(mark(ada), 'it stays for this visit').toHaveCount(1);
 
-    // The next absence has a mark of its own.
+    // The next absence gets its own mark.
     await leave(ada, how);
     await ben.send('once more');
     await expect(ada.row('once more')).toBeVisible();
@@ -125,7 +125,7 @@ test('what is known and not drawn yet is not read, whatever is resized meanwhile
   const line = await Line.tap(ada);
   await line.unplug();
   await ben.send('meanwhile');
-  // The Welcome says that there is one more; the page that brings it does not come.
+  // The Welcome announces one more; the page that brings it does not arrive.
   line.onHeard((frame) => frame.type !== 'Page');
   await line.back(ada);
   await expect(ada.unread('Ben')).toHaveText(/\b1\b/);
@@ -134,7 +134,7 @@ test('what is known and not drawn yet is not read, whatever is resized meanwhile
   await expect(ada.row('meanwhile')).toHaveCount(0);
   const adaToo = await again('Ada');
   await expect(adaToo.unread('Ben')).toHaveText(/\b1\b/);
-  // That "before" was read may be told once more.
+  // That "before" was read may be reported again.
   expect(line.said.filter(({ type, Seq }) => type === 'Read' && Number(Seq) > 1)).toEqual([]);
   line.onHeard(() => true);
   await line.cut();
@@ -149,7 +149,7 @@ test('coming back to a conversation, one finds the place where one was', async (
   await ben.flood(session, numbered('message', 120));
   await expect(ada.row('message 120')).toBeInViewport();
   await ada.history.hover();
-  // Far enough for older rows to come.
+  // Far enough to load older rows.
   await expect(async () => {
     await ada.page.mouse.wheel(0, -1500);
     await expect(ada.row('message 40')).toBeInViewport({ timeout: 300 });
@@ -173,7 +173,7 @@ test('coming back to a conversation, one finds the place where one was', async (
   await ada.page.goBack();
   await ada.page.goForward();
   await expect.poll(async () => Math.abs((await place()) - before)).toBeLessThanOrEqual(2);
-  // Whoever left at the end comes back to the end, or to where the news begins.
+  // A reader who left at the end comes back to the end, or to where the news begins.
   await ada.jump.click();
   await expect(ada.row('meanwhile')).toBeInViewport();
   await ada.openConversation('Cleo');

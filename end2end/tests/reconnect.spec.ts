@@ -5,12 +5,12 @@ import { connect, expect, hydrated, signIn, signOut, test } from '../support/tes
 import { Cable } from '../support/cable';
 import { Line } from '../support/line';
 
-/** A notice comes 5 s after the moment for which a Drain has called the page back, which is 4.5 s away at most. */
+/** A notice comes 5 s after the moment at which a Drain asked the page to reconnect, at most 4.5 s after the Drain. */
 const NOTICED = { timeout: 20_000 };
 
 const NO_SERVER = /WebSocket connection to .* failed|Failed to load resource: net::ERR_/;
 
-/** The same messages in the same order at both, each once and each sent. */
+/** Checks that both show the same messages in the same order, each once and each sent. */
 async function agree(one: Chat, other: Chat, texts: string[]): Promise<void> {
   for (const chat of [one, other]) {
     await expect(chat.rows).toHaveCount(texts.length, { timeout: 30_000 });
@@ -21,7 +21,7 @@ async function agree(one: Chat, other: Chat, texts: string[]): Promise<void> {
   expect(await other.texts()).toEqual(order);
 }
 
-/** From now on notes when the loss of the connection is shown, however shortly. Gives what was noted so far. */
+/** Starts recording when the page shows a lost connection, however briefly. Returns a getter of the times so far. */
 async function watchForComplaints(chat: Chat): Promise<() => Promise<number[]>> {
   const noted = await chat.page.evaluateHandle(() => {
     const noted: number[] = [];
@@ -36,7 +36,7 @@ async function watchForComplaints(chat: Chat): Promise<() => Promise<number[]>> 
   return () => noted.jsonValue();
 }
 
-/** From now on notes how long after a click the page tries to connect. Gives what was noted so far. */
+/** Starts recording how long after a click the page tries to connect. Returns a getter of the delays so far. */
 async function watchForHaste(chat: Chat): Promise<() => Promise<number[]>> {
   const noted = await chat.page.evaluateHandle(() => {
     const noted: number[] = [];
@@ -112,7 +112,7 @@ test('what waits to be sent outlasts a reload of the page', async ({ person }) =
   const before = line.said.length;
   await ada.reload();
   await expect(ada.rows).toHaveCount(2);
-  // The page that was loaded says both, which is lost again.
+  // The reloaded page sends both, and both are lost again.
   const again = () => line.said.slice(before).filter(({ type }) => type === 'Message').length;
   await expect.poll(again).toBe(2);
   await expect(ada.messages.locator('li[data-state=pending]')).toHaveCount(2);
@@ -142,7 +142,7 @@ test('what a closed tab has not sent, the other one sends', async ({ person }) =
 });
 
 test('what waits to be sent is never sent by somebody else who signs in', async ({ person, again, provokes }) => {
-  // A look at the login may fall between the end of one and the beginning of the next.
+  // A check of the login may fall between the end of one and the start of the next.
   provokes(/the server responded with a status of 401/);
   const ada = await person('Ada');
   const ben = await person('Ben');
@@ -173,19 +173,19 @@ test('what waits to be sent is never sent by somebody else who signs in', async 
 });
 
 test('a login that ended unnoticed is noticed later, also when the first look fails', async ({ person, provokes }) => {
-  test.slow(); // every look is three failures after the one before
+  test.slow(); // three failures separate one check from the next
   provokes(/Failed to load resource|the server responded with a status of 401/);
   const ada = await person('Ada');
   const ben = await person('Ben');
   await connect(ada, ben);
   const line = await Line.tap(ada);
-  // The first look is lost on the way.
+  // The first check is lost in transit.
   let looks = 0;
   await ada.page.route(/\/api\/history/, (route) => (++looks === 1 ? route.abort() : route.continue()));
   await line.unplug();
   await signOut(ada.page);
   await expect(async () => {
-    // It waits for longer each time, but not when the network comes back.
+    // It waits longer each time, but not when the network comes back.
     await ada.page.evaluate(() => dispatchEvent(new Event('online')));
     await expect(ada.page.getByLabel('Password')).toBeVisible({ timeout: 2_000 });
   }).toPass({ timeout: 120_000 });
@@ -272,7 +272,7 @@ test('kill -9 leaves nobody online who is not', async ({ natter, person, provoke
   await natter.kill();
   await ben.page.context().close();
   await natter.start();
-  // Until the page is back it shows what was.
+  // Until the page has reconnected, it shows the old state.
   await expect(ada.presence('Ben')).toHaveAttribute('data-status', 'Offline', { timeout: 40_000 });
   await expect(ada.presence('Cleo')).toHaveAttribute('data-status', 'Online', { timeout: 40_000 });
   await expect(ada.row('acknowledged')).toHaveCount(1);
@@ -303,7 +303,7 @@ test('a short break is not worth a word; "Try now" does not wait', async ({ natt
   await expect(ada.connectionLost).toBeHidden({ timeout: 40_000 });
   await ada.send('back again');
   await expect(ben.row('back again')).toBeVisible({ timeout: 40_000 });
-  // The short break has had more than its 5 s meanwhile; so this is of the long one.
+  // The short break has had more than its 5 s by now, so this belongs to the long one.
   const shown = await complaints();
   expect(shown).toHaveLength(1);
   expect(shown[0]! - stops).toBeGreaterThan(5_000);
@@ -339,7 +339,7 @@ test('a busy conversation meanwhile arrives whole and in order', async ({ person
   const line = await Line.tap(ada);
   await ben.send('before');
   await expect(ada.row('before')).toBeVisible();
-  // Ada hears nothing of it: her line is dead and does not know it yet.
+  // Ada receives none of it: her line is dead and does not know it yet.
   line.onHeard(() => false);
   const texts = Array.from({ length: 250 }, (_, index) => `line ${index + 1}`);
   await ben.flood(session, texts);

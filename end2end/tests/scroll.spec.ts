@@ -5,14 +5,14 @@ import { Cable } from '../support/cable';
 import { Line } from '../support/line';
 import { connect, expect, test } from '../support/test';
 
-/** Pixels between what is seen and the end of the list. */
+/** Returns the pixels between the visible part and the end of the list. */
 function bottomGap(chat: Chat): Promise<number> {
   return chat.history.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
 }
 
-/** Scrolls with the wheel, as a person would, and waits until it rests. */
+/** Scrolls with the wheel, as a person would, and waits until it stops. */
 async function wheel(chat: Chat, pixels: number): Promise<void> {
-  // What is hovered has to be in view as it is: the middle of a long list would be scrolled to first.
+  // Hovers what is in view as it is: Playwright would first scroll to the middle of a long list.
   await chat.history.hover();
   await chat.page.mouse.wheel(0, pixels);
   await chat.history.evaluate(
@@ -44,7 +44,7 @@ test('older messages load on scrolling up, and what is being read stays where it
   await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
   await expect(ada.row('message 1')).toHaveCount(0);
 
-  // Watches every prepend from inside: how far did the row that was on top of the screen move by it?
+  // Watches every prepend from inside: how far did it move the row at the top of the screen?
   await ada.messages.evaluate((list) => {
     let anchor: { row: Element; top: number } | undefined;
     const note = () => {
@@ -64,7 +64,7 @@ test('older messages load on scrolling up, and what is being read stays where it
       first = now;
       const before = anchor;
       page.prepends += 1;
-      // Measured once painted: a frame calls for animation first, lays out, then tells observers of sizes, then paints.
+      // Measured once painted: a frame runs animation callbacks first, then layout, then resize observers, then paints.
       requestAnimationFrame(() =>
         requestAnimationFrame(() => {
           const moved = before?.row.isConnected ? before.row.getBoundingClientRect().top - before.top : 9_999;
@@ -86,7 +86,7 @@ test('older messages load on scrolling up, and what is being read stays where it
   }).toPass({ intervals: [50], timeout: 60_000 });
   // 50 rows at first, and 50 more each time.
   await expect.poll(async () => (await watched()).moves.length).toBe(4);
-  // The wheel itself moves rows by 600 px at most; a prepend that is not made up for moves them by thousands.
+  // The wheel moves rows by 600 px at most; an uncompensated prepend moves them by thousands.
   const { moves } = await watched();
   expect(Math.max(...moves), `moved by ${moves}`).toBeLessThanOrEqual(700);
   expect(await ada.texts()).toEqual(numbered(1, 230));
@@ -121,7 +121,7 @@ test('the list stays put while one reads above, and one button leads back down',
   await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
   await expect(ada.jump).toBeHidden();
 
-  // What one sends oneself always shows.
+  // A message of one's own always shows.
   await expect(async () => {
     await wheel(ada, -400);
     expect(await bottomGap(ada)).toBeGreaterThan(300);
@@ -160,7 +160,7 @@ test('a page a thousand messages behind shows the newest at once, and the rest o
   await ada.composer.fill('a draft');
   await ben.flood(session, numbered(1, 1000));
 
-  // Watches from inside which numbers are drawn, and whether any is missing between them.
+  // Watches from inside which numbers are drawn, and whether any are missing in between.
   await ada.messages.evaluate((list) => {
     const page = window as unknown as { seen: Set<number>; holes: string[] };
     page.seen = new Set();

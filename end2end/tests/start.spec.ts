@@ -1,4 +1,4 @@
-// A page that takes long to start, cannot start, or dies: it says so, and what works without scripts works.
+// A page that is slow to start, cannot start, or dies: it says so, and what needs no scripts works.
 
 import { type Page } from '@playwright/test';
 
@@ -40,7 +40,7 @@ for (const [what, file] of Object.entries({ 'the WASM': /natter\.wasm/, 'the scr
     const note = page.getByRole('alert');
     await expect(note).toContainText('This page could not start: a part of it did not arrive');
     await expect(note.getByRole('link', { name: 'Reload' })).toBeVisible();
-    // The form answers all the same.
+    // The form still works.
     await page.getByLabel('Name').fill('Ben');
     await page.getByLabel('Password').fill(PASSWORD);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -50,10 +50,10 @@ for (const [what, file] of Object.entries({ 'the WASM': /natter\.wasm/, 'the scr
     await reader.entry('Ada').click();
     await expect(reader.row('read me')).toBeVisible();
     await expect(reader.row('read me').locator('time')).toBeVisible();
-    // Nothing is offered that would not answer.
+    // Nothing is offered that would not work.
     await expect(reader.composer).toBeHidden();
     await expect(page.getByText('Writing needs JavaScript')).toBeVisible();
-    // The note covers something, so it can be put away.
+    // The note covers something, so it can be dismissed.
     await note.getByRole('button', { name: 'Dismiss' }).click();
     await expect(note).toBeHidden();
     await page.locator('.back').evaluate((back) => (back as HTMLElement).click());
@@ -78,7 +78,7 @@ test('a browser without WebAssembly is told so, and registers and signs in', asy
 
 test('a browser that knows no modules is told so', async ({ visitor }) => {
   const page = await visitor();
-  // As it would: the script is there and never runs.
+  // As in such a browser: the script is there and never runs.
   await page.route(/\/login$/, async (route) => {
     const answer = await route.fetch();
     await route.fulfill({ response: answer, body: (await answer.text()).replace('type="module"', 'type="unheard-of"') });

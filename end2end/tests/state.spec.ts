@@ -1,4 +1,4 @@
-// How things stand is said: not by a place or a colour alone, and also to those who look elsewhere.
+// The page says what state things are in: not by position or colour alone, and also to people who look elsewhere.
 
 import type { Locator } from '@playwright/test';
 
@@ -15,7 +15,7 @@ const refuse = (line: Line) =>
 
 const lose = (line: Line) => line.onSaid((frame) => frame.type !== 'Message');
 
-/** What the page's live region says from now on, in order. */
+/** Starts recording what the page's live region says. Returns a getter of it, in order. */
 async function listen(chat: Chat): Promise<() => Promise<string[]>> {
   await chat.page.locator('#announcer').evaluate((announcer) => {
     const heard: string[] = [];
@@ -29,7 +29,7 @@ async function listen(chat: Chat): Promise<() => Promise<string[]>> {
   return () => chat.page.evaluate(() => (window as unknown as { heard: string[] }).heard);
 }
 
-/** What a screen reader finds there, without these words. */
+/** Returns what a screen reader finds there, without these words. */
 const aloud = async (what: Locator, without: string) => (await what.ariaSnapshot()).replace(without, '');
 
 test('each message says whose it is and what became of it', async ({ person }) => {
@@ -45,7 +45,7 @@ test('each message says whose it is and what became of it', async ({ person }) =
     expect(await aloud(ada.row(text), text)).toContain('You');
     expect(await aloud(ada.row(text), text)).not.toMatch(/sent/i);
   }
-  // A name is drawn once for what was said in one go.
+  // Consecutive messages show the name once.
   const drawn = (await ada.rows.locator('.name').evaluateAll((names) => names.filter((name) => name.clientWidth > 1))).length;
   expect(drawn).toBe(1);
 
@@ -56,7 +56,7 @@ test('each message says whose it is and what became of it', async ({ person }) =
   await ada.type('this fails');
   await expect(ada.row('this fails')).toHaveAttribute('data-state', 'failed');
   expect(await aloud(ada.row('this fails'), 'this fails')).toContain('Not today.');
-  // With what else is news within the same second.
+  // Together with other news of the same second.
   await expect.poll(async () => (await heard()).join(' ')).toContain('Not sent to Ben: Not today.');
 });
 
@@ -100,7 +100,7 @@ test('the list tells what was sent from what waits and what failed', async ({ pe
   await ada.type('this fails');
   await expect(ada.row('this fails')).toHaveAttribute('data-state', 'failed');
   await expect(words).toHaveText('Not sent: this fails');
-  // It stays so, whatever is written after it.
+  // It stays, whatever is written after it.
   lose(line);
   await ada.type('this waits too');
   await expect(words).toHaveText('Not sent: this fails');
@@ -123,7 +123,7 @@ test('a title says where one is and what waits', async ({ person, visitor, provo
   await dara.invite('Ada');
   await expect(ada.page).toHaveTitle('(2) Ben – Natter');
   await expect.poll(async () => (await heard()).join()).toContain('Dara wants to talk to you');
-  // The server says the same, before the page lives.
+  // The server says the same, before the page hydrates.
   const drawn = await ada.page.request.get(`/chat/${withBen}`);
   expect(await drawn.text()).toContain('<title>(2) Ben – Natter</title>');
   await ada.page.goto('/no/such/page');

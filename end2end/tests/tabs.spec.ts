@@ -1,17 +1,17 @@
-// Several tabs of one browser share its storage: none overwrites what another one keeps.
+// Several tabs of one browser share its storage: none overwrites what another keeps.
 
 import { Chat } from '../pages/chat';
 import { Line } from '../support/line';
 import { connect, expect, test } from '../support/test';
 
-/** Another tab of the same browser. */
+/** Opens another tab of the same browser. */
 async function tab(chat: Chat, path: string): Promise<Chat> {
   const other = new Chat(await chat.page.context().newPage(), chat.name);
   await other.open(path);
   return other;
 }
 
-/** The drafts that the browser keeps. */
+/** Returns the drafts that the browser keeps. */
 function kept(chat: Chat): Promise<string[]> {
   return chat.page.evaluate(() =>
     Object.entries(localStorage).flatMap(([key, text]) => (key.includes('/draft/') ? [text as string] : [])),
@@ -66,7 +66,7 @@ test('a draft that was sent goes from every tab that shows it, and from the stor
   await expect(ada.composer).toHaveValue('');
   await expect(third.composer, 'what goes on is another one').toHaveValue('shall we meet at six? Or at seven?');
   await expect.poll(() => kept(ada)).toEqual(['shall we meet at six? Or at seven?']);
-  // Nor does it come back where one looks later.
+  // Nor does it come back in a conversation that is opened later.
   await ada.openConversation('Cleo');
   await ada.openConversation('Ben');
   await third.composer.press('Enter');
@@ -86,7 +86,7 @@ test('a draft that says the same as what another tab has sent before stays, what
   await expect(ada.row('ok')).toHaveAttribute('data-state', 'pending');
   await second.composer.fill('ok');
   await expect.poll(() => kept(ada)).toEqual(['ok']);
-  // What the first tab tells the second one last is heard last.
+  // Storage events arrive in order: this one comes after all others of the first tab.
   const heard = second.page.evaluate(() => new Promise<void>((done) => addEventListener('storage', ({ key }) => key === 'last' && done())));
   line.tell({ type: 'Refused', MessageID: sent[0], Code: 'Unavailable', Reason: 'Not today.' });
   await expect(ada.row('ok')).toHaveAttribute('data-state', 'failed');
@@ -120,7 +120,7 @@ test('a tab that was duplicated is one of its own', async ({ person }) => {
   await connect(ada, ben);
   await ada.composer.fill('one');
   await expect.poll(() => kept(ada)).toEqual(['one']);
-  // The browser copies what it keeps for the tab, as it does for "Duplicate".
+  // The browser copies the tab's session storage, as for "Duplicate".
   const opened = ada.page.waitForEvent('popup');
   await ada.page.evaluate(() => void window.open(location.href));
   const copy = new Chat(await opened, 'Ada');
@@ -140,7 +140,7 @@ test('who signs out leaves nothing behind, also when another tab begins meanwhil
   await ada.composer.fill('a draft');
   await expect.poll(() => kept(ada)).toEqual(['a draft']);
   const second = await tab(ada, `/chat/${session}`);
-  // The first sign-out is on its way, and takes its time; meanwhile another tab begins as the same person.
+  // The sign-out is in flight, and slow; meanwhile another tab starts as the same person.
   let arrive!: () => void;
   const arrived = new Promise<void>((resolve) => (arrive = resolve));
   await ada.page.route('**/logout', async (route) => {
@@ -149,7 +149,7 @@ test('who signs out leaves nothing behind, also when another tab begins meanwhil
   });
   await ada.page.getByRole('button', { name: 'Sign out' }).click({ noWaitAfter: true });
   await second.reload();
-  await second.welcomed(); // a socket that is being opened would be refused
+  await second.welcomed(); // a socket that is still opening would be refused
   arrive();
   await ada.page.waitForURL(/\/(login)?$/);
   await expect(ada.page.getByRole('link', { name: 'Sign in' })).toBeVisible();

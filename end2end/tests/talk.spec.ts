@@ -1,4 +1,4 @@
-// Talking: what is written, how it is sent, and what the other person sees of it.
+// Talking: writing, sending, and what the other person sees.
 
 import { connect, expect, test } from '../support/test';
 import { Line } from '../support/line';
@@ -14,7 +14,7 @@ test('text arrives as it was written', async ({ person }) => {
   await ben.reload();
   expect(await ben.texts()).toEqual(texts);
   await expect(ben.rows.locator('.text').first()).toHaveCSS('white-space', /pre-wrap|break-spaces/);
-  // A name once for what was said in one go; the day once for all of it.
+  // Consecutive messages show the name once, and the day once.
   await expect(ben.messages.locator('li.day')).toHaveCount(1);
   expect(await ben.rows.locator('.name').evaluateAll((names) => names.map((name) => name.clientWidth > 1))).toEqual([true, ...Array(texts.length - 1).fill(false)]);
 });
@@ -125,7 +125,7 @@ test('Enter sends, Shift+Enter breaks the line, and neither interrupts composing
   await expect(ada.row('first\nsecond')).toHaveAttribute('data-state', 'sent');
   await expect(ada.rows).toHaveCount(1);
 
-  // Nothing but white space is nothing to say.
+  // White space alone is not sent.
   await ada.type('  \n ');
   await ada.send('done');
   await expect(ada.rows).toHaveCount(2);
@@ -190,7 +190,7 @@ test('typing shows at the other side, and ends with the message', async ({ perso
   await ada.composer.press('Enter');
   await expect(ben.row('I am writing quite a lot')).toBeVisible();
   await expect(ben.typing).toBeHidden({ timeout: 2_000 });
-  // Somebody who stops without sending is not typing for ever.
+  // Somebody who stops without sending is not typing forever.
   await ada.composer.pressSequentially('hm');
   await expect(ben.typing).toBeVisible();
   await expect(ben.typing).toBeHidden({ timeout: 12_000 });
@@ -217,9 +217,9 @@ test('unread messages are counted until they are seen, in the list and the title
   await ada.openConversation('Ben');
   await expect(ada.unread('Ben')).toBeHidden();
   await expect(ada.page).not.toHaveTitle(/\d/);
-  // One truth: the other browser of the same person knows without a reload.
+  // The same person's other browser knows without a reload.
   await expect(adaToo.unread('Ben')).toBeHidden();
-  // So does the server: where the conversation is not open, nothing reads it anew.
+  // So does the server: while the conversation is not open, nothing reads it again.
   await ada.open('/');
   await expect(ada.entry('Ben')).toBeVisible();
   await expect(ada.unread('Ben')).toBeHidden();
@@ -267,7 +267,8 @@ test('presence follows the last connection, not the first', async ({ person, aga
   await benToo.openConversation('Ada');
   await benToo.send('still here');
   await expect(ada.row('still here')).toBeVisible();
-  // Going takes its time. Who leaves for good after the first connection ended shows when that time is over.
+  // Going offline has a grace period. Cleo leaves for good after Ben's first connection ended, so her going shows that
+  // his has expired too.
   await ben.page.context().close();
   await cleo.page.context().close();
   await expect(ada.presence('Cleo')).toHaveAttribute('data-status', 'Offline', { timeout: 20_000 });

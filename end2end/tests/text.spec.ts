@@ -1,11 +1,11 @@
-// Text in its box: each line in its own direction, nothing painted over others, nothing that nobody can see.
+// Text in its box: each line in its own direction, nothing painted over others, nothing invisible.
 
 import type { Locator } from '@playwright/test';
 
 import { connect, expect, test } from '../support/test';
 import type { Chat } from '../pages/chat';
 
-/** How far to the left some characters stand, each found by its first occurrence. */
+/** Returns the left edges of some characters, at their first occurrence each. */
 const places = (text: Locator, marks: string[]) =>
   text.evaluate((text, marks) => {
     const node = document.createTreeWalker(text, NodeFilter.SHOW_TEXT).nextNode() as Text;
@@ -41,7 +41,7 @@ test('what turns the writing turns one line, and nothing beside the message', as
     const [x, y] = await places(row.locator('.text'), ['x', 'y']);
     expect(x, `${index}, in the next line`).toBeLessThan(y!);
   }
-  // In the list stands one line.
+  // The list shows one line.
   await expect(ben.entry('Ada').locator('.line-text')).not.toContainText('not turned');
   const name = await ben.entry('Ada').locator('.line-name').boundingBox();
   const picture = await ben.entry('Ada').locator('.avatar').boundingBox();
@@ -91,7 +91,7 @@ test('heaps of marks paint over nothing: messages, list, field', async ({ person
     const box = (await place.boundingBox())!;
     const around = async () => {
       const whole = { x: Math.max(0, box.x - 20), y: Math.max(0, box.y - 60), width: box.width + 40, height: box.height + 90 };
-      // All but the place itself, which is painted over in the picture.
+      // Everything but the place itself, which the screenshot masks.
       return (await ben.page.screenshot({ clip: whole, animations: 'disabled', caret: 'hide', mask: [place], maskColor: '#123456' })).toString('base64');
     };
     const painted = await around();
@@ -110,12 +110,12 @@ test('what nobody can see is left out when it is sent', async ({ person }) => {
     await expect(ben.rows).toHaveCount(index + 1);
     await expect(ben.rows.last()).toContainText(`after ${index}`);
   }
-  // What belongs to an emoji or a word stays.
+  // Characters that belong to an emoji or a word stay.
   for (const whole of ['👩‍👩‍👧‍👦', '🏴󠁧󠁢󠁥󠁮󠁧󠁿', 'می‌خواهم', '❤️']) {
     await ada.send(whole);
     await expect.poll(() => ben.rows.last().locator('.text').textContent()).toBe(whole);
   }
-  // Nothing to see is nothing to say.
+  // Invisible text is not sent.
   const before = await ada.rows.count();
   for (const nothing of ['\u200b', '\u3164', '\u2800', ' \u200e ', '\u001b']) {
     await ada.composer.fill(nothing);

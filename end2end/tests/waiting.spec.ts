@@ -1,4 +1,4 @@
-// What is written and not stored yet: every row says how it stands, and has a way on and a way back.
+// Messages written and not stored yet: every row shows its state, and offers a way on and a way back.
 
 import { Chat } from '../pages/chat';
 import { connect, expect, test } from '../support/test';
@@ -9,7 +9,7 @@ const WAYS = ['Retry', 'Take back', 'Delete'];
 const ways = (chat: Chat, text: string) => chat.row(text).getByRole('button');
 const way = (chat: Chat, text: string, name: string) => chat.row(text).getByRole('button', { name });
 
-/** The messages that went to the server since, by their texts. */
+/** The texts of the messages that the page has sent. */
 const said = (line: Line) => line.said.filter(({ type }) => type === 'Message').map(({ Data }) => Data);
 
 test('what waits to be sent is taken back into the composer, or deleted, and never goes out', async ({ person }) => {
@@ -22,7 +22,7 @@ test('what waits to be sent is taken back into the composer, or deleted, and nev
   await expect(ada.row('stays')).toContainText('Not sent yet.');
   await expect(ways(ada, 'the password is hunter2')).toHaveText(WAYS);
 
-  // Kept in the browser as what it is.
+  // The browser keeps its state.
   await ada.reload();
   await expect(ways(ada, 'stays')).toHaveText(WAYS);
   await ada.composer.fill('written since');
@@ -124,7 +124,7 @@ test('what is refused for now says why and goes out by itself, the first alone a
   await expect(ben.rows).toHaveCount(2);
   expect(await ben.texts()).toEqual(['one', 'two']);
 
-  // Taken back, the first holds nothing back any more: a new socket knows nothing of it.
+  // Once taken back, the first no longer blocks the rest: a new socket does not know about it.
   after = 60_000;
   line.onSaid(({ type, MessageID }) => {
     if (type !== 'Message') return true;
