@@ -1,4 +1,4 @@
-// Takes the README's screenshots: `make screenshots`. Four people use a real Natter; the pictures show what one sees.
+// Takes the README's screenshots: `make screenshots`. Four people use a real Natter; the pictures show Ada's page.
 
 import { resolve } from 'node:path';
 

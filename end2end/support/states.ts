@@ -119,7 +119,7 @@ async function list({ natter, visitor, person, again }: World, options: BrowserC
   await dead.context().close();
 }
 
-/** A conversation with everything that one can contain. */
+/** A conversation with everything that can be in it. */
 async function conversation({ person }: World, options: BrowserContextOptions, look: Look): Promise<void> {
   const ada = await person('Ada', options);
   const [ben, cleo] = [await person('Ben'), await person('Cleo')];

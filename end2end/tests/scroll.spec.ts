@@ -121,7 +121,7 @@ test('the list stays put while one reads above, and one button leads back down',
   await expect.poll(() => bottomGap(ada)).toBeLessThanOrEqual(2);
   await expect(ada.jump).toBeHidden();
 
-  // A message of one's own always shows.
+  // Ada's own message always shows.
   await expect(async () => {
     await wheel(ada, -400);
     expect(await bottomGap(ada)).toBeGreaterThan(300);

@@ -21,7 +21,7 @@ const MEMBERS: usize = 8;
 /// When to kill, in milliseconds after the server was ready.
 const MOMENTS: std::ops::RangeInclusive<u64> = 50..=900;
 
-/// One in this many kills hits the server while it starts, this many milliseconds after its process did: mid-recovery.
+/// One in `STARTING` kills hits the server while it starts, `RECOVERING` ms after its process did: mid-recovery.
 const STARTING: u64 = 5;
 const RECOVERING: std::ops::RangeInclusive<u64> = 1..=60;
 

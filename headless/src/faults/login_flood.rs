@@ -20,8 +20,8 @@ const PACE: Duration = Duration::from_millis(5);
 /// one message in a hundred.
 const ROUNDS: usize = 5;
 
-/// How much memory the flood may take: this much, plus the cost of one password (argon2's m, RFC 9106) for each hashing
-/// thread, which are all cores but one. On two cores that is 64 MiB.
+/// How much memory the flood may take: this much, plus what one password takes to hash (argon2's m, RFC 9106) for each
+/// hashing thread, one per core less one. On two cores that is 64 MiB.
 const MEMORY: u64 = 45 << 20;
 const PASSWORD: u64 = 19 << 20;
 

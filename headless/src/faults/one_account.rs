@@ -1,5 +1,5 @@
-//! One account, from one address, does everything it may concurrently: people at other addresses notice nothing, and
-//! the memory and disk that it takes stay bounded.
+//! One account, from one address, does everything it may, all concurrently: people at other addresses notice nothing,
+//! and the memory and disk that it takes stay bounded.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -27,7 +27,7 @@ pub struct Crowd<T> {
     /// By person; `None` where the connection is gone.
     lines: Vec<Option<Line<T>>>,
     buffer: Vec<u8>,
-    /// Why the first lost connection was lost.
+    /// Why the first connection was lost, if one was.
     first_loss: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl<T: Talk> Crowd<T> {
         self.lines.iter().flatten().count()
     }
 
-    /// Returns why the first lost connection was lost.
+    /// Returns why the first connection was lost, if one was.
     #[must_use]
     pub fn first_loss(&self) -> Option<&str> {
         self.first_loss.as_deref()

@@ -128,7 +128,7 @@ impl Numbers {
         let mut new: Vec<_> = messages.iter().filter(|m| m.rev > self.rev && m.sender != self.me).collect();
         new.sort_by_key(|message| message.rev);
         for message in new {
-            // Without its place: the places of one's own messages in between came with their acknowledgements.
+            // Without its place: the places of this person's own messages in between came with their acknowledgements.
             heard(Heard::Said { text: &message.data, place: None });
         }
         self.rev = self.rev.max(to);

@@ -35,7 +35,7 @@ impl Page {
             invited: Vec::new(),
             asked: Vec::new(),
         });
-        let _ = sync.connected(); // its `Hello` was sent already
+        let _ = sync.connected(); // its `Hello` is equivalent to the one already sent
         let _ = sync.receive(welcome);
         Ok(Self { sync, session, names: VecDeque::new(), paged: Seq(0) })
     }
@@ -55,7 +55,7 @@ impl Page {
         let frame = ServerFrame::decode(text)?;
         let in_turn = matches!(frame, ServerFrame::Message(_));
         let is_lag = matches!(frame, ServerFrame::Lagged);
-        // A page that is not the last asks for the next, and `Heads` may count an own message before its `Ack` arrives.
+        // A page that is not the last asks for the next, and `Heads` may count a message of theirs before its `Ack`.
         let may_ask = matches!(frame, ServerFrame::Page { .. } | ServerFrame::Heads { .. });
         let messages: Vec<Message> = match &frame {
             ServerFrame::Message(live) => vec![live.message.clone()],
