@@ -1,8 +1,8 @@
-//! Taking connections. HTTP/1 only, on hyper's own builder: `axum::serve` holds a connection that stays silent
-//! for ever, and so does hyper-util's automatic builder; this one closes it (measured, see docs/ARCHITECTURE.md).
+//! Accepts connections. HTTP/1 only, on hyper's own builder, because it times out a silent connection: `axum::serve`
+//! and hyper-util's auto builder keep one open forever (measured, see docs/ARCHITECTURE.md).
 //!
-//! Every phase has its deadline: the head of a request and the pause before the next one here, its body in `router`,
-//! the taking of an answer, and of what a WebSocket writes, in `admission`.
+//! Every phase has a deadline: the request head and keep-alive idle time here, the body in `router`, reading the
+//! response or what a WebSocket sends in `admission`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,40 +26,40 @@ use tower::ServiceExt;
 use crate::admission::{Admitted, Full, Gate, Patience, Ticket};
 use crate::limits;
 
-/// Connections that the system holds for us between two looks: a storm of clients that come back must not be refused.
-/// The system may allow fewer (net.core.somaxconn, 4096 on today's Linux).
+/// Connections that the kernel queues until we accept them: a storm of reconnects must not be refused. The system may
+/// allow fewer (net.core.somaxconn, 4096 on today's Linux).
 const BACKLOG: u32 = 4096;
 
-/// How long to wait after the machine refused a connection, for want of file descriptors most likely.
+/// How long to back off after accept fails, most likely for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Most bytes that wait in the system for one connection before it counts as full: a client that does not read is
-/// noticed after these, and not after the megabytes that the system would take. Linux only; elsewhere that many.
+/// Most unsent bytes that the kernel buffers for a connection before it counts as full, so we notice a client that does
+/// not read after these, not after the megabytes that the kernel would buffer. Linux only.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 * 1024;
 
-/// Most bytes of a request's head, and of an answer that hyper gathers: what a stranger can make us keep.
+/// Most bytes of a request head, and of a response that hyper buffers: what a stranger can make us hold in memory.
 const HEAD: usize = 32 * 1024;
 
-/// How long somebody who is told that there is no room may take to read it.
+/// How long a client may take to read that there is no room.
 const TURN_AWAY: Duration = Duration::from_secs(1);
 
-/// What is done with the connections of a listener.
+/// What a listener does with its connections.
 pub(crate) struct Door {
-    /// Where their HTTP is spoken.
+    /// The threads that serve their HTTP.
     pub(crate) threads: Handle,
     pub(crate) gate: Gate,
     pub(crate) router: Router,
-    /// A whole request head has to be here within this time, from the connection's start or the last answer's end.
+    /// How long a whole request head may take, from the connection's start or the end of the last response.
     pub(crate) patience: Duration,
-    /// How long a client may take nothing of what waits for it.
+    /// How long a client may read nothing of what waits for it.
     pub(crate) taking: Patience,
 }
 
-/// Listens for connections: also where a server that has just stopped has some left.
+/// Listens for connections, even while some of a server that just stopped linger on the address.
 ///
 /// # Errors
-/// The address is taken, or not this machine's.
+/// The address is in use, or not this machine's.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
@@ -67,7 +67,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Takes connections for ever. Each finishes its request and ends on `stop`.
+/// Accepts connections forever. On `stop` each finishes its request and closes.
 pub(crate) async fn accept(
     listener: TcpListener,
     door: Arc<Door>,
@@ -84,7 +84,7 @@ pub(crate) async fn accept(
                         let served = serve(stream, peer, ticket, door.clone(), stop.clone());
                         connections.spawn_on(served, &door.threads);
                     }
-                    // Told why as long as there is room even for that; the others are closed.
+                    // Gets the reason as long as there is room even for that; else just closed.
                     Err(full) => {
                         if full == Full::Address {
                             limits::log::held_back("connections at once", peer.ip());
@@ -99,7 +99,7 @@ pub(crate) async fn accept(
                     }
                 }
             }
-            // That connection was gone before we took it.
+            // That connection was gone before we accepted it.
             Err(error) if concerns_one(&error) => {}
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -151,14 +151,14 @@ async fn serve(
 }
 
 fn prepare(stream: &TcpStream) {
-    // Frames are small and each is flushed when it is due: never wait for more (RFC 896).
+    // Frames are small and each is flushed when due: never wait to coalesce them (RFC 896).
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Says why there is no room. Reads until the client has closed: bytes that nobody reads would make the system throw
-/// our answer away.
+/// Sends the reason, then reads until the client closes: closing with unread bytes would reset the connection and
+/// discard our answer.
 async fn turn_away(mut stream: TcpStream, full: Full) {
     let told = async {
         stream.write_all(full.answer().as_bytes()).await?;
@@ -167,5 +167,5 @@ async fn turn_away(mut stream: TcpStream, full: Full) {
         while stream.read(&mut rest).await? > 0 {}
         io::Result::Ok(())
     };
-    let _ = timeout(TURN_AWAY, told).await; // gone is gone
+    let _ = timeout(TURN_AWAY, told).await; // too late to care how it went
 }

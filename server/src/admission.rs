@@ -1,9 +1,9 @@
-//! Who may have a connection, and what is kept for it until it is closed: also as a WebSocket, which outlives the HTTP
+//! Who may have a connection, and what it holds until it closes: even as a WebSocket, which outlives the HTTP
 //! connection that it began as.
 //!
-//! There are as many places in all as there are file descriptors, less a few for everything else, and so many for each
-//! address. A trusted proxy brings everybody's connections from one address: it is not counted, but each address behind
-//! it is, request by request (see `limits`).
+//! There are as many places as file descriptors, less a few for everything else, and a quota for each address. A
+//! trusted proxy brings everybody's connections from one address, so it has no quota, but each address behind it has
+//! one, request by request (see `limits`).
 
 use std::io;
 use std::net::IpAddr;
@@ -26,14 +26,14 @@ use tokio::time::{Instant, Sleep};
 use crate::config::Config;
 use crate::places::{Place, Places};
 
-/// File descriptors kept for everything else: the database's files, the log, the listeners, and whoever is being told
-/// that there is no room.
+/// File descriptors reserved for everything else: the database's files, the log, the listeners, and connections that
+/// are being refused.
 const SPARE: usize = 128;
 
-/// Most connections that are being told so at a time.
+/// Most connections that are being refused with a reason at a time.
 const TOLD: usize = 64;
 
-/// What lets connections in.
+/// Admits connections.
 pub(crate) struct Gate {
     all: Arc<Semaphore>,
     addresses: Option<Places<IpAddr>>,
@@ -42,16 +42,16 @@ pub(crate) struct Gate {
     open: Gauge,
 }
 
-/// Why a connection was not let in.
+/// Why a connection was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// There is no room for anybody.
+    /// The server has no room for anybody.
     Server,
-    /// This address has as many as it may.
+    /// This address is at its quota.
     Address,
 }
 
-/// What a connection holds until it is closed.
+/// What a connection holds until it closes.
 pub(crate) struct Ticket {
     _place: OwnedSemaphorePermit,
     _address: Option<Place<IpAddr>>,
@@ -59,7 +59,7 @@ pub(crate) struct Ticket {
 }
 
 impl Gate {
-    /// The gate of everybody's listener.
+    /// Creates the gate of the public listener.
     pub(crate) fn new(config: &Config) -> Self {
         let most = config.connections.unwrap_or_else(room);
         tracing::debug!(most, "connections at a time");
@@ -72,7 +72,7 @@ impl Gate {
         }
     }
 
-    /// The gate of the private listener, where few come: theirs are not counted as users'.
+    /// Creates the gate of the private listener, which few use and whose connections do not count as users'.
     pub(crate) fn private() -> Self {
         const FEW: usize = 16;
         Self {
@@ -84,7 +84,7 @@ impl Gate {
         }
     }
 
-    /// A place for a connection from this address.
+    /// Takes a place for a connection from this address.
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<Ticket, Full> {
         let place = self.all.clone().try_acquire_owned().map_err(|_| Full::Server)?;
         let peer = peer.to_canonical();
@@ -96,13 +96,13 @@ impl Gate {
         Ok(Ticket { _place: place, _address: address, _counted: Counted::of(self.open.clone()) })
     }
 
-    /// Leave to tell one more that there is no room, while not too many are being told.
+    /// Returns a permit to refuse one more connection with a reason, unless too many are being refused already.
     pub(crate) fn room_to_refuse(&self) -> Option<OwnedSemaphorePermit> {
         self.told.clone().try_acquire_owned().ok()
     }
 }
 
-/// As many connections as this process has file descriptors for.
+/// Returns how many connections this process has file descriptors for.
 fn room() -> usize {
     const FEW: usize = 16;
     let (soft, _) = rlimit::Resource::NOFILE.get().unwrap_or((1024, 1024));
@@ -111,7 +111,7 @@ fn room() -> usize {
 }
 
 impl Full {
-    /// A whole HTTP answer, for a request that was not read.
+    /// Returns a whole HTTP response, for a request that was not read.
     pub(crate) fn answer(self) -> String {
         let (status, code, seconds, reason) = match self {
             Full::Server => {
@@ -134,7 +134,7 @@ impl Full {
     }
 }
 
-/// One more in a gauge, for as long as the value lives.
+/// Counts one more in a gauge for as long as it lives.
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
@@ -150,48 +150,48 @@ impl Drop for Counted {
     }
 }
 
-/// How long a client may take nothing of what waits for it.
+/// How long a client may read nothing of what waits for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// Of an answer.
+    /// Of a response.
     pub(crate) answer: Duration,
-    /// Of what a WebSocket writes.
+    /// Of what a WebSocket sends.
     pub(crate) socket: Duration,
 }
 
-/// What a connection is at this moment, as its server tells its bytes.
+/// The phase of a connection, shared between the task that serves it and [`Admitted`].
 #[derive(Default)]
 pub(crate) struct Stage {
     no_more_http: AtomicBool,
 }
 
 impl Stage {
-    /// The connection is closed, or a WebSocket.
+    /// Marks the connection as closed or upgraded to a WebSocket.
     pub(crate) fn no_more_http(&self) {
         self.no_more_http.store(true, Ordering::Relaxed);
     }
 }
 
-/// The bytes of a connection that was let in. Writing fails with [`io::ErrorKind::TimedOut`] when the client has taken
-/// nothing for as long as it may. However little it takes, and however much waits for it, the time begins again: a slow
-/// line is no attack, and what it holds is bounded elsewhere (its place here, and the bytes on their way to it).
+/// The byte stream of an admitted connection. Writing fails with [`io::ErrorKind::TimedOut`] when the client has read
+/// nothing for too long. Any progress, however small, restarts the clock: a slow line is no attack, and what it holds
+/// is bounded elsewhere (its place here, and the bytes in flight to it).
 pub(crate) struct Admitted {
     stream: TcpStream,
     patience: Patience,
     stage: Arc<Stage>,
-    /// While it waits for the client.
+    /// Set while a write waits for the client.
     waiting: Option<Box<Waiting>>,
     _ticket: Ticket,
 }
 
-/// Since when the client has taken nothing. What the system holds for it counts as not taken.
+/// Since when the client has read nothing. What the kernel still buffers for it counts as unread.
 struct Waiting {
     look: Pin<Box<Sleep>>,
     taken_at: Instant,
     held: Option<usize>,
 }
 
-/// How many looks there are in the time in which nothing may be taken: it is exact to one of them.
+/// How often progress is checked within the patience, which is only as exact as one of these intervals.
 const LOOKS: u32 = 5;
 
 impl Admitted {
@@ -201,7 +201,7 @@ impl Admitted {
         (Self { stream, patience, stage, waiting: None, _ticket: ticket }, shared)
     }
 
-    /// Passes on how a write went; an error when the client has had its time.
+    /// Passes on the result of a write, or fails it once the client is out of time.
     fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.waiting = None;
@@ -228,8 +228,8 @@ impl Admitted {
     }
 }
 
-/// The bytes that the system holds for a client and that the client's system has not acknowledged. `None` where nobody
-/// can tell: there only what can be written again counts as taken.
+/// Returns the bytes that the kernel buffers and the client's kernel has not acknowledged. `None` where the platform
+/// cannot tell: there only a write that succeeds counts as progress.
 #[cfg(target_os = "linux")]
 fn held(stream: &TcpStream) -> Option<usize> {
     use std::os::fd::AsRawFd;

@@ -1,4 +1,4 @@
-//! Answers whose bytes count until they are written: `GET /api/load`, and pages.
+//! Responses whose bytes count against a quota until they are written: `GET /api/load` and pages.
 
 use app::login::{ClientAddress, Visitor};
 use axum::body::Body;
@@ -13,10 +13,10 @@ use protocol::{Code, Fault};
 use crate::refusal::refusal;
 use crate::state::AppState;
 
-/// What is handed to a connection at once. It asks for more when little of that waits.
+/// How much a connection gets at a time. It asks for more when little of that is left.
 const PIECE: usize = 16 * 1024;
 
-/// `GET /api/load`: every session, who is in it, and its newest messages, written session after session.
+/// `GET /api/load`: every session with its members and newest messages, streamed session by session.
 pub(crate) async fn load(
     State(state): State<AppState>,
     visitor: Visitor,
@@ -32,7 +32,7 @@ pub(crate) async fn load(
     };
     match loading.await {
         Ok(parts) => {
-            // Once it has begun a failure can only break it off; it is logged like any other.
+            // Once the body has begun, a failure can only cut it off; it is logged like any other.
             let parts = parts.map_err(|error| std::io::Error::other(error.into_fault().reason));
             let json = HeaderValue::from_static("application/json");
             ([(header::CONTENT_TYPE, json)], body(parts)).into_response()
@@ -41,18 +41,18 @@ pub(crate) async fn load(
     }
 }
 
-/// A body of these parts, each made when the one before is written.
+/// Streams the parts as a body, producing each only when the one before is written.
 fn body(parts: impl Stream<Item = std::io::Result<Part>> + Send + 'static) -> Body {
     Body::from_stream(parts.map_ok(|part| pieces(part).map(Ok::<_, std::io::Error>)).try_flatten())
 }
 
-/// A whole answer that is there already.
+/// Returns the body of a response that is complete already.
 pub(crate) fn whole(part: Part) -> Body {
     Body::from_stream(pieces(part).map(Ok::<_, std::convert::Infallible>))
 }
 
-/// What a part holds, in pieces that are copies: the part goes, and gives its room back, when the last of them was taken,
-/// and little is left then of which a client that takes no more makes the server hold the memory.
+/// Splits a part into pieces that are copies, so that the part is dropped and returns its room once the last piece is
+/// taken. A client that then stops reading makes the server hold only little memory.
 fn pieces(part: Part) -> impl Stream<Item = Bytes> + Send {
     let next = |mut part: Part| {
         let piece = part.bytes.split_to(part.bytes.len().min(PIECE));

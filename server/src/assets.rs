@@ -1,4 +1,4 @@
-//! The page's files: inside the release binary, on disk during development.
+//! The page's files: embedded in the release binary, on disk during development.
 
 use std::borrow::Cow;
 use std::path::{Component, Path};
@@ -13,19 +13,19 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::router::body;
 
-/// What cargo-leptos has built. With `--precompress` every file also stands there as `.br` and `.gz`.
+/// What cargo-leptos built. With `--precompress` every file is also there as `.br` and `.gz`.
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../target/site"]
 #[allow_missing = true]
 struct Site;
 
-/// What the page asks for with `?v=`, so that a browser may keep it for ever.
+/// What the page requests with `?v=`, so that a browser may cache it forever.
 const VERSIONED: [&str; 3] = ["pkg/natter.css", "pkg/natter.js", "pkg/natter.wasm"];
 
-/// The files, and the version they are asked for by.
+/// The files, and the version that the page requests them with.
 #[derive(Clone)]
 pub(crate) struct Files {
-    /// Where they are, if not where the build left them.
+    /// Where they are, if not where the build put them.
     folder: Option<Arc<Path>>,
     version: Arc<str>,
     /// How the page learns of changes, under `cargo leptos watch`.
@@ -36,7 +36,7 @@ impl Files {
     pub(crate) fn new(folder: Option<&Path>) -> Self {
         let hashes =
             VERSIONED.iter().filter_map(|path| file(folder, path)).map(|file| file.metadata.sha256_hash());
-        // Any mix of the hashes will do: it changes when a file does.
+        // Any mix of the hashes will do, as long as it changes when a file does.
         let mixed = hashes
             .fold([0u8; 8], |mixed, hash| std::array::from_fn(|at| mixed[at].rotate_left(3) ^ hash[at]));
         let watched = std::env::var_os("LEPTOS_WATCH").is_some();
@@ -45,12 +45,12 @@ impl Files {
         Self { folder, version: hex(&mixed).into(), reload: options.filter(|_| watched) }
     }
 
-    /// What the page's document needs to name its files.
+    /// Returns what the HTML document needs to link its files.
     pub(crate) fn assets(&self) -> Assets {
         Assets { version: self.version.to_string(), reload: self.reload.clone() }
     }
 
-    /// The answer when this path is a file's.
+    /// Returns the file at this path, if there is one, as a response.
     pub(crate) fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let path = uri.path().trim_start_matches('/');
         let plain = self.file(path)?;
@@ -64,7 +64,7 @@ impl Files {
         let mut response = match unchanged {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => Response::new(body(match file.data {
-                Cow::Borrowed(data) => Bytes::from_static(data), // out of the program itself: no copy for each client
+                Cow::Borrowed(data) => Bytes::from_static(data), // straight from the binary: no copy per client
                 Cow::Owned(data) => data.into(),
             })),
         };
@@ -81,7 +81,7 @@ impl Files {
         file(self.folder.as_deref(), path)
     }
 
-    /// The file in the best encoding that the browser takes.
+    /// Returns the file in the best encoding that the browser accepts.
     fn smallest(&self, path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&'static str>)> {
         let takes = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
         let takes = |name: &str| {
@@ -97,7 +97,7 @@ impl Files {
     }
 }
 
-/// A file of the page.
+/// Reads a file of the page.
 fn file(folder: Option<&Path>, path: &str) -> Option<EmbeddedFile> {
     let Some(folder) = folder else { return Site::get(path) };
     let stays_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));

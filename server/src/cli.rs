@@ -142,7 +142,7 @@ fn host(text: &str) -> Result<Host, &'static str> {
     text.parse().map_err(|()| "write the name alone, such as nas.lan, without a scheme and a port")
 }
 
-/// Variables that look like settings of this program and are none: misspelt, or of another version.
+/// Returns the variables that look like settings of this program but are none: misspelt, or of another version.
 #[must_use]
 pub fn unknown_variables(names: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<String> {
     let command = <Cli as clap::CommandFactory>::command();
@@ -152,12 +152,12 @@ pub fn unknown_variables(names: impl IntoIterator<Item = std::ffi::OsString>) ->
     ours.filter(|name| name.starts_with("NATTER_")).collect()
 }
 
-/// None at all would be no limit but a closed door.
+/// A limit of zero would allow nothing at all.
 fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
-/// As many as still can be counted in bytes.
+/// As many KiB as fit into a `u32` in bytes.
 fn kib() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..i64::from(u32::MAX >> 10))
 }
@@ -189,7 +189,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// IPv4 written in IPv6 as the IPv4 that it means: addresses are compared so.
+/// Turns an IPv4-mapped IPv6 network into the IPv4 network it means, since addresses are compared in that form.
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
         (v4 @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => IpNet::new(v4, bits).unwrap_or(net),

@@ -1,4 +1,4 @@
-//! Where a request came from: its address, and what its browser keeps of earlier logins.
+//! Where a request came from: the client's address, even behind a proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
@@ -25,19 +25,19 @@ pub(crate) async fn find(State(state): State<AppState>, mut request: Request, ne
     next.run(request).await
 }
 
-/// Why an address is not the one that a client has.
+/// Why an address may not be the client's.
 #[derive(Debug, PartialEq, Eq)]
 enum Trouble {
-    /// A proxy of ours wrote something that is no address.
+    /// One of our proxies sent something that is no address.
     Unreadable(String),
-    /// A proxy of ours said nothing.
+    /// One of our proxies sent no header.
     Missing,
-    /// Somebody in front of us says who is behind them, and is no proxy of ours.
+    /// A nearby peer sends the header, but is not one of our proxies.
     Untrusted,
 }
 
-/// The right-most hop that is not one of our proxies: everything left of it can be made up by the client. What cannot be
-/// read ends the search: what stands left of it is nobody's word.
+/// Returns the right-most hop that is not one of our proxies: the client can make up everything left of it. An
+/// unreadable hop ends the search, since nothing vouches for what stands left of it.
 fn behind(proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Option<Trouble>) {
     let is_ours = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     let mut address = peer.to_canonical();
@@ -65,8 +65,8 @@ fn behind(proxies: &[IpNet], peer: IpAddr, headers: &HeaderMap) -> (IpAddr, Opti
     (address, None)
 }
 
-/// An address, as proxies write it: some add the client's port, and then put IPv6 in brackets; some put it in brackets
-/// without one.
+/// Parses an address as proxies write it: some add the client's port, with IPv6 in brackets; some use the brackets
+/// without a port.
 fn read(hop: &str) -> Option<IpAddr> {
     let plain = || hop.parse::<IpAddr>().ok();
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -74,7 +74,7 @@ fn read(hop: &str) -> Option<IpAddr> {
     plain().or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
 }
 
-/// Whether an address is this machine's or of its own network, as those of proxies are.
+/// Whether an address is this machine's or in a private network, as proxies' addresses are.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
@@ -82,15 +82,15 @@ fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// For the log: the beginning, on one line.
+/// Shortens and escapes a hop for the log.
 fn shown(hop: &[u8]) -> String {
     const MOST: usize = 64;
     hop[..hop.len().min(MOST)].escape_ascii().to_string()
 }
 
 impl Trouble {
-    /// Says so in the log: what cannot be read once a minute at most, the rest once, because probes of one's own come
-    /// that way too.
+    /// Logs it: an unreadable hop at most once a minute, the rest only once, since the operator's own probes cause it
+    /// too.
     fn tell(&self, peer: IpAddr) {
         static UNREADABLE: Seldom = Seldom::new(Some(Duration::from_secs(60)));
         static MISSING: Seldom = Seldom::new(None);
@@ -128,19 +128,19 @@ impl Trouble {
     }
 }
 
-/// Lets something be said now and then.
+/// Throttles a log line.
 struct Seldom {
     every: Option<Duration>,
     state: Mutex<(Option<Instant>, u32)>,
 }
 
 impl Seldom {
-    /// At most once in so long, or once for all.
+    /// Allows it once per interval, or only once without one.
     const fn new(every: Option<Duration>) -> Self {
         Self { every, state: Mutex::new((None, 0)) }
     }
 
-    /// Whether it is time to say it, and of how often since it was said last.
+    /// Returns how often the event happened since it was last logged, if it is due now.
     fn due(&self) -> Option<u32> {
         let mut state = self.state.lock().expect("nothing panics under this lock");
         let (said, times) = &mut *state;
@@ -175,7 +175,7 @@ mod tests {
         behind(&proxies, peer.parse().unwrap(), &headers).1
     }
 
-    /// Azure's Application Gateway and IIS write the client's port along.
+    /// Azure's Application Gateway and IIS add the client's port.
     #[test]
     fn a_proxy_may_write_the_port_along_and_ipv6_in_brackets() {
         for (written, meant) in [

@@ -1,4 +1,4 @@
-//! What [`crate::serve`] needs to know.
+//! The settings of [`crate::serve`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,43 +16,43 @@ use crate::host::{Authority, Host};
 pub struct Config {
     /// The folder that holds everything.
     pub data: PathBuf,
-    /// The folder with the page's files, if not those that the build left: in the program, or in a debug build on disk.
+    /// The folder with the page's files, instead of those of the build: inside the binary, or on disk in a debug build.
     pub site: Option<PathBuf>,
-    /// Where the server tells how it is; nowhere by default.
+    /// Where the server serves health and metrics; nowhere by default.
     pub private_listen: Option<SocketAddr>,
-    /// Where people reach this server, if it is known.
+    /// Where people reach this server, if known.
     pub public_origin: Option<PublicOrigin>,
-    /// Further names and addresses under which this server is everything that it is under its public origin.
+    /// Further names and addresses that get everything the public origin gets.
     pub also_hosts: Vec<Host>,
-    /// Whether browsers are to use https for all names below the public origin's, too.
+    /// Whether browsers must also use https for all subdomains of the public origin.
     pub hsts_subdomains: bool,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether people may register themselves.
     pub open_registration: bool,
-    /// What holds floods back; `None` is for load tests.
+    /// Rate limits and quotas; `None` is for load tests.
     pub limits: Option<Limits>,
-    /// Logins of one user: beyond that, the one that was used last the longest ago goes. Nobody is refused anything by it, so
-    /// it holds without limits too.
+    /// Logins per user; beyond that, the least recently used one ends. It refuses nobody anything, so it applies even
+    /// without limits.
     pub logins_per_user: u32,
-    /// Most connections at a time; `None` for as many as there are file descriptors for.
+    /// Most concurrent connections; `None` for as many as there are file descriptors.
     pub connections: Option<usize>,
-    /// A connection that has not sent a whole request head by then is closed; so is a socket without a `Hello`.
+    /// How long a connection may take to send a whole request head, and a socket to send its `Hello`.
     pub patience: Duration,
-    /// A request's body has to be here within this time.
+    /// How long a request's body may take to arrive.
     pub body_patience: Duration,
-    /// A client that takes nothing of its answer for this long is let go.
+    /// A client that reads nothing of its response for this long is disconnected.
     pub answer_patience: Duration,
-    /// How often a socket is told where its sessions stand; it ends when it answers twice in a row not.
+    /// How often a socket is sent the heads of its sessions; it is closed after two in a row without an answer.
     pub heartbeat: Duration,
-    /// A socket that takes nothing for this long, or gives no `Hello` after it lagged, is closed.
+    /// A socket is closed if it reads nothing for this long, or sends no `Hello` for this long after it lagged.
     pub stall: Duration,
-    /// Over how long sockets are asked to come back when the server stops.
+    /// The time over which reconnects are spread when the server stops.
     pub drain_window: Duration,
 }
 
 impl Config {
-    /// The defaults, on this data folder.
+    /// Returns the defaults, with this data folder.
     #[must_use]
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
@@ -77,16 +77,16 @@ impl Config {
     }
 }
 
-/// How much is too much.
+/// Rate limits and quotas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// From one address.
     pub logins_per_minute: u32,
     /// From one address.
     pub registrations_per_minute: u32,
-    /// Accounts made from one network: a /24 of IPv4, a /48 of IPv6.
+    /// Accounts created from one network: a /24 of IPv4, a /48 of IPv6.
     pub registrations_per_day: u32,
-    /// From one address at a time. Behind a trusted proxy: requests under way and sockets.
+    /// From one address at a time. Behind a trusted proxy: requests in progress and sockets.
     pub connections_per_address: u32,
     /// Of one user at a time.
     pub sockets_per_user: u32,
@@ -96,21 +96,21 @@ pub struct Limits {
     pub message_burst: u32,
     /// What one user may read, once the burst is used up.
     pub read_kib_per_second: u32,
-    /// What one user may read at once.
+    /// What one user may read in one burst.
     pub read_burst_kib: u32,
-    /// What may be on its way to one user at a time.
+    /// Answers in flight to one user at a time.
     pub answers_kib_per_user: u32,
-    /// What may be on its way to one address at a time.
+    /// Answers in flight to one address at a time.
     pub answers_kib_per_address: u32,
     /// Of one user.
     pub conversations_per_user: u32,
     /// KiB of text from one user, once the burst is used up.
     pub text_per_second: u32,
-    /// KiB of text from one user.
+    /// KiB of text from one user in one burst.
     pub text_burst: u32,
     /// MiB of text from one user in 24 hours.
     pub text_per_day: u32,
-    /// MiB of free disk, below which no new messages are taken; 0 for none.
+    /// MiB of free disk below which new messages are refused; 0 for no such floor.
     pub disk_floor: u32,
 }
 
@@ -138,23 +138,23 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How much one user may read.
+    /// Returns the rate at which one user may read.
     pub(crate) fn reading_pace(&self) -> Pace {
         Pace { per_second: kib(self.read_kib_per_second), burst: kib(self.read_burst_kib) }
     }
 
-    /// What may be on its way.
+    /// Returns the limits of what may be in flight.
     pub(crate) fn under_way(&self) -> UnderWay {
         UnderWay { user: kib(self.answers_kib_per_user), address: kib(self.answers_kib_per_address) }
     }
 }
 
-/// In bytes.
+/// Converts KiB to bytes.
 fn kib(kib: u32) -> u32 {
     kib.saturating_mul(1_024)
 }
 
-/// Where people reach the server: a scheme and an authority, and nothing more (RFC 6454 4).
+/// Where people reach the server: a scheme and an authority, nothing more (RFC 6454 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicOrigin {
     secure: bool,
@@ -168,20 +168,20 @@ impl PublicOrigin {
         self.secure
     }
 
-    /// Host and port.
+    /// Returns host and port.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// Whether an `Origin` header names this origin. Browsers write hosts in lower case and leave out the
-    /// scheme's own port.
+    /// Whether an `Origin` header names this origin. Browsers write hosts in lower case and omit the scheme's default
+    /// port.
     #[must_use]
     pub fn is(&self, origin: &str) -> bool {
         Self::parse(origin).is_some_and(|origin| origin == *self)
     }
 
-    /// A scheme and an authority, and nothing more.
+    /// Parses a scheme and an authority, nothing more.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let secure = match scheme {
@@ -192,7 +192,7 @@ impl PublicOrigin {
         Some(Self::of(secure, authority.parse().ok()?))
     }
 
-    /// The origin of this scheme at this authority, whose own port goes without saying.
+    /// Builds an origin; drops the port if it is the scheme's default.
     pub(crate) fn of(secure: bool, authority: Authority) -> Self {
         Self { secure, authority: authority.without_port(if secure { 443 } else { 80 }) }
     }
@@ -201,7 +201,7 @@ impl PublicOrigin {
 impl FromStr for PublicOrigin {
     type Err = &'static str;
 
-    /// As a person writes it: browsers show a slash at the end.
+    /// Accepts what a person would paste: browsers show a trailing slash.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text.strip_suffix('/').unwrap_or(text))
             .ok_or("write it as https://chat.example.org, with nothing after the host and port")

@@ -1,9 +1,9 @@
-//! Cookies as they come in: of a name of ours, one, and spelled as we spell it.
+//! Filters incoming cookies: a name counts only if it comes once, spelled as we spell it.
 //!
-//! A browser sends two when somebody else, a neighbouring name or a page on another path, has planted one beside ours,
-//! and says of neither whose it is (RFC 6265 8.6). So neither counts. Names are read with their `%` decoded and their
-//! blanks trimmed, which a browser does not do when it looks whether a name begins with `__Host-`: one that anything but
-//! plain letters is in counts for nothing.
+//! A browser sends two of a name when a sibling subdomain or a page on another path planted one beside ours, and does
+//! not say whose is whose (RFC 6265 8.6), so neither counts. Our parsers decode `%` in names and trim blanks, but a
+//! browser does neither when it checks a name for the `__Host-` prefix, so a name with anything but plain ASCII in it
+//! does not count either.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 
-/// Takes away what is there twice or has a name that may mean another one, before anybody reads one.
+/// Drops cookies that come twice or have a name that may be read as another, before any handler reads them.
 pub(crate) async fn single(mut request: Request, next: Next) -> Response {
     keep_single(request.headers_mut());
     next.run(request).await
@@ -37,7 +37,7 @@ fn name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
-/// Whether a name reads the same however it is looked at.
+/// Whether every parser reads this name the same way.
 fn is_plain(name: &[u8]) -> bool {
     name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'%')
 }

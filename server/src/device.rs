@@ -1,5 +1,5 @@
-//! The cookie by which a browser is known again where somebody has signed in before. It opens nothing and outlasts every
-//! logout: it only gives its owner a count of wrong passwords of their own (see `chat::Device`).
+//! The cookie that recognizes a browser somebody has signed in with before. It opens nothing and outlives every logout:
+//! it only gives its owner a separate count of wrong passwords (see `chat::Device`).
 
 use app::login::{ClientAddress, Slip};
 use axum::extract::{Request, State};
@@ -20,8 +20,8 @@ const HOST_COOKIE: &str = "__Host-known_device";
 /// From the last login.
 const LIFETIME: time::Duration = time::Duration::days(365);
 
-/// Hands a [`Slip`] in with every request that could carry a password, and takes it back: the cookie of a device that
-/// signed in, and when to try again.
+/// Attaches a [`Slip`] to every request that could carry a password, and turns what it brings back into headers: the
+/// cookie of a device that signed in, and when to retry.
 pub(crate) async fn slip(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
@@ -51,7 +51,7 @@ fn kept(headers: &HeaderMap, is_secure: bool) -> Option<Device> {
     cookies.find(|cookie| cookie.name() == name(is_secure)).and_then(|cookie| Device::parse(cookie.value()))
 }
 
-/// Only ever sent back with what our own pages post.
+/// `SameSite=Strict`: comes back only with what our own pages post.
 fn cookie(device: &Device, is_secure: bool) -> HeaderValue {
     let cookie = Cookie::build((name(is_secure), device.text()))
         .path("/")

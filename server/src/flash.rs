@@ -1,9 +1,9 @@
-//! What a door says to somebody who posted its form without a script: the very sentence, carried by the address that the
-//! form leads back to.
+//! Flash messages: why a door (sign-in or registration) refused a form posted without a script. The exact sentence
+//! travels in the URL that the form redirects back to.
 //!
-//! Anybody can make an address and send it to somebody, so the sentence is sealed (HMAC-SHA-256, RFC 2104): with a key
-//! of this process, for this door, this name and this network, for ten minutes. Without its seal an address chooses among
-//! the standard sentences at most.
+//! Anybody can make up a URL and send it to somebody, so the sentence is sealed (HMAC-SHA-256, RFC 2104): with a key of
+//! this process, for this door, this name and this network, for ten minutes. A URL without a valid seal can at most
+//! choose among the standard sentences.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,22 +14,22 @@ use protocol::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// Long enough to come back to, and too short to be of use to others.
+/// Long enough to come back to, too short to be of use to others.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// What seals a sentence. Another one after each start.
+/// The key that seals a sentence; every start makes a new one.
 pub(crate) struct Flash([u8; 32]);
 
-/// For which door, and for whom.
+/// The door and the client that a sentence is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Where<'a> {
     /// The path of the form.
     pub(crate) path: &'a str,
-    /// The network of who asked, as far as it is known.
+    /// The client's network, if known.
     pub(crate) network: Option<IpAddr>,
 }
 
-/// What the address of a door may say.
+/// The query of a door's URL.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Said {
@@ -56,7 +56,7 @@ impl Flash {
         Self(key)
     }
 
-    /// The address back to a form, with why it was refused and the name to fill in.
+    /// Returns the URL back to a form, with the reason for the refusal and the name to fill in.
     pub(crate) fn back(&self, to: Where<'_>, fault: &Fault, username: &str) -> String {
         let is_exact = fault.reason != fault.error.reason();
         let until = is_exact.then(|| now() + LIFETIME.as_secs());
@@ -71,7 +71,7 @@ impl Flash {
         )
     }
 
-    /// What the address of a door says; nothing, when it is none of ours.
+    /// Reads the query of a door's URL; drops what is not ours.
     pub(crate) fn read(&self, to: Where<'_>, query: &str) -> Door {
         let said: Said = serde_urlencoded::from_str(query).unwrap_or_default();
         let exact = self.sealed(to, &said);
@@ -92,21 +92,21 @@ impl Flash {
         let network = to.network.map(|network| network.to_string()).unwrap_or_default();
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length will do");
         for part in [to.path, &network, username, code.name(), reason, &until.to_string()] {
-            mac.update(&(part.len() as u64).to_be_bytes()); // so that no part can pass for a piece of the next
+            mac.update(&(part.len() as u64).to_be_bytes()); // so that bytes cannot move from one part to the next
             mac.update(part.as_bytes());
         }
         mac
     }
 }
 
-/// The address of the sign-in, for somebody whose account was made just now.
+/// Returns the URL of the sign-in page for somebody who has just registered.
 pub(crate) fn registered(username: &str) -> String {
     let (registered, username) = (Some("1".to_owned()), username.to_owned());
     address("/login", &Said { registered, username, ..Said::default() })
 }
 
-/// The address of the sign-in, for somebody who has signed in just now: it leads on to the chat where the browser has kept
-/// the login, and says so where it has not.
+/// Returns the URL of the sign-in page for somebody who has just signed in: it leads on to the chat if the browser kept
+/// the cookie, and says so if not.
 pub(crate) fn signed_in(username: &str) -> String {
     let (signed_in, username) = (Some("1".to_owned()), username.to_owned());
     address("/login", &Said { signed_in, username, ..Said::default() })

@@ -1,5 +1,5 @@
-//! The plain forms: what the page posts before its WASM has arrived, and without JavaScript. Each calls the same
-//! method of the chat as its server function and answers 303 (RFC 9110 15.4.4).
+//! The plain forms: what the page posts before its WASM has loaded, and without JavaScript. Each calls the same method
+//! of the chat as its server function and answers 303 (RFC 9110 15.4.4).
 
 use app::login::{ClientAddress, Visitor};
 use axum::extract::rejection::FormRejection;
@@ -19,7 +19,7 @@ use crate::state::AppState;
 type Posted = Result<Form<Credentials>, FormRejection>;
 type Address = Option<Extension<ClientAddress>>;
 
-/// `POST /register`: on to the login.
+/// `POST /register`: redirects to the sign-in.
 pub(crate) async fn register(
     State(state): State<AppState>,
     visitor: Visitor,
@@ -39,7 +39,7 @@ pub(crate) async fn register(
     .into_response()
 }
 
-/// `POST /login`: on to the chat.
+/// `POST /login`: redirects to the chat.
 pub(crate) async fn login(
     State(state): State<AppState>,
     visitor: Visitor,
@@ -58,7 +58,7 @@ pub(crate) async fn login(
     .into_response()
 }
 
-/// `POST /logout`: on to the welcome.
+/// `POST /logout`: redirects to the welcome page.
 pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor, request: Request) -> Response {
     match visitor.sign_out(&state.chat).await {
         Ok(()) => ([(CLEAR_SITE_DATA, FORGET)], Redirect::to("/")).into_response(),
@@ -66,7 +66,7 @@ pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor, requ
     }
 }
 
-/// Back to the form, for a request that no handler has seen. Its body is here already, and bounded.
+/// Redirects back to the form a request that no handler has seen. Its body has been read already, and is bounded.
 pub(crate) async fn turned_back(state: &AppState, request: Request, fault: &Fault) -> Response {
     let from = request.extensions().get::<ClientAddress>().copied();
     let path = request.uri().path().to_owned();
@@ -75,7 +75,7 @@ pub(crate) async fn turned_back(state: &AppState, request: Request, fault: &Faul
     back(state, place(&path, from.as_ref()), fault, &username).into_response()
 }
 
-/// What the address of a form says.
+/// Reads what a form's URL says.
 pub(crate) fn door(state: &AppState, request: &Request) -> app::boot::Door {
     let to = place(request.uri().path(), request.extensions().get());
     state.flash.read(to, request.uri().query().unwrap_or_default())
@@ -85,7 +85,7 @@ fn place<'a>(path: &'a str, from: Option<&ClientAddress>) -> Where<'a> {
     Where { path, network: from.map(|ClientAddress(address)| household(*address)) }
 }
 
-/// Back to the form, which says why and keeps the name.
+/// Redirects back to the form, which says why and keeps the name.
 fn back(state: &AppState, to: Where<'_>, fault: &Fault, username: &str) -> Redirect {
     Redirect::to(&state.flash.back(to, fault, username))
 }

@@ -1,18 +1,18 @@
-//! The threads that speak HTTP, behind those that carry the chat.
+//! The threads that serve HTTP, at a lower priority than those that run the chat.
 //!
-//! A connection begins here and does all its HTTP here: pages, logins, files, the upgrade. A WebSocket goes on on the
-//! threads that [`crate::serve`] was called on, where the chat is. So a thousand strangers at the door cost those who
-//! talk no more than the system's choice between two threads, which knows who stands behind whom.
+//! A connection begins here and does all its HTTP here: pages, logins, files, the upgrade. A WebSocket then moves to
+//! the threads that [`crate::serve`] was called on, where the chat runs. So the kernel's scheduler, which knows the
+//! priorities, keeps a thousand strangers at the door out of the way of those who chat.
 
 use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How far HTTP stands behind messages: it still gets a quarter of a core that they keep busy, and goes before the hashing
-/// of passwords.
+/// The nice value of HTTP relative to messages: it still gets a quarter of a core that they keep busy, and comes before
+/// password hashing.
 const BEHIND: i32 = 5;
 
-/// The threads, one for each core. What still runs on them when this is dropped is dropped too.
+/// The threads, one per core. Dropping this drops what still runs on them.
 pub(crate) struct Front(Option<Runtime>);
 
 impl Front {
@@ -24,7 +24,7 @@ impl Front {
         Ok(Self(Some(threads.build()?)))
     }
 
-    /// Where to spawn.
+    /// Returns the handle to spawn on.
     pub(crate) fn handle(&self) -> Handle {
         self.0.as_ref().expect("there until it is dropped").handle().clone()
     }
@@ -32,7 +32,7 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        // Waits for nothing: this is the end of an asynchronous function.
+        // Does not block: this runs at the end of an async function.
         if let Some(threads) = self.0.take() {
             threads.shutdown_background();
         }

@@ -1,4 +1,4 @@
-//! Headers that every answer carries, and the nonce that lets a page's own scripts run.
+//! The headers of every response, and the nonce that lets a page's own scripts run.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -11,7 +11,7 @@ use crate::host::{self, Authority};
 use crate::logins;
 use crate::state::AppState;
 
-/// For every answer. OWASP, HTTP Headers; ASVS 5.0, 3.4.
+/// For every response. OWASP, HTTP Headers; ASVS 5.0, 3.4.
 const ALWAYS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
@@ -27,18 +27,18 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 const HSTS: &str = "max-age=63072000";
 const HSTS_SUBDOMAINS: &str = "max-age=63072000; includeSubDomains";
 
-/// For who signs out: pages that the browser keeps to go back to, too, show what was said.
+/// Sent on sign-out: pages that the browser keeps for its back button also show messages.
 pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// Neither `"storage"`, where drafts of everybody who uses this browser wait, nor `"cookies"`, which reaches all names of
-/// the site and would forget the device: the login's cookie is taken away by itself (W3C Clear Site Data, 3.1).
+/// Not `"storage"`, which holds the drafts of everybody who uses this browser, nor `"cookies"`, which covers every name
+/// of the site and would forget the device: the login's cookie is removed separately (W3C Clear Site Data, 3.1).
 pub(crate) const FORGET: &str = "\"cache\"";
 
-/// When to ask again for what was unavailable, in seconds: the queue for logins is shorter, and the disk is looked
-/// at every second.
+/// When to retry what was unavailable, in seconds: the queue for logins is shorter, and the disk is checked every
+/// second.
 const RETRY_AFTER: &str = "2";
 
-/// Mints the nonce, and adds the headers.
+/// Creates the nonce and adds the headers.
 pub(crate) async fn add(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let nonce = Nonce::new();
     let policy = policy(nonce.as_inner(), state.hosts.public(), host::named(&request).ok().flatten());
@@ -56,17 +56,17 @@ pub(crate) async fn add(State(state): State<AppState>, mut request: Request, nex
     if unavailable {
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static(RETRY_AFTER));
     }
-    // Pages and answers show what only one person may see.
+    // Pages and responses show what only one person may see.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// Content Security Policy, level 3. Scripts run by the nonce alone, and what they import by theirs. `'self'` covers
-/// our own sockets in today's browsers; the host is named for those that take it for the page's scheme only.
+/// Builds the Content Security Policy, level 3. Scripts run by the nonce alone, and what they import by theirs.
+/// `'self'` covers our own sockets in today's browsers; the host is named for those that match the page's scheme only.
 fn policy(nonce: &str, public: Option<&PublicOrigin>, asked: Option<Authority>) -> String {
     let is_public =
         |asked: &Authority| public.is_some_and(|public| public.authority().host() == asked.host());
-    // A proxy may leave the port out, and something else than the name that people type.
+    // A proxy may drop the port, and may pass another name than people type.
     let host = asked.filter(|asked| !is_public(asked)).or(public.map(PublicOrigin::authority).cloned());
     let host = host.filter(Authority::is_for_policies);
     let is_secure = public.is_some_and(PublicOrigin::is_secure);
@@ -82,7 +82,7 @@ fn policy(nonce: &str, public: Option<&PublicOrigin>, asked: Option<Authority>) 
     )
 }
 
-/// Under `cargo leptos watch` the page also listens for what changed.
+/// Under `cargo leptos watch` the page also connects to the live-reload socket.
 fn reload_socket() -> String {
     match (std::env::var("LEPTOS_WATCH"), std::env::var("LEPTOS_RELOAD_PORT")) {
         (Ok(_), Ok(port)) if port.parse::<u16>().is_ok() => {

@@ -1,6 +1,6 @@
-//! Under which names this server answers. Whoever runs a name server can point a name of theirs at our address; their
-//! page is then of the same origin as ours and could talk to a server in somebody's home ("DNS rebinding"). So only
-//! names are answered that nobody else can hand out, and those that the settings name (RFC 9110 7.4, 15.5.20).
+//! Which host names this server answers. An attacker can point a DNS name of theirs at our address; their page then has
+//! the same origin as ours and could talk to a server in somebody's home ("DNS rebinding"). So the server answers only
+//! names that nobody else can hand out, and those in the settings (RFC 9110 7.4, 15.5.20).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,15 +16,15 @@ use protocol::{Code, Fault};
 use crate::config::{Config, PublicOrigin};
 use crate::refusal::Asker;
 
-/// Names in these are given out by the machine itself or the network at home (RFC 6761, RFC 6762, RFC 8375, and what
-/// ICANN keeps for private use).
+/// Domains in which only the machine itself or the home network hands out names (RFC 6761, RFC 6762, RFC 8375, and what
+/// ICANN reserves for private use).
 const AT_HOME: [&str; 4] = [".local", ".localhost", ".internal", ".home.arpa"];
 
-/// A host as it stands in an address, in lower case: a name, an IPv4 address, or an IPv6 address in brackets.
+/// A host as in a URL, in lower case: a name, an IPv4 address, or an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host(String);
 
-/// A host, with its port where one is given.
+/// A host and an optional port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     host: Host,
@@ -36,7 +36,7 @@ impl Host {
         self.0.starts_with('[') || self.0.parse::<Ipv4Addr>().is_ok()
     }
 
-    /// Whether nobody else can make it lead here.
+    /// Whether nobody else can make this name resolve to us.
     fn is_safe(&self) -> bool {
         let name = self.0.as_str();
         self.is_address() || !name.contains('.') || AT_HOME.iter().any(|end| name.ends_with(end))
@@ -44,23 +44,23 @@ impl Host {
 }
 
 impl Authority {
-    /// Without the port.
+    /// Returns the host without the port.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The same without its port, if it is this one.
+    /// Drops the port if it is this one.
     pub(crate) fn without_port(self, own: u16) -> Self {
         Self { port: self.port.filter(|port| *port != own), ..self }
     }
 
-    /// Whether it may stand in a policy: an IPv6 address and an underscore may not (CSP level 3, 2.3.1).
+    /// Whether it may appear in a policy: an IPv6 address and an underscore may not (CSP level 3, 2.3.1).
     pub(crate) fn is_for_policies(&self) -> bool {
         self.host.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
     }
 
-    /// Where a request wants to go; `None` where HTTP/1.0 does not say it.
+    /// Returns the authority that a request names; `None` if it is HTTP/1.0 and names none.
     ///
     /// # Errors
     /// What is wrong, in a sentence.
@@ -83,7 +83,7 @@ impl Authority {
 impl FromStr for Authority {
     type Err = ();
 
-    /// Only what a browser would send: nothing here is made to fit.
+    /// Accepts only what a browser would send, without normalizing anything else.
     fn from_str(text: &str) -> Result<Self, ()> {
         let text = text.to_ascii_lowercase();
         let end = text.find(']').map_or(0, |at| at + 1);
@@ -134,19 +134,19 @@ impl fmt::Display for Authority {
     }
 }
 
-/// The names of this server.
+/// The host names of this server.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
     public: Option<PublicOrigin>,
     also: Arc<[Host]>,
 }
 
-/// What a name is good for.
+/// What a request to a name may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Everything.
     Ours,
-    /// Looking whether the server is there: pages and files, to nobody in particular.
+    /// Check that the server is up: pages and files, as an anonymous visitor.
     Probe,
     /// Nothing.
     Strange,
@@ -157,12 +157,12 @@ impl Hosts {
         Self { public: config.public_origin.clone(), also: config.also_hosts.clone().into() }
     }
 
-    /// Where people reach the server, if it is known.
+    /// Returns where people reach the server, if known.
     pub(crate) fn public(&self) -> Option<&PublicOrigin> {
         self.public.as_ref()
     }
 
-    /// Whether a page of this host is one of ours beside those of the public origin.
+    /// Whether pages of this host are ours too, besides those of the public origin.
     pub(crate) fn has_pages(&self, host: &Host) -> bool {
         self.public.is_none() || self.also.contains(host)
     }
@@ -178,7 +178,7 @@ impl Hosts {
         }
     }
 
-    /// The sentence for a name that is not ours, or not for that.
+    /// Returns the fault for a name that is not ours, or not for this request.
     fn fault(&self, standing: Standing) -> Fault {
         let place = self.public.as_ref().map(|public| format!(" Natter is at {public} here."));
         let place = place.unwrap_or_default();
@@ -202,7 +202,7 @@ impl Hosts {
     }
 }
 
-/// Answers under our names alone. Puts the [`Authority`] that was asked for into the request's extensions.
+/// Answers under our names alone. Puts the request's [`Authority`] into its extensions.
 pub(crate) async fn guard(State(hosts): State<Hosts>, mut request: Request, next: Next) -> Response {
     let asked = match named(&request) {
         Ok(asked) => asked,
@@ -233,7 +233,7 @@ pub(crate) async fn guard(State(hosts): State<Hosts>, mut request: Request, next
     }
 }
 
-/// Which authority a request names; an error when that cannot be read.
+/// Returns the authority that a request names; an error if it cannot be read.
 pub(crate) fn named(request: &Request) -> Result<Option<Authority>, &'static str> {
     let target = request.uri().authority().map(http::uri::Authority::as_str);
     Authority::asked(request.version(), target, request.headers())

@@ -1,11 +1,11 @@
-//! The server as a function: [`serve`] takes the settings, a listener and the moment to stop, so tests run the
-//! very server that `natter` runs.
+//! The server as a function: [`serve`] takes the settings, a listener and a future that resolves when it is time to
+//! stop, so tests run the same server as `natter`.
 //!
-//! `router` shows every route and layer on one screen. Each file beside it is one of them: `ws` the socket,
-//! `forms` the plain forms, `page` the drawn pages, `assets` the files; `origin`, `limits`, `headers` and `client`
-//! are asked on the way. None of them holds a rule of the chat: those live in `chat`.
+//! `router` lists every route and layer on one screen, and each file beside it is one of them: `ws` is the socket,
+//! `forms` the plain forms, `page` the rendered pages, `assets` the files; `origin`, `limits`, `headers` and `client`
+//! are middleware. None of them holds a rule of the chat: those live in `chat`.
 
-// A page is one type, and futures that draw it nest deeply.
+// A page is one type, and the futures that render it nest deeply.
 #![recursion_limit = "256"]
 
 mod accept;
@@ -53,34 +53,34 @@ use front::Front;
 use host::Hosts;
 use state::{AppState, Sockets};
 
-/// Connections that have not ended by themselves this long after the stop are cut.
+/// Connections still open this long after the stop are cut.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
-/// A disk that takes longer than this over the last commits keeps nobody from ending.
+/// How long shutdown waits for the last commits: a stuck disk must not keep the process alive.
 const LAST_COMMITS: Duration = Duration::from_secs(4);
 
-/// Why the server could not be started, or the work not done: sentences for the person who runs it.
+/// Why the server could not start, or a command failed: sentences for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The data folder or its database.
+    /// The data folder or its database cannot be opened.
     #[error(transparent)]
     Open(#[from] chat::OpenError),
-    /// A backup was not made, or not restored.
+    /// A backup could not be made or restored.
     #[error(transparent)]
     Backup(#[from] chat::BackupError),
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or not this machine's.
     #[error("{0} cannot be listened on: {1}. Name another address with {2}.")]
     Listen(SocketAddr, std::io::Error, &'static str),
     /// The new password or its user was refused.
     #[error("{0}")]
     Refused(String),
-    /// Standard input or output.
+    /// Standard input or output failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
 
 impl Error {
-    /// Whether the settings have to be others: a folder in which others could exchange Natter's files.
+    /// Whether the settings have to change: the data is in a folder where others could replace Natter's files.
     #[must_use]
     pub fn is_a_wrong_setting(&self) -> bool {
         match self {
@@ -90,11 +90,10 @@ impl Error {
     }
 }
 
-/// Serves until told to stop, by SIGTERM or Ctrl-C. Prints one line on standard output when it listens. To be called after
-/// [`more_descriptors`].
+/// Serves until SIGTERM or Ctrl-C. Prints one line on standard output once it listens. Call [`more_descriptors`] first.
 ///
 /// # Errors
-/// A sentence for the person who runs it.
+/// A sentence for the operator.
 pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     for name in cli::unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
         tracing::warn!(name, "this variable is no setting of this version; see natter --help");
@@ -107,12 +106,12 @@ pub async fn run(serve: cli::Serve) -> Result<(), Error> {
     let listener = bind(address, "--listen")?;
     serve_until(config, listener, told_to_stop()?, |bound, private| {
         let private = private.map(|private| format!("\nNatter's private listener is on http://{private}"));
-        println!("Natter is listening on http://{bound}{}", private.unwrap_or_default()); // in one write
+        println!("Natter is listening on http://{bound}{}", private.unwrap_or_default()); // in a single write
     })
     .await
 }
 
-/// Serves on a listener until `shutdown` is ready, then lets every connection end: within 15 s.
+/// Serves on a listener until `shutdown` resolves, then drains the connections, within 15 s.
 ///
 /// # Errors
 /// The data folder cannot be used.
@@ -140,7 +139,7 @@ async fn serve_until(
     let mut shutdown = std::pin::pin!(shutdown);
     let chat = tokio::select! {
         chat = Chat::open(&config.data, options(&config)) => chat?,
-        () = &mut shutdown => return Ok(()), // told so while a long check went on
+        () = &mut shutdown => return Ok(()), // stopped during a long check
     };
     let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
     let front = Front::open()?;
@@ -167,7 +166,7 @@ async fn serve_until(
         () = accept::accept(listener, door, stop.clone(), connections.clone()) => {}
         () = &mut shutdown => tracing::info!("stopping"),
     }
-    stop.cancel(); // readiness first
+    stop.cancel(); // fails readiness first
     chat.drain(window);
     connections.close();
     if tokio::time::timeout(LAST_CALL, connections.wait()).await.is_err() {
@@ -180,7 +179,7 @@ async fn serve_until(
     Ok(())
 }
 
-/// Answers on the private listener for as long as the value lives: to the very end of the server.
+/// Serves the private listener until the returned handle drops, at the very end of the server.
 fn watched(
     listener: TcpListener,
     chat: &Chat,
@@ -201,22 +200,22 @@ fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, Error
     accept::listen(address).map_err(|error| Error::Listen(address, error, setting))
 }
 
-/// Descriptors for which there is room from the start: 128 KiB of the kernel's memory.
+/// File descriptors that the kernel's table has room for from the start: 128 KiB of its memory.
 const DESCRIPTORS: u64 = 16 * 1024;
 
-/// A connection is a file descriptor: takes as many as this process may have. The usual 1,024 are a default, kept low
-/// for programs that use `select`.
+/// Raises the limit of open files as far as this process may, since every connection is a file descriptor. The usual
+/// 1,024 is a default, kept low for programs that use `select`.
 ///
-/// To be called before there are threads. Linux doubles its table of descriptors whenever it is full, and with threads
-/// it waits each time until every processor has passed by (`expand_fdtable` and `synchronize_rcu` in `fs/file.c`): 20 ms
-/// in which nobody can open or accept anything, five times while a thousand connections come.
+/// Call it before starting threads. Linux doubles its descriptor table whenever that is full, and in a threaded process
+/// it waits for an RCU grace period each time (`expand_fdtable` and `synchronize_rcu` in `fs/file.c`): 20 ms in which
+/// nothing can be opened or accepted, five times while a thousand connections arrive.
 pub fn more_descriptors() {
     let most = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the limit of open files stays as it is");
         1024
     });
     let highest = i32::try_from(most.min(DESCRIPTORS)).unwrap_or(i32::MAX).saturating_sub(1);
-    // A copy at the highest place, and gone again: the table never shrinks.
+    // Duplicates a descriptor to the highest slot and closes it again: the table never shrinks.
     if let Err(error) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), highest) {
         tracing::debug!(%error, "descriptors are made room for as they come");
     }
@@ -225,7 +224,7 @@ pub fn more_descriptors() {
 /// Sets a new password, read from the first line of standard input, and ends the user's logins.
 ///
 /// # Errors
-/// A sentence for the person who runs it.
+/// A sentence for the operator.
 pub async fn set_password(data: &Path, name: &str) -> Result<(), Error> {
     use std::io::IsTerminal;
     if !data.join("natter.sqlite").exists() {
@@ -247,10 +246,10 @@ pub async fn set_password(data: &Path, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes everything into one new file, also while a server runs, and says so on standard output.
+/// Writes everything into one new file, even while a server runs, and reports it on standard output.
 ///
 /// # Errors
-/// A sentence for the person who runs it.
+/// A sentence for the operator.
 pub async fn backup(data: &Path, file: &Path) -> Result<(), Error> {
     let chat::Contents { bytes, users, messages } = chat::backup(data, file).await?;
     let (file, kib) = (file.display(), bytes.div_ceil(1024));
@@ -258,10 +257,10 @@ pub async fn backup(data: &Path, file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts a backup in the place of the database, and says so on standard output.
+/// Replaces the database with a backup, and reports it on standard output.
 ///
 /// # Errors
-/// A sentence for the person who runs it.
+/// A sentence for the operator.
 pub async fn restore(data: &Path, file: &Path) -> Result<(), Error> {
     let chat::Restored { contents, replaced, logins } = chat::restore(data, file).await?;
     let chat::Contents { users, messages, .. } = contents;
@@ -300,7 +299,7 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// Ready when the process is told to end, from this call on: also before anybody waits for it.
+/// Resolves on SIGTERM or Ctrl-C. Catches signals from this call on, even before the future is awaited.
 fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -1,4 +1,4 @@
-//! Holding floods back: logins and registrations by address and time, requests and sockets by who has how many.
+//! Throttles floods: logins and registrations by rate per address, requests and sockets by how many are open.
 
 pub(crate) mod log;
 
@@ -25,21 +25,21 @@ use crate::places::{Place, Places};
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
-/// Addresses are forgotten every so many requests, so that the tables do not grow for ever.
+/// Idle addresses are evicted every so many requests, so that the tables do not grow forever.
 const FORGET_EVERY: u32 = 1024;
 
-/// POSTs that are worked on at the same time: more than ever wait for a password to be checked. One that is worked on
-/// takes some 40 KiB, and a thousand may come at once.
+/// POSTs handled concurrently: more than can ever wait for a password check. Each takes some 40 KiB while it is handled,
+/// and a thousand may arrive together.
 const TURNS: usize = 128;
 
-/// The doors that are counted.
+/// The doors (sign-in and registration), with their rate limits.
 pub(crate) struct Doors {
     turns: Semaphore,
     logins: Door,
     registrations: Door,
 }
 
-/// `None` lets everybody through.
+/// A rate limiter and how often it was asked; `None` lets everybody through.
 type Door = Option<(DefaultKeyedRateLimiter<IpAddr>, AtomicU32)>;
 
 impl Doors {
@@ -55,7 +55,7 @@ impl Doors {
         }
     }
 
-    /// How long this address has to wait before it may knock again, if it has to.
+    /// Returns how long this address has to wait before it may knock again, if it has to.
     fn wait(&self, path: &str, address: IpAddr) -> Option<Duration> {
         let door = match path {
             "/api/login" | "/login" => &self.logins,
@@ -73,8 +73,8 @@ impl Doors {
     }
 }
 
-/// Lets POSTs wait for their turn where they take little room. Their bodies are here: no client can keep a turn by being
-/// slow.
+/// Queues POSTs where waiting takes little memory. Their bodies have been read already, so no client can hold a turn by
+/// being slow.
 pub(crate) async fn take_turns(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let turn = match *request.method() {
         Method::POST => Some(state.doors.turns.acquire().await),
@@ -85,7 +85,7 @@ pub(crate) async fn take_turns(State(state): State<AppState>, request: Request, 
     response
 }
 
-/// Counts knocks at the doors and turns floods away: 429 with `Retry-After`, or back to the form.
+/// Rate-limits the doors: a flood gets 429 with `Retry-After`, or is redirected back to the form.
 pub(crate) async fn hold_back(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().copied();
     let path = request.uri().path();
@@ -107,7 +107,7 @@ pub(crate) async fn hold_back(State(state): State<AppState>, request: Request, n
     ([(header::RETRY_AFTER, HeaderValue::from(seconds))], response).into_response()
 }
 
-/// Who has how much open at this moment.
+/// How much each address and each user has open at this moment.
 #[derive(Clone)]
 pub(crate) struct Crowd {
     addresses: Option<Places<IpAddr>>,
@@ -122,24 +122,24 @@ impl Crowd {
         }
     }
 
-    /// A place for one more socket of a user, where they are counted.
+    /// Takes a place for one more socket of a user, if sockets are counted.
     pub(crate) fn socket(&self, user: UserId) -> Result<Option<Place<UserId>>, TooMany> {
         let Some(users) = &self.users else { return Ok(None) };
         users.take(user).map(Some).ok_or(TooMany)
     }
 }
 
-/// Who asked has as many as they may.
+/// The caller is at their quota.
 #[derive(Debug)]
 pub(crate) struct TooMany;
 
-/// What a request takes of its address's share, for as long as it is answered; a socket takes it along.
+/// A request's place in its address's quota, held while it is answered; a socket keeps it.
 #[derive(Clone)]
 pub(crate) struct Share {
     _place: Arc<Place<IpAddr>>,
 }
 
-/// Counts what is under way for an address, behind a trusted proxy too, whose connections say nothing about whose they
+/// Counts the requests in progress of an address, even behind a trusted proxy, whose connections do not tell whose they
 /// are.
 pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().copied();
@@ -153,7 +153,7 @@ pub(crate) async fn crowd(State(state): State<AppState>, mut request: Request, n
     let share = Share { _place: Arc::new(place) };
     request.extensions_mut().insert(share.clone());
     let response = next.run(request).await;
-    drop(share); // unless a socket has taken it along
+    drop(share); // unless a socket has kept it
     response
 }
 

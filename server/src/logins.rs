@@ -1,7 +1,7 @@
-//! Logins for tower-sessions, kept by the chat.
+//! The login store of tower-sessions, backed by the chat.
 //!
-//! Ours instead of a published store, because that one lets a request under way bring a revoked login back (its
-//! `save` inserts), keeps tokens in the clear, and pins another sqlx. See docs/ARCHITECTURE.md.
+//! We do not use the published store, because a request in progress can resurrect a revoked login there (its `save`
+//! inserts), it stores tokens in the clear, and it pins another sqlx. See docs/ARCHITECTURE.md.
 
 use app::login::{LIFETIME, key};
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ const COOKIE: &str = "authentication_token";
 /// The name on https: browsers let no other host and no plain http set it (RFC 6265bis 4.1.3).
 const HOST_COOKIE: &str = "__Host-authentication_token";
 
-/// The layer that finds a request's login and sends its cookie.
+/// Returns the layer that finds a request's login and sends its cookie.
 pub(crate) fn layer(chat: Chat, public: Option<&PublicOrigin>) -> SessionManagerLayer<Logins> {
     let secure = public.is_some_and(PublicOrigin::is_secure);
     let lifetime = time::Duration::try_from(LIFETIME).expect("ninety days fit");
@@ -35,8 +35,8 @@ pub(crate) fn layer(chat: Chat, public: Option<&PublicOrigin>) -> SessionManager
         .with_expiry(Expiry::OnInactivity(lifetime))
 }
 
-/// Completes the header that takes the cookie away: tower-sessions leaves `Secure` out, and without it browsers
-/// ignore every header for a `__Host-` name.
+/// Completes the header that removes the cookie: tower-sessions omits `Secure`, and without it browsers ignore every
+/// header for a `__Host-` name.
 pub(crate) fn complete_removal(headers: &mut HeaderMap) {
     if let http::header::Entry::Occupied(mut cookies) = headers.entry(header::SET_COOKIE) {
         for cookie in cookies.iter_mut() {
@@ -48,7 +48,7 @@ pub(crate) fn complete_removal(headers: &mut HeaderMap) {
     }
 }
 
-/// What the cookie is called on this server.
+/// Returns the cookie's name on this server.
 fn cookie_name(public: Option<&PublicOrigin>) -> &'static str {
     if public.is_some_and(PublicOrigin::is_secure) { HOST_COOKIE } else { COOKIE }
 }
@@ -67,10 +67,10 @@ impl std::fmt::Debug for Logins {
 impl SessionStore for Logins {
     async fn create(&self, record: &mut Record) -> Result<()> {
         let Some(user_id) = record.data.get(key::USER) else {
-            return Ok(()); // nobody: nothing to keep
+            return Ok(()); // anonymous: nothing to store
         };
         let user_id: UserId = serde_json::from_value(user_id.clone()).map_err(encode)?;
-        // Only on its way here: it is not for keeping.
+        // Only passed through here, never stored.
         let lock = record.data.remove(key::LOCK).unwrap_or_default();
         let lock: Lock = serde_json::from_value(lock).map_err(encode)?;
         let text = |name| record.data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -87,8 +87,8 @@ impl SessionStore for Logins {
         Ok(())
     }
 
-    /// Only moves a login's end, and the next request would do it again: no reason to refuse a page, which can be
-    /// read while the disk is full.
+    /// Only extends a login, and the next request would do so again: no reason to refuse a page, which stays readable
+    /// while the disk is full.
     async fn save(&self, record: &Record) -> Result<()> {
         let data = serde_json::to_string(&record.data).map_err(encode)?;
         if let Err(error) = self.0.save_login(id(record.id), data, millis(record.expiry_date)).await {
@@ -123,5 +123,5 @@ fn encode(error: serde_json::Error) -> Error {
 }
 
 fn backend(error: chat::Error) -> Error {
-    Error::Backend(error.into_fault().reason) // logged there
+    Error::Backend(error.into_fault().reason) // `into_fault` logs it
 }

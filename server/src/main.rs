@@ -1,4 +1,4 @@
-//! The `natter` program: read the settings, open the chat, serve until told to stop.
+//! The `natter` program: reads the settings, opens the chat and serves until a signal stops it.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use server::cli::{Cli, Command};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    // Whatever this process makes, wherever it is, is its user's alone.
+    // Everything this process creates, anywhere, is private to its user.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     give_memory_back();
     let cli = match Cli::try_parse() {
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     };
     server::telemetry::start(cli.log_format);
     if cli.command.is_none() {
-        server::more_descriptors(); // while there is one thread
+        server::more_descriptors(); // while there is only one thread
     }
     match Runtime::new().map_err(server::Error::from).and_then(|runtime| runtime.block_on(run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,21 +37,21 @@ async fn run(Cli { command, serve, .. }: Cli) -> Result<(), server::Error> {
     }
 }
 
-/// Has the C library give large pieces of memory back as soon as they are free. By itself, glibc takes one that was freed
-/// as a sign that more of its size will come, and keeps them: after five logins, each of which hashes in 19 MiB, the
-/// process held 112 MB (mallopt(3), `M_MMAP_THRESHOLD`).
+/// Makes glibc return large blocks to the system as soon as they are freed. By default a freed block raises its mmap
+/// threshold, so it keeps blocks of that size: after five logins, each of which hashes in 19 MiB, the process held
+/// 112 MB (mallopt(3), `M_MMAP_THRESHOLD`).
 fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const LARGE: i32 = 1024 * 1024;
         #[expect(unsafe_code, reason = "nobody has wrapped it")]
-        // SAFETY: it takes two numbers and changes a setting of the allocator, under the allocator's own lock.
+        // SAFETY: it takes two numbers and changes an allocator setting, under the allocator's own lock.
         let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
         debug_assert_eq!(done, 1, "mallopt knows this setting");
     }
 }
 
-/// Help goes out as it is; a wrong setting is one sentence and exit code 2.
+/// Prints help as it is; reports a wrong setting in one sentence, with exit code 2.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();

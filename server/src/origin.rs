@@ -1,9 +1,8 @@
-//! Who may make a browser send us something: only our own pages.
+//! Cross-site request forgery: only our own pages may make a browser send us something.
 //!
-//! An origin is ours when it equals the public origin or, where none is set and on the hosts that are named beside it,
-//! when its authority equals `Host`. A request with neither `Origin` nor `Sec-Fetch-Site` comes from no browser and
-//! passes. (OWASP, Cross-Site Request Forgery Prevention: Fetch Metadata with Origin as the fallback; ASVS 5.0, 3.5 and
-//! 4.4.2.)
+//! An origin is ours if it equals the public origin or, where none is set and on the hosts of `--also-host`, if its
+//! authority equals `Host`. A request with neither `Origin` nor `Sec-Fetch-Site` is from no browser and passes. (OWASP,
+//! Cross-Site Request Forgery Prevention: Fetch Metadata with Origin as the fallback; ASVS 5.0, 3.5 and 4.4.2.)
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -16,10 +15,10 @@ use crate::host::{Authority, Hosts};
 use crate::refusal::Asker;
 use crate::state::AppState;
 
-/// What a browser says of the page that made it ask.
+/// How the page that caused a request relates to us, according to the browser.
 const SITE: &str = "sec-fetch-site";
 
-/// Refuses every request that changes something, and every socket, that a foreign page sent.
+/// Refuses requests from foreign pages that change something or open a socket.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() != "/ws";
     let asked = request.extensions().get::<Authority>();
@@ -46,7 +45,7 @@ fn is_ours(hosts: &Hosts, asked: Option<&Authority>, headers: &HeaderMap) -> boo
     }
 }
 
-/// `Host` tells no scheme; without one its port may be left out for either.
+/// `Host` carries no scheme, so it may omit the default port of either.
 fn is_of(origin: &str, asked: &Authority) -> bool {
     let origin = PublicOrigin::parse(origin);
     origin.is_some_and(|origin| origin == PublicOrigin::of(origin.is_secure(), asked.clone()))

@@ -1,4 +1,4 @@
-//! Everything that is looked at: files, and pages drawn on the server from the state of who asks.
+//! Everything people see: files, and pages rendered on the server from the visitor's state.
 
 use std::str::FromStr;
 
@@ -17,7 +17,7 @@ use crate::forms::door;
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 
-/// Answers a path that is no endpoint: with a file, a page, or the page for what is not there.
+/// Answers a path that is no endpoint: with a file, a page, or the "not found" page.
 pub(crate) async fn page(State(state): State<AppState>, visitor: Visitor, request: Request) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
@@ -59,7 +59,7 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
     let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
     let room = match (&actor, &snapshot) {
         (Some(actor), Some(snapshot)) => Some(state.chat.room(actor, address, size(snapshot)).await),
-        _ => None, // the same for everybody, and small
+        _ => None, // the same for every visitor, and small
     };
     request.extensions_mut().insert(Boot { snapshot, place, open_registration });
     let response = render(state, request).await;
@@ -70,8 +70,8 @@ async fn draw(state: &AppState, visitor: &Visitor, mut request: Request) -> chat
     Ok(if response.status() == StatusCode::OK { (status, response).into_response() } else { response })
 }
 
-/// About how large the page is that is drawn from a snapshot: each conversation is a line and a value, each text stands
-/// in it twice, and what HTML and scripts escape takes up to six times as much.
+/// Estimates the size of the page rendered from a snapshot: each conversation is in it as a line and a value, each text
+/// twice, and characters that HTML and scripts escape take up to six times as much.
 fn size(snapshot: &Snapshot) -> usize {
     const PAGE: usize = 16 * 1024;
     const LINE: usize = 1_600;
@@ -82,7 +82,7 @@ fn size(snapshot: &Snapshot) -> usize {
     PAGE + LINE * (snapshot.sessions.len() + waiting) + drawn
 }
 
-/// A page that holds its room until it is written.
+/// Keeps the page's share of the budget until the page is written.
 async fn counted(response: Response, mut room: Room) -> Response {
     let (parts, body) = response.into_parts();
     match axum::body::to_bytes(body, usize::MAX).await {
@@ -100,7 +100,7 @@ async fn render(state: &AppState, request: Request) -> Response {
     };
     let (chat, assets) = (state.chat.clone(), state.files.assets());
     let context = move || {
-        // Ours, which the header names, in place of the one that leptos makes.
+        // Ours, which the header names, instead of the one that leptos generates.
         provide_context(nonce.clone());
         provide_context(chat.clone());
     };

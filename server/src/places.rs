@@ -1,32 +1,32 @@
-//! Places that are taken and given back: at most so many at a time for each address, or each user.
+//! Counting permits: at most so many at a time for each address, or each user.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Places, counted by whose they are. Clones are handles to the same ones.
+/// Places, counted per owner. Clones share the same counts.
 pub(crate) struct Places<K>(Arc<Inner<K>>);
 
 struct Inner<K> {
     most: usize,
-    /// Who holds none is not in it, so it is never larger than what is open.
+    /// Has no entry for an owner without places, so it never outgrows what is open.
     taken: Mutex<HashMap<K, usize>>,
 }
 
-/// A place, given back on drop.
+/// A place, returned on drop.
 pub(crate) struct Place<K: Eq + Hash> {
     places: Places<K>,
     whose: K,
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
-    /// As many as that for each.
+    /// Allows each owner this many.
     pub(crate) fn new(most: u32) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Self(Arc::new(Inner { most, taken: Mutex::default() }))
     }
 
-    /// One more, unless they have as many as they may.
+    /// Takes one more place, unless the owner is at the limit.
     pub(crate) fn take(&self, whose: K) -> Option<Place<K>> {
         let mut taken = self.lock();
         let count = taken.entry(whose).or_default();

@@ -1,5 +1,5 @@
-//! The private listener: how the server is, for whoever runs it. Never reachable from where users come from: it has an
-//! address of its own, answers under the same names, and answers nothing else.
+//! The private listener: health and metrics for the operator, and nothing else. It has an address of its own, which users
+//! must not be able to reach, and answers under the same names.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::host::{self, Hosts};
 use crate::telemetry;
 
-/// How often the histograms take in what was measured, when nobody asks for them.
+/// How often the histograms are compacted when nobody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ struct Private {
     metrics: PrometheusHandle,
 }
 
-/// The routes. `stopping` is cancelled as soon as the server is told to stop.
+/// Builds the routes. `stopping` is cancelled as soon as the server begins to stop.
 pub(crate) fn router(chat: Chat, hosts: Hosts, stopping: CancellationToken) -> Router {
     let state = Private { chat, stopping, metrics: telemetry::count() };
     Router::new()
@@ -37,7 +37,7 @@ pub(crate) fn router(chat: Chat, hosts: Hosts, stopping: CancellationToken) -> R
         .with_state(state)
 }
 
-/// Keeps the histograms small. Never ends.
+/// Keeps the histograms small. Never returns.
 pub(crate) async fn upkeep() {
     let metrics = telemetry::count();
     let mut ticks = tokio::time::interval(UPKEEP);
@@ -47,12 +47,12 @@ pub(crate) async fn upkeep() {
     }
 }
 
-/// 200 while the process lives and takes commits.
+/// Answers 200 while the process is alive and can commit.
 async fn healthz(State(private): State<Private>) -> Response {
     private.health()
 }
 
-/// 200 while new users may be sent here: until the server is told to stop, or takes no commits.
+/// Answers 200 while new users may be sent here: until the server begins to stop, or cannot commit.
 async fn readyz(State(private): State<Private>) -> Response {
     if private.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "The server is stopping.\n").into_response();

@@ -1,5 +1,5 @@
-//! How a refusal is said: as JSON to programs, as a page to people, who may have posted a form without a script or typed
-//! an address.
+//! How a refusal is sent: as JSON to programs, as a page to people, who may have posted a form without a script or typed
+//! a URL.
 
 use axum::Json;
 use axum::extract::Request;
@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use leptos::nonce::Nonce;
 use protocol::{Code, Fault};
 
-/// A refusal as every endpoint answers it.
+/// Builds a refusal as every endpoint answers it.
 pub(crate) fn refusal(fault: Fault) -> (StatusCode, Json<Fault>) {
     (status(fault.error), Json(fault))
 }
@@ -17,7 +17,7 @@ fn status(code: Code) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Who asked, as far as it decides how they are answered.
+/// What decides the format of a refusal.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     is_page: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// From a request on its way in.
+    /// Reads it from an incoming request.
     pub(crate) fn of(request: &Request) -> Self {
         let path = request.uri().path();
         let is_page = !path.starts_with("/api/") && path != "/ws";
@@ -34,17 +34,17 @@ impl Asker {
         Self { is_page, takes_page: takes_page(request.headers()), nonce }
     }
 
-    /// A page for everything that is no endpoint for programs, whatever they say they take.
+    /// Forces a page for everything that is no endpoint for programs, regardless of `Accept`.
     pub(crate) fn in_a_browser(self) -> Self {
         Self { takes_page: true, ..self }
     }
 
-    /// The refusal, with the status of its code.
+    /// Builds the refusal, with the status of its code.
     pub(crate) fn refuse(&self, fault: Fault) -> Response {
         self.refuse_with(status(fault.error), fault)
     }
 
-    /// The refusal, with another status.
+    /// Builds the refusal, with another status.
     pub(crate) fn refuse_with(&self, status: StatusCode, fault: Fault) -> Response {
         if self.is_page && self.takes_page {
             (status, Html(page(&fault.reason, self.nonce.as_deref()))).into_response()
@@ -54,13 +54,13 @@ impl Asker {
     }
 }
 
-/// Browsers say so wherever they show what comes; programs mostly do not.
+/// Browsers ask for HTML whenever they will show the response; programs mostly do not.
 fn takes_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.split(',').any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/html"))
 }
 
-/// A page that needs nothing but itself: its files may be refused just as well.
+/// Renders a self-contained page: the requests for its files might be refused as well.
 fn page(sentence: &str, nonce: Option<&str>) -> String {
     const STYLE: &str = ":root { color-scheme: light dark } @media print { :root { color-scheme: light } } \
                          body { max-width: 36rem; margin: 12vh auto; padding: 0 1.25rem; \

@@ -1,4 +1,4 @@
-//! Every route and layer on one screen.
+//! All routes and layers on one screen.
 
 use any_spawner::Executor;
 use axum::Router;
@@ -16,12 +16,12 @@ use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
 use crate::{answer, client, cookies, device, forms, headers, host, limits, logins, origin, page, ws};
 
-/// Most bytes in a request's body.
+/// Most bytes of a request body.
 const BODY: usize = 16 * 1024;
 
-/// The whole server. Layers further down are asked first.
+/// Builds the whole server. The last layer runs first.
 pub(crate) fn router(state: AppState) -> Router {
-    // Leptos spawns while it draws. A second server in this process finds it done.
+    // Leptos spawns while it renders. It fails harmlessly for a second server in this process.
     let _ = Executor::init_tokio();
     let layer = logins::layer(state.chat.clone(), state.config.public_origin.as_ref());
     let router = Router::new();
@@ -50,8 +50,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// Runs the server function of this path. Answers are JSON whatever the caller says it takes: for `text/html`
-/// leptos would redirect to the `Referer`, with the error in its address.
+/// Runs the server function of this path. Always answers JSON, regardless of `Accept`: for `text/html` leptos would
+/// redirect to the `Referer`, with the error in the URL.
 async fn server_function(State(state): State<AppState>, mut request: Request) -> Response {
     let exists = server_fn_exists(request.method(), request.uri().path());
     if !exists {
@@ -71,7 +71,7 @@ fn server_fn_exists(method: &Method, path: &str) -> bool {
     leptos::server_fn::axum::server_fn_paths().any(|(known, takes)| known == path && takes == *method)
 }
 
-/// Takes in the whole body, up to the limit and in time, before anything is made of it.
+/// Reads the whole body, within its size and time limits, before any handler sees it.
 async fn bound_body(State(state): State<AppState>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
@@ -91,12 +91,12 @@ async fn bound_body(State(state): State<AppState>, request: Request, next: Next)
     }
 }
 
-/// A bug of ours. The panic itself is on standard error.
+/// Answers for a bug of ours. The panic itself is on standard error.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     refusal(Fault::of(Code::Internal)).into_response()
 }
 
-/// Bytes as they go out, for the files.
+/// Wraps bytes as a body, for the files.
 pub(crate) fn body(bytes: impl Into<Bytes>) -> Body {
     Body::from(bytes.into())
 }

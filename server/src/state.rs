@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The state shared by all handlers.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) struct AppState {
 pub(crate) struct Sockets {
     /// The threads of the chat: see `front`.
     pub(crate) threads: Handle,
-    /// Those under way, which the server waits for when it stops.
+    /// The open ones, which the server waits for when it stops.
     pub(crate) running: TaskTracker,
 }
 

@@ -1,5 +1,5 @@
-//! Log lines, on standard error, and metrics, for the private listener. No message text, no password, no name and no
-//! token is in either.
+//! Logging to standard error, and metrics for the private listener. Neither contains message text, passwords, names or
+//! tokens.
 
 use std::sync::OnceLock;
 
@@ -11,8 +11,8 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::LogFormat;
 
-/// Upper bounds of what is measured in seconds: from a tenth of a millisecond, a commit on a fast disk, up to where
-/// anybody would have noticed.
+/// Upper bounds of histograms in seconds: from a tenth of a millisecond, a commit on a fast disk, up to what anybody
+/// would notice.
 const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -22,11 +22,10 @@ const BATCH: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// What is logged unless `RUST_LOG` says otherwise.
 const USUAL: &str = "info,tower_sessions=error,tower_sessions_core=error,sqlx=warn";
 
-/// Those that know what may be in a log. All others, at debug and trace, show what passes through them: frames, headers,
-/// rows.
+/// Our own crates, which know what may be logged. All others log their data at debug and trace: frames, headers, rows.
 const OURS: [&str; 5] = ["natter", "server", "chat", "app", "protocol"];
 
-/// Starts logging; RUST_LOG overrides what is logged, but keeps libraries at info.
+/// Starts logging. RUST_LOG overrides the filter, but libraries stay at info or above.
 pub fn start(format: LogFormat) {
     let chosen = std::env::var("RUST_LOG").ok().filter(|chosen| !chosen.is_empty());
     let parsed = chosen.as_ref().map(EnvFilter::try_new);
@@ -51,9 +50,9 @@ fn may_be_logged(event: &Metadata<'_>) -> bool {
     *event.level() <= Level::INFO || OURS.contains(&of)
 }
 
-/// Starts counting, for this whole process and once. What took its handles before is not counted, so this comes
-/// before the chat is opened. Whoever holds the handle has to render it, or to call `run_upkeep`, every few seconds:
-/// until then histograms keep every single value.
+/// Installs the metrics recorder, once per process. Metric handles created earlier are not counted, so call this before
+/// opening the chat. The holder of the handle must render it or call `run_upkeep` every few seconds: until then
+/// histograms keep every single value.
 pub(crate) fn count() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
@@ -73,12 +72,12 @@ pub(crate) fn count() -> PrometheusHandle {
         .clone()
 }
 
-/// What each metric means. Its crate counts it; here all of them are on one screen.
+/// Describes every metric on one screen; the crates that own them count them.
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_gauge!("natter_connections", "Open connections, sockets among them");
     describe_gauge!("natter_sockets", "Open WebSockets");
-    metrics::gauge!("natter_sockets").set(0.0); // told before the first one comes
+    metrics::gauge!("natter_sockets").set(0.0); // exported before the first socket opens
     describe_gauge!("natter_writer_queue_depth", "Units of work that wait for the writer");
     describe_histogram!("natter_commit_batch_size", "Units of work in one commit");
     describe_histogram!("natter_commit_seconds", Unit::Seconds, "A transaction, its sync to disk included");

@@ -1,9 +1,8 @@
-//! The socket: upgrade, reading, writing, the end. What a frame means is in `dispatch`; what happens then, in the
-//! chat.
+//! The socket: upgrade, reading, writing, closing. `dispatch` maps frames to methods of the chat.
 //!
-//! Reading and writing are two loops of one task. The reader hands frames to the chat one after the other, so a
-//! person's messages keep their order, and stops reading while they are over a limit; the writer never waits for
-//! the reader. When the client read so slowly that frames for it were let go, both stop and it is greeted again.
+//! Reading and writing are two loops of one task. The reader passes frames to the chat one at a time, so a user's
+//! messages keep their order, and stops reading while the user is over a limit; the writer never waits for the reader.
+//! When the client read so slowly that its frames were discarded, both loops stop and the handshake starts over.
 
 mod dispatch;
 #[cfg(feature = "echo")]
@@ -39,11 +38,11 @@ use crate::state::{AppState, Sockets};
 use dispatch::{Dispatch, End};
 use upgrade::{Sink, Socket, Upgrade, feed};
 
-/// How long a client has to answer our close.
+/// How long a client may take to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long what waits for a socket may take to be written once the chat has ended it: when its login was revoked, all
-/// is to be over within a second; else within the time that a stop of the server takes.
+/// How long a socket that the chat has ended may take to write what waits for it: if its login was revoked, everything
+/// must be over within a second; else within the time that the server takes to stop.
 const REVOKE_PATIENCE: Duration = Duration::from_millis(500);
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -73,15 +72,15 @@ pub(crate) async fn upgrade(
     };
     let Ok(place) = state.crowd.socket(actor.user_id()) else {
         log::held_back_user("sockets", actor.user_id());
-        // Upgraded only to be told why: a browser shows a page nothing of a refused upgrade.
+        // Upgraded only to send the reason: a browser tells its page nothing about a refused upgrade.
         return upgrade.on_upgrade(async move |socket| {
             let (sink, stream) = socket.split();
             say_goodbye(sink, stream, End::TOO_MANY).await;
-            drop(share); // it keeps its address's place until then
+            drop(share); // holds its address's place until here
         });
     };
     let Sockets { threads, running } = state.sockets.clone();
-    let running = running.token(); // from now on, also while it changes threads
+    let running = running.token(); // from now on, even while it changes threads
     upgrade.on_upgrade(async move |socket| {
         let held = (running, place, share, Counted::of(metrics::gauge!("natter_sockets")));
         let address = address.map(|address| address.0.0);
@@ -98,7 +97,7 @@ async fn run(socket: Socket, state: AppState, actor: Actor, address: Option<IpAd
     let conversing = async {
         let end = converse(&mut sink, &mut stream, &state, &conn, address).await;
         if ![End::GONE, End::LEFT, End::SLOW].contains(&end) {
-            let left = conn.left(); // the refusals that explain the close
+            let left = conn.left(); // among it the refusals that explain the close
             let _ = write(&mut sink, left).await;
         }
         end
@@ -114,7 +113,7 @@ async fn run(socket: Socket, state: AppState, actor: Actor, address: Option<IpAd
     Box::pin(say_goodbye(sink, stream, end)).await;
 }
 
-/// Waits until the chat has ended the socket, and then for as long as its client may take to hear of it: a client that
+/// Waits until the chat has ended the socket, and then for as long as its client may take to read that: a client that
 /// reads nothing must not keep a revoked login's socket open.
 async fn overdue(conn: &Connection) -> End {
     let (code, _) = conn.closing().await;
@@ -122,7 +121,7 @@ async fn overdue(conn: &Connection) -> End {
     End::GONE
 }
 
-/// Greets, reads and writes until the socket ends; greets again whenever it has lagged.
+/// Greets, reads and writes until the socket ends; greets again each time it lagged.
 async fn converse(
     sink: &mut Sink,
     stream: &mut SplitStream<Socket>,
@@ -138,7 +137,7 @@ async fn converse(
     };
     let mut dispatch = Dispatch::new(state.chat.clone(), conn.clone(), address);
     loop {
-        // Boxed: it is over soon, and its room would stay.
+        // Boxed: it is over soon, but its memory would stay part of the socket's future.
         if let Err(end) = Box::pin(greet(sink, state, conn, hello)).await {
             return end;
         }
@@ -149,7 +148,7 @@ async fn converse(
     }
 }
 
-/// Answers `Hello`. Nothing else is written before that answer.
+/// Answers `Hello`. Nothing else is written before the answer is complete.
 async fn greet(
     sink: &mut Sink,
     state: &AppState,
@@ -184,7 +183,7 @@ async fn first_frame(stream: &mut SplitStream<Socket>) -> Result<Option<BTreeMap
     }
 }
 
-/// Reads and writes until one of the two comes to an end, or the client answers `Lagged`: then gives its `Hello`.
+/// Reads and writes until either ends the socket, or the client answers `Lagged`: then returns its `Hello`.
 async fn talk(
     sink: &mut Sink,
     stream: &mut SplitStream<Socket>,
@@ -207,20 +206,20 @@ async fn talk(
             }
         }
     };
-    // Whichever ends first ends both.
+    // The first to end ends both.
     tokio::select! {
         read = reading => read,
         end = write_all(sink, state, &conn, &unanswered) => Err(end),
     }
 }
 
-/// Writes what waits for the socket, and where its sessions stand, until it has to end.
+/// Writes what waits for the socket, and at each heartbeat the heads of its sessions, until the socket has to end.
 async fn write_all(sink: &mut Sink, state: &AppState, conn: &Connection, unanswered: &AtomicU8) -> End {
     let stall = state.config.stall;
     let mut beat = tokio::time::interval(state.config.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat.tick().await; // the first is at once
-    let mut told = None; // since when a `Hello` is waited for
+    beat.tick().await; // the first tick is immediate
+    let mut told = None; // since when we wait for a `Hello`
     loop {
         let outgoing = tokio::select! {
             outgoing = conn.outgoing() => outgoing,
@@ -228,7 +227,7 @@ async fn write_all(sink: &mut Sink, state: &AppState, conn: &Connection, unanswe
                 if unanswered.fetch_add(1, Ordering::Relaxed) >= MISSED {
                     return End { code: close::SLOW, reason: "No answer." };
                 }
-                // Behind all that it counts: what waits was published before.
+                // Goes behind everything it counts: what is queued was published before it.
                 let heads = conn.heads();
                 let mut frames = conn.left();
                 frames.push_back(heads);
@@ -250,8 +249,7 @@ async fn write_all(sink: &mut Sink, state: &AppState, conn: &Connection, unanswe
     }
 }
 
-/// Writes many frames with one flush. Fails when the client takes nothing of them for as long as it may: see
-/// `admission`.
+/// Writes many frames with one flush. Times out when the client reads nothing of them: see `admission`.
 async fn write(sink: &mut Sink, frames: VecDeque<Bytes>) -> Result<(), End> {
     for frame in frames {
         feed(sink, frame).await.map_err(End::of_error)?;
@@ -259,7 +257,7 @@ async fn write(sink: &mut Sink, frames: VecDeque<Bytes>) -> Result<(), End> {
     sink.flush().await.map_err(End::of_error)
 }
 
-/// Waits until then; for ever without a time.
+/// Waits until `due`, or forever without one.
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
@@ -267,8 +265,8 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Answers the client's close. Or sends ours and reads on until the client has answered it: what it was still sending
-/// would make the system throw our close away.
+/// Answers the client's close, or sends ours and reads on until the client answers it: unread data would reset the
+/// connection and discard our close.
 async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<Socket>, end: End) {
     let goodbye = async {
         if end == End::LEFT {
@@ -280,5 +278,5 @@ async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<Socket>, end: End) 
         while let Some(Ok(_)) = stream.next().await {}
         Ok::<_, tungstenite::Error>(())
     };
-    let _ = timeout(CLOSE_PATIENCE, goodbye).await; // gone is gone
+    let _ = timeout(CLOSE_PATIENCE, goodbye).await; // too late to care how it went
 }

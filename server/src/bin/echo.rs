@@ -1,4 +1,4 @@
-//! The server with an echo beside its socket, at /echo: what `make autobahn` tests. Never a release.
+//! The server with an additional echo socket at /echo, which `make autobahn` tests. Never in a release.
 
 use clap::Parser;
 

@@ -1,5 +1,4 @@
-//! What the log is told when a limit refuses somebody: for each limit and network or user once a minute, or the log would
-//! be the flood that the limit is there for.
+//! Logs refusals by a limit, once a minute for each limit and network or user: else the log would become the flood.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -18,21 +17,21 @@ static TOLD: LazyLock<DefaultKeyedRateLimiter<Key>> =
     LazyLock::new(|| RateLimiter::keyed(Quota::per_minute(NonZeroU32::MIN)));
 static REFUSALS: AtomicU32 = AtomicU32::new(0);
 
-/// A limit has refused somebody at this address something.
+/// Logs that a limit refused this address.
 pub(crate) fn held_back(limit: &'static str, address: IpAddr) {
     if is_due((limit, None, Some(Network::of(address)))) {
         audit::held_back(limit, None, Some(address));
     }
 }
 
-/// A limit has refused a user something.
+/// Logs that a limit refused this user.
 pub(crate) fn held_back_user(limit: &'static str, user: UserId) {
     if is_due((limit, Some(user), None)) {
         audit::held_back(limit, Some(user), None);
     }
 }
 
-/// Somebody has asked for a socket without an upgrade.
+/// Logs that a user requested the socket without an upgrade.
 pub(crate) fn no_upgrade(user: UserId) {
     if is_due(("upgrade", Some(user), None)) {
         tracing::warn!(

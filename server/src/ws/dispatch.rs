@@ -1,4 +1,4 @@
-//! One frame from a client, one method of the chat.
+//! Maps each frame from a client to one method of the chat.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use tungstenite::protocol::Message;
 
 use crate::limits::log;
 
-/// The malformed frame that ends a socket.
+/// The fifth malformed frame ends a socket.
 const MALFORMED: u8 = 5;
 
 /// How a socket ends.
@@ -25,28 +25,28 @@ pub(super) struct End {
 }
 
 impl End {
-    /// The client is gone already: there is nobody to say it to.
+    /// The client is gone already: nobody is left to send a close to.
     pub(super) const GONE: End = End { code: 0, reason: "" };
 
-    /// The client took nothing, or did not come back from lagging, for as long as it may.
+    /// The client read nothing, or sent no `Hello` after `Lagged`, for too long.
     pub(super) const SLOW: End = End { code: close::SLOW, reason: "Too slow. Come back and catch up." };
 
-    /// The client has said that it closes: its close is answered (RFC 6455 5.5.1), and that is all.
+    /// The client sent a close: we answer it (RFC 6455 5.5.1), nothing more.
     pub(super) const LEFT: End = End { code: 0, reason: "left" };
 
-    /// The user has as many sockets as one may have.
+    /// The user has the most sockets allowed.
     pub(super) const TOO_MANY: End = End {
         code: close::TOO_MANY,
         reason: "Natter is open in too many places. Please close a window or sign out elsewhere.",
     };
 
-    /// The server failed: the client comes back and sends again what was not acknowledged. The cause is logged.
+    /// The server failed: the client reconnects and resends what was not acknowledged. Logs the cause.
     pub(super) fn of_failure(error: Error) -> Self {
         let _ = error.into_fault();
         End { code: close::TRY_LATER, reason: "The server cannot do this just now." }
     }
 
-    /// The library could not read or write on.
+    /// The library failed to read or write.
     pub(super) fn of_error(error: tungstenite::Error) -> Self {
         use tungstenite::Error;
         match error {
@@ -59,7 +59,7 @@ impl End {
     }
 }
 
-/// What a refusal answers.
+/// What a refusal refers to.
 #[derive(Default)]
 struct Subject {
     message_id: Option<MessageId>,
@@ -68,13 +68,13 @@ struct Subject {
     username: Option<String>,
 }
 
-/// The frames of one socket, in their order.
+/// Handles the frames of one socket, in order.
 pub(super) struct Dispatch {
     chat: Chat,
     conn: Arc<Connection>,
-    /// Where it comes from.
+    /// The client's address.
     address: Option<IpAddr>,
-    /// Sends that are not acknowledged yet. Beyond the limit nothing more is read.
+    /// Permits for messages not acknowledged yet. Without one left, the socket reads nothing more.
     unacked: Arc<Semaphore>,
     malformed: u8,
 }
@@ -84,12 +84,12 @@ impl Dispatch {
         Self { chat, conn, address, unacked: Arc::new(Semaphore::new(MAX_UNACKED)), malformed: 0 }
     }
 
-    /// Whose frames they are.
+    /// Returns the connection that the frames come from.
     pub(super) fn conn(&self) -> &Arc<Connection> {
         &self.conn
     }
 
-    /// Takes a frame. Gives back a `Hello` that answers `Lagged`: it is the greeting's. An error ends the socket.
+    /// Handles a frame. Returns a `Hello` that answers `Lagged`, for the greeting to handle. An error ends the socket.
     pub(super) async fn take(
         &mut self,
         frame: Message,
@@ -107,7 +107,7 @@ impl Dispatch {
             Message::Binary(_) => self.malformed("Frames are text.")?,
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return Err(End::LEFT),
-            Message::Frame(_) => {} // never read: the library puts messages together
+            Message::Frame(_) => {} // never read: the library reassembles messages
         }
         Ok(None)
     }
@@ -126,7 +126,7 @@ impl Dispatch {
                 Ok(())
             }
             ClientFrame::Hello { .. } | ClientFrame::Pong {} => Ok(()),
-            // Boxed: what these wait for takes room, and every idle socket would have it.
+            // Boxed: these futures are large, and every idle socket would reserve their memory.
             seldom => Box::pin(self.handle_seldom(seldom, &mut subject)).await,
         };
         match done {
@@ -139,7 +139,7 @@ impl Dispatch {
                 self.refuse(subject, error.into_fault(), u64::try_from(wait.as_millis()).ok());
                 Ok(())
             }
-            // Not refused: what cannot be done now is sent again later, behind nothing that came after it.
+            // Not a refusal: the client resends it later, and nothing sent after it may overtake it.
             Err(error) => Err(End::of_failure(error)),
         }
     }
@@ -160,7 +160,7 @@ impl Dispatch {
                 subject.session_id = Some(session_id);
                 chat.read(conn, session_id, seq).await
             }
-            // The answer would be let go; the `Hello` that is to come brings it.
+            // The answer would be discarded; the coming `Hello` brings it.
             ClientFrame::Fetch { .. } if !conn.is_open() => Ok(()),
             ClientFrame::Fetch { session_id, rev } => {
                 subject.session_id = Some(session_id);

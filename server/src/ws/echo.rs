@@ -1,5 +1,5 @@
-//! A socket that says back what it hears, for the Autobahn test suite: the same upgrade, buffers and limits, the same
-//! writing and the same end as those of the chat, without the chat. Only with the feature `echo`, never in a release.
+//! An echo socket for the Autobahn test suite, with the same upgrade, buffers, limits, writing and closing as the chat's
+//! socket, but without the chat. Only with the feature `echo`, never in a release.
 
 use axum::extract::Extension;
 use axum::extract::ws::WebSocketUpgrade;
@@ -14,7 +14,7 @@ use super::dispatch::End;
 use super::upgrade::{Socket, Upgrade};
 use super::{say_goodbye, write};
 
-/// `GET /echo`: for everybody.
+/// `GET /echo`: needs no login.
 pub(crate) async fn upgrade(
     ready: Option<Extension<OnUpgrade>>,
     headers: HeaderMap,

@@ -1,8 +1,8 @@
-//! From a request to a WebSocket, and what is written to one.
+//! Upgrades a request to a WebSocket, and writes to it.
 //!
-//! axum looks whether a request may become a socket; the rest is done here, because its socket takes whole messages only:
-//! one of megabytes would lie in the library's buffer at once, and the buffer would keep that size for as long as the
-//! socket lives.
+//! axum only validates the upgrade request. The rest is here because axum's socket takes whole messages only: one of
+//! megabytes would sit in the library's buffer all at once, and the buffer would keep that size as long as the socket
+//! lives.
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -21,53 +21,53 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig};
 use tungstenite::{Error, Utf8Bytes};
 
-/// A WebSocket that a connection has become.
+/// A WebSocket on an upgraded connection.
 pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
-/// Where its frames go.
+/// The writing half.
 pub(super) type Sink = SplitSink<Socket, Message>;
 
-/// What is read from a socket at once: room for nearly every message. Taken for each socket, idle ones too; the library's
-/// own are 128 KiB.
+/// Size of the read buffer: room for nearly every message. Allocated for each socket, even idle ones; the library's
+/// default is 128 KiB.
 const READ_BUFFER: usize = 2 * 1024;
 
-/// What is gathered for a socket before it is written. Taken only while something waits.
+/// How much is buffered before it is written. Allocated only while something waits.
 const GATHERED: usize = 4 * 1024;
 
-/// Most bytes of a message that go out in one piece. The library has a copy of each piece.
+/// Most bytes of a message in one fragment. The library copies each fragment.
 const PIECE: usize = 64 * 1024;
 
-/// Most bytes that wait inside the library for one socket: a piece, with what was gathered before it.
+/// Most bytes that the library buffers for one socket: a fragment, with what was buffered before it.
 const WRITE_BUFFER: usize = 4 * PIECE;
 
-/// A request that is to become a socket.
+/// A request that asks for an upgrade.
 pub(crate) struct Upgrade {
     key: HeaderValue,
     ready: OnUpgrade,
 }
 
 impl Upgrade {
-    /// What axum found, and what it was made from; its answer when the request is no upgrade.
+    /// Combines axum's verdict with what the upgrade needs; returns the refusal if the request is no upgrade.
     pub(super) fn of(
         ready: Option<OnUpgrade>,
         headers: &HeaderMap,
         found: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     ) -> Result<Self, Box<Response>> {
-        let _ = found.map_err(|rejection| Box::new(rejection.into_response()))?; // it was only to be looked at
+        let _ = found.map_err(|rejection| Box::new(rejection.into_response()))?; // only its checks are of use
         let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
         let refused = || Box::new(StatusCode::UPGRADE_REQUIRED.into_response());
         let (key, ready) = key.zip(ready).ok_or_else(refused)?;
         Ok(Self { key, ready })
     }
 
-    /// Answers the request, and does something with the socket once that answer is written.
+    /// Answers the request, and calls `run` with the socket once the answer is written.
     pub(super) fn on_upgrade<F>(self, run: impl FnOnce(Socket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Self { key, ready } = self;
         tokio::spawn(async move {
-            // Or the client has gone away before.
+            // Fails if the client has gone away before.
             if let Ok(upgraded) = ready.await {
                 let io = TokioIo::new(upgraded);
                 run(WebSocketStream::from_raw_socket(io, Role::Server, Some(shape())).await).await;
@@ -93,8 +93,8 @@ fn shape() -> WebSocketConfig {
         .max_frame_size(Some(MAX_FRAME_BYTES))
 }
 
-/// Writes a text message, a large one in pieces (RFC 6455 5.4): each waits until the one before is written. To the
-/// client it is one message.
+/// Writes a text message, a large one in fragments (RFC 6455 5.4): each waits until the one before is written. The
+/// client sees one message.
 pub(super) async fn feed(sink: &mut Sink, text: Bytes) -> Result<(), Error> {
     if text.len() <= PIECE {
         // Frames come from our own encoder, so they are UTF-8.
