@@ -28,8 +28,8 @@ use crate::state::AppState;
 /// Idle addresses are evicted every so many requests, so that the tables do not grow forever.
 const FORGET_EVERY: u32 = 1024;
 
-/// POSTs handled concurrently: more than can ever wait for a password check. Each takes some 40 KiB while it is handled,
-/// and a thousand may arrive together.
+/// POSTs handled concurrently: more than can ever wait for a password check. Each takes some 40 KiB while it is
+/// handled, and a thousand may arrive together.
 const TURNS: usize = 128;
 
 /// The doors (sign-in and registration), with their rate limits.

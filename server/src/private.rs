@@ -1,5 +1,5 @@
-//! The private listener: health and metrics for the operator, and nothing else. It has an address of its own, which users
-//! must not be able to reach, and answers under the same names.
+//! The private listener: health and metrics for the operator, and nothing else. It has an address of its own, which
+//! users must not be able to reach, and answers under the same names.
 
 use std::time::Duration;
 

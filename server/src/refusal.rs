@@ -1,5 +1,5 @@
-//! How a refusal is sent: as JSON to programs, as a page to people, who may have posted a form without a script or typed
-//! a URL.
+//! How a refusal is sent: as JSON to programs, as a page to people, who may have posted a form without a script or
+//! typed a URL.
 
 use axum::Json;
 use axum::extract::Request;

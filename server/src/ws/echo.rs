@@ -1,5 +1,5 @@
-//! An echo socket for the Autobahn test suite, with the same upgrade, buffers, limits, writing and closing as the chat's
-//! socket, but without the chat. Only with the feature `echo`, never in a release.
+//! An echo socket for the Autobahn test suite, with the same upgrade, buffers, limits, writing and closing as the
+//! chat's socket, but without the chat. Only with the feature `echo`, never in a release.
 
 use axum::extract::Extension;
 use axum::extract::ws::WebSocketUpgrade;
