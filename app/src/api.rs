@@ -1,5 +1,6 @@
-//! The server functions: who is asking, one method of the chat, map the error. Any program may call them as plain
-//! JSON endpoints; `docs/PROTOCOL.md` documents them. The forms that work without WASM have routes of their own.
+//! The server functions: each identifies the caller, calls one method of the chat and maps the error. Any program may
+//! call them as plain JSON endpoints; `docs/PROTOCOL.md` documents them. The forms that work without WASM have their
+//! own routes.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, Json};
@@ -11,10 +12,10 @@ use crate::error::ApiError;
 #[cfg(feature = "ssr")]
 use crate::login::Visitor;
 
-/// `POST /api/register`: makes an account.
+/// `POST /api/register`: creates an account.
 ///
 /// # Errors
-/// 409 taken; 422 unusable name or password; 403 closed; 429; 503 busy, or nothing can be stored.
+/// 409 name taken; 422 unusable name or password; 403 registration closed; 429; 503 busy, or nothing can be stored.
 #[server(endpoint = "register", input = Json)]
 pub async fn register(
     /// The name and the password, side by side.
@@ -27,7 +28,7 @@ pub async fn register(
     Ok(Registered { user_id })
 }
 
-/// `POST /api/login`: signs in; the answer carries the cookie.
+/// `POST /api/login`: signs in; the response carries the cookie.
 ///
 /// # Errors
 /// 400 no such user; 401 wrong password; 422 malformed; 429; 503 busy, or nothing can be stored.
@@ -48,7 +49,7 @@ pub async fn login(
 /// 500 when the database failed.
 #[server(endpoint = "logout", input = Json)]
 pub async fn logout(
-    /// Takes none.
+    /// No arguments.
     #[server(flatten)]
     nothing: Nothing,
 ) -> Result<(), ApiError> {
@@ -57,13 +58,13 @@ pub async fn logout(
     Ok(Visitor::asking()?.sign_out(&chat).await?)
 }
 
-/// `GET /api/history`: at most 50 messages before a place, or the newest.
+/// `GET /api/history`: returns at most 50 messages before a position, or the newest.
 ///
 /// # Errors
-/// 401; 404 when the session is not one's own.
+/// 401; 404 if the user is not in the session.
 #[server(endpoint = "history", input = GetUrl)]
 pub async fn history(
-    /// Of which session, and before which place.
+    /// Which session, and before which position.
     #[server(flatten)]
     part: HistoryPart,
 ) -> Result<protocol::api::History, ApiError> {

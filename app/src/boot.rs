@@ -1,53 +1,53 @@
-//! What the first picture is drawn from, on the server and in the browser alike.
+//! The data of the first render, on the server and in the browser alike.
 
 use leptos::server::SharedValue;
 use protocol::{SessionId, Snapshot};
 use serde::{Deserialize, Serialize};
 
-/// The state at the moment of the request. The server's middleware puts it into the request's extensions once it
-/// knows who is asking; the page's HTML carries it to the browser, which therefore fetches nothing twice.
+/// The state at the time of the request. The server puts it into the request's extensions once it knows who is asking;
+/// the HTML carries it to the browser, which therefore fetches nothing twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
-    /// Everything of the person who is signed in, if somebody is.
+    /// The data of the signed-in user, if there is one.
     pub snapshot: Option<Snapshot>,
-    /// Which page was asked for.
+    /// The requested page.
     pub place: Place,
-    /// Whether this server makes accounts: where it does not, none is offered.
+    /// Whether this server lets people register; if not, the page does not offer it.
     pub open_registration: bool,
 }
 
-/// A page. The server decides which; between the first two the reader moves without asking it again.
+/// A page. The server decides which; the browser moves between the first two without asking it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
-    /// `/`: the welcome for strangers, the list for everybody else.
+    /// `/`: the welcome for strangers, the list for signed-in users.
     #[default]
     Home,
-    /// `/chat/<SessionID>`, a session of one's own.
+    /// `/chat/<SessionID>`, one of the user's own sessions.
     Chat(SessionId),
     /// `/login`.
     SignIn(Door),
     /// `/register`.
     Register(Door),
-    /// Anything else, and sessions of others.
+    /// Anything else, and other people's sessions.
     Missing,
 }
 
-/// How it went with a form that was posted without a script. What the server says here it has said to this very person:
-/// an address that somebody else made says nothing of its own.
+/// The outcome of a form posted without a script. Its text is always the server's own, addressed to this very client: a
+/// URL that somebody else made up cannot put words here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Door {
     /// The name to fill in.
     pub username: String,
     /// Why the form came back.
     pub said: Option<String>,
-    /// The account was made just now.
+    /// The account has just been created.
     pub registered: bool,
-    /// They have signed in just now, and this browser did not keep it: else they would be in the chat.
+    /// The user has just signed in, but the browser did not keep the cookie: else they would be in the chat.
     pub signed_in: bool,
 }
 
 impl Place {
-    /// What the document is called, beside the name of the open conversation.
+    /// Returns the document's title while no conversation is open.
     pub(crate) fn title(&self) -> &'static str {
         match self {
             Self::Home | Self::Chat(_) => "",
@@ -59,12 +59,12 @@ impl Place {
 }
 
 impl Boot {
-    /// The same value on both sides: taken from the request on the server, from the HTML in the browser.
+    /// Returns the same value on both sides: from the request on the server, from the HTML in the browser.
     pub(crate) fn shared() -> Self {
         SharedValue::new(Self::of_request).into_inner()
     }
 
-    /// What the document is called at the first picture.
+    /// Returns the document's title in the first render.
     #[cfg(feature = "ssr")]
     pub(crate) fn title(&self) -> String {
         let Some(all) = &self.snapshot else { return crate::title(self.place.title(), 0) };
@@ -83,7 +83,7 @@ impl Boot {
         crate::title(names.as_deref().unwrap_or(self.place.title()), waiting)
     }
 
-    /// What the middleware put into the request.
+    /// Returns what the server put into the request.
     #[cfg(feature = "ssr")]
     pub(crate) fn of_request() -> Self {
         let request = leptos::prelude::use_context::<http::request::Parts>();

@@ -1,5 +1,5 @@
-//! Moments in words. The server knows neither the reader's zone nor language, so the first picture is in UTC and
-//! the same on both sides; as soon as the page lives, the browser's own `Intl` takes over.
+//! Formats dates and times. The server knows neither the reader's time zone nor language, so the first render is in UTC
+//! and the same on both sides; after hydration the browser's own `Intl` takes over.
 
 use std::cell::RefCell;
 
@@ -10,10 +10,10 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Tells days and writes moments. A handle: copies share one state.
+/// Tells days apart and formats moments. A handle: copies share one state.
 #[derive(Clone, Copy)]
 pub struct Clock {
-    /// Today's number in the reader's zone; none in the first picture.
+/// Today's day number in the reader's time zone; none in the first render.
     today: RwSignal<Option<i64>>,
 }
 
@@ -22,7 +22,7 @@ impl Clock {
         Self { today: RwSignal::new(None) }
     }
 
-    /// Goes over to the reader's zone, and notices midnight. Only in the browser, after hydration.
+    /// Switches to the reader's time zone, and notices midnight. Only in the browser, after hydration.
     pub(crate) fn tick(self) {
         let today = local_day(TimeStamp(now().0));
         if self.today.try_get_untracked() != Some(Some(today)) {
@@ -30,18 +30,18 @@ impl Clock {
         }
     }
 
-    /// The number of the day that a moment belongs to. Not tracked: whoever sorts by day does it once more when the
+    /// Returns the number of the day that a moment belongs to. Not tracked: callers that group by day refresh once the
     /// clock has started.
     pub(crate) fn day(self, at: TimeStamp) -> i64 {
         if self.today.read_untracked().is_some() { local_day(at) } else { at.0.div_euclid(DAY_MS) }
     }
 
-    /// The time of day: 14:05.
+    /// Formats the time of day: 14:05.
     pub(crate) fn time(self, at: TimeStamp) -> String {
         if self.today.read().is_some() { Style::Time.write(at) } else { format!("{} UTC", &utc(at)[11..16]) }
     }
 
-    /// The day above its messages: Today, Yesterday, Monday, 2 March.
+    /// Formats the heading of a day: Today, Yesterday, Monday, 2 March.
     pub(crate) fn day_heading(self, at: TimeStamp) -> String {
         let Some(today) = self.today.get() else { return utc(at)[..10].to_owned() };
         match today - local_day(at) {
@@ -52,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// As short as it can be said: the time today, then the weekday, then the date.
+    /// Formats a moment as short as possible: the time if it is today, then the weekday, then the date.
     pub(crate) fn short(self, at: TimeStamp) -> String {
         let Some(today) = self.today.get() else { return utc(at)[..10].to_owned() };
         match today - local_day(at) {
@@ -65,14 +65,14 @@ impl Clock {
     }
 }
 
-/// This computer's clock, which may be set: for moments that are shown. Only in the browser.
+/// Returns this computer's wall-clock time, which may be adjusted: for moments that are shown. Only in the browser.
 pub(crate) fn now() -> TimeStamp {
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit for 300,000 years")]
     TimeStamp(Date::now() as i64)
 }
 
-/// Milliseconds since this page began, by a clock that nobody sets: for everything that lasts. In some browsers it stands
-/// still while the computer sleeps. Only in the browser.
+/// Returns milliseconds since the page was loaded, by a monotonic clock: for measuring durations. In some browsers it
+/// stops while the computer sleeps. Only in the browser.
 pub(crate) fn elapsed() -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds of one page")]
     let elapsed = performance_now() as i64;
@@ -96,7 +96,7 @@ fn date(at: TimeStamp) -> Date {
     Date::new(&JsValue::from_f64(at.0 as f64))
 }
 
-/// RFC 3339, for `datetime` attributes. Civil date by Howard Hinnant's days algorithm.
+/// Formats a moment as RFC 3339, for `datetime` attributes. Civil date by Howard Hinnant's days algorithm.
 pub(crate) fn utc(at: TimeStamp) -> String {
     let seconds = at.0.div_euclid(1000);
     let (day, second) = (seconds.div_euclid(86_400) + 719_468, seconds.rem_euclid(86_400));
@@ -110,7 +110,7 @@ pub(crate) fn utc(at: TimeStamp) -> String {
     format!("{year:04}-{month:02}-{of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The ways a moment is written.
+/// The formats of a moment.
 #[derive(Clone, Copy)]
 enum Style {
     Time,
@@ -137,7 +137,7 @@ impl Style {
 
     fn write(self, at: TimeStamp) -> String {
         thread_local! {
-            // Making a formatter costs a hundred times more than using it.
+            // Creating a formatter costs a hundred times more than using it.
             static FORMATS: RefCell<[Option<Function>; Style::COUNT]> = const { RefCell::new([const { None }; Style::COUNT]) };
         }
         FORMATS.with_borrow_mut(|formats| {

@@ -1,4 +1,4 @@
-//! What the pages are made of. Each component draws and listens; what is true is in [`Live`](crate::live::Live).
+//! What the pages are made of. Components only render and handle events; the state is in [`Live`](crate::live::Live).
 
 mod account;
 mod avatar;

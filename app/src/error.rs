@@ -1,10 +1,10 @@
-//! The one error of every server function.
+//! The error type of every server function.
 
 use leptos::server_fn::{codec::JsonEncoding, error::FromServerFnError, error::ServerFnErrorErr};
 use protocol::{Code, Fault};
 use serde::{Deserialize, Serialize};
 
-/// A [`Fault`] as the server functions carry it: `{"Error", "Reason"}`, at the status of its code.
+/// A [`Fault`] as the server functions send it: `{"Error", "Reason"}`, with the status of its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ApiError(pub Fault);
@@ -12,8 +12,8 @@ pub struct ApiError(pub Fault);
 impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 
-    /// On the server: a request that could not be read. In the browser: a server that could not be reached, or
-    /// whose answer could not be read.
+    /// On the server: the request could not be parsed. In the browser: the server could not be reached, or its response
+    /// not be parsed.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         #[cfg(feature = "ssr")]
         {
@@ -32,7 +32,7 @@ impl FromServerFnError for ApiError {
     }
 }
 
-/// The answer gets the fault's status: leptos would send 500.
+/// Sets the response's status to the fault's: leptos would send 500.
 #[cfg(feature = "ssr")]
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {

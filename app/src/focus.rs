@@ -1,9 +1,9 @@
-//! Where the focus goes when what had it has gone.
+//! Moves the focus when the focused element is gone.
 //!
-//! A button that is used up, a card that is answered, a conversation that gives way to another one take the focus with
-//! them, and whoever works by keyboard or ear would have to begin at the top of the page. So it goes to what is nearest
-//! and makes sense: in the list, to the search; in a conversation, to its messages; from what lies over the page, back to
-//! where it came from. Never away from anything: only when nothing has it.
+//! A used-up button, an answered card or a conversation that is replaced takes the focus with it, and keyboard and
+//! screen-reader users would be thrown back to the top of the page. So the focus moves to the nearest sensible place:
+//! in the list, to the search; in a conversation, to its messages; from an overlay, back to where it came from. It is
+//! never taken from another element: only when nothing has it.
 
 use std::cell::RefCell;
 
@@ -12,29 +12,29 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement, MutationObserver, MutationObserverInit};
 
-/// What had the focus, in this order, and in which of [`PLACES`] the last of it stands.
+/// The elements that had the focus, oldest first, and the index in [`PLACES`] of the last one's place.
 #[derive(Default)]
 struct Trail {
     been: Vec<Element>,
     place: Option<usize>,
 }
 
-/// As long as anybody goes back.
+/// Longer than anybody goes back.
 const MOST: usize = 16;
 
-/// Where a control may stand, and what is sensible there.
+/// The areas of the page, and where the focus goes in each.
 const PLACES: [(&str, &str); 2] = [(".sidebar", "#search"), (".conversation", ".messages")];
 
 thread_local! {
     static TRAIL: RefCell<Trail> = RefCell::default();
 }
 
-/// Whether the focus is nowhere in particular, as when a page begins.
+/// Whether no element has the focus, as after loading a page.
 pub(crate) fn nothing_has_it() -> bool {
     document().active_element().is_none_or(|element| element.tag_name() == "BODY")
 }
 
-/// Begins to watch, for as long as the page is open.
+/// Watches the focus for as long as the page is open.
 pub(crate) fn start() {
     _ = window_event_listener_untyped("focusin", |event| {
         if let Some(element) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) {
@@ -52,7 +52,7 @@ pub(crate) fn start() {
     });
     let watch = Closure::<dyn Fn()>::new(|| {
         let next = TRAIL.with_borrow(next);
-        // On a touch screen a field would call the keyboard, which comes only when its owner calls it.
+        // On a touch screen, focusing a field would open the keyboard, which only the user should do.
         if let Some(next) = next.filter(|next| next.tag_name() != "INPUT" || !is_touch()) {
             _ = next.unchecked_ref::<HtmlElement>().focus();
         }
@@ -61,7 +61,7 @@ pub(crate) fn start() {
     let what = MutationObserverInit::new();
     what.set_child_list(true);
     what.set_subtree(true);
-    // A class is how a phone goes from the list to a conversation.
+    // On a phone, a class switches from the list to a conversation.
     what.set_attribute_filter(
         &["hidden", "class"].map(JsValue::from_str).into_iter().collect::<js_sys::Array>(),
     );
@@ -69,7 +69,7 @@ pub(crate) fn start() {
     watch.forget();
 }
 
-/// What is to have the focus, when what had it has gone and nothing else has it.
+/// Returns where to move the focus, if the element that had it is gone and nothing else has it.
 fn next(trail: &Trail) -> Option<Element> {
     let document = document();
     let is_free = document.active_element().is_none_or(|active| active.tag_name() == "BODY");
@@ -82,19 +82,19 @@ fn next(trail: &Trail) -> Option<Element> {
     near.or_else(before).or_else(|| PLACES.iter().rev().find_map(|(_, home)| find(home)))
 }
 
-/// Puts it there, when that is there.
+/// Moves the focus to what the selector finds, if anything.
 pub(crate) fn on(what: &str) {
     if let Ok(Some(element)) = document().query_selector(what) {
         _ = element.unchecked_ref::<HtmlElement>().focus();
     }
 }
 
-/// Whether fingers are what the page is used with.
+/// Whether the main input device is a touch screen.
 pub(crate) fn is_touch() -> bool {
     window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// Whether an element is in the page and can be seen.
+/// Whether an element is in the page and visible.
 fn is_there(element: &Element) -> bool {
     element.is_connected() && element.get_bounding_client_rect().height() > 0.
 }

@@ -1,11 +1,11 @@
 //! The page: what people see, and the server functions behind it.
 //!
-//! Built twice. With `ssr` it is a part of the server, which draws every page with it; with `hydrate` it is the WASM
-//! that brings the drawn page to life. Both draw the same first picture from the same [`boot::Boot`].
+//! Built twice. With `ssr` it is part of the server and renders every page; with `hydrate` it is the WASM that hydrates
+//! the rendered page. Both do the same first render from the same [`boot::Boot`].
 //!
 //! * [`pages`](self) are what the routes show, [`components`](self) what pages are made of;
 //! * `live` is everything that changes while a page is open: one `protocol::Sync`, its signals, its socket;
-//! * [`api`] holds the server functions; [`shell`] the document around [`App`].
+//! * [`api`] holds the server functions, [`shell`] the document around [`App`].
 
 pub mod api;
 pub mod boot;
@@ -39,7 +39,7 @@ use whole::IntoWhole;
 pub fn App() -> impl IntoView {
     let clock = Clock::new();
     provide_context(clock);
-    // Here and not in a route: the live state outlasts every page.
+    // Here and not in a route: the live state outlives every page.
     let Boot { snapshot, place, open_registration } = Boot::shared();
     let me = snapshot.as_ref().map(|snapshot| snapshot.me.user_id);
     Effect::new(move |_| keep::signed_out(me));
@@ -67,14 +67,14 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// The document's title says what it shows, so that one finds it among others, and how much waits.
+/// Builds the document's title: what it shows, so that people find the tab, and how much is waiting.
 fn title(what: &str, waiting: i64) -> String {
     let waiting = if waiting == 0 { String::new() } else { format!("({waiting}) ") };
     let between = if what.is_empty() { "" } else { " – " };
     format!("{waiting}{what}{between}Natter")
 }
 
-/// The page's one live region. Present from the start, as screen readers want it.
+/// The page's only live region. Present from the start, as screen readers require.
 #[component]
 fn Announcements() -> impl IntoView {
     let live = use_context::<Live>();

@@ -1,9 +1,9 @@
-//! What the open page knows and does: one [`Sync`] and the signals that show it.
+//! The state and behaviour of the open page: one [`Sync`] and the signals that show it.
 //!
-//! Belongs to the root of the page, never to a route, so that a socket's late answer always finds it. Components
-//! read the signals and call the methods here; only [`socket`] talks to the server, and only [`keep`] to the
-//! browser's storage. The first values come from [`Boot`](crate::boot::Boot) on both sides, so what is drawn on the
-//! server is what the browser hydrates.
+//! Belongs to the root of the page, never to a route, so that a socket's late answer always finds it. Components read
+//! the signals and call the methods here; only [`socket`] talks to the server, and only [`keep`] to the browser's
+//! storage. Both sides take the first values from [`Boot`](crate::boot::Boot), so the browser hydrates exactly what the
+//! server rendered.
 
 mod announce;
 mod apply;
@@ -40,72 +40,71 @@ pub(crate) use thread::{Older, Place, RowView, Thread, looks_here};
 pub struct Live {
     inner: StoredValue<Inner>,
     clock: Clock,
-    /// Every session, the one with the newest message first.
+    /// All sessions, the one with the newest message first.
     pub(crate) sessions: RwSignal<Vec<SessionId>>,
-    /// Invitations that wait for one's own answer, oldest first.
+    /// Invitations that wait for this user's answer, oldest first.
     pub(crate) invited: RwSignal<Vec<Invited>>,
-    /// One's own invitations that wait for an answer, oldest first.
+    /// This user's own invitations that wait for an answer, oldest first.
     pub(crate) asked: RwSignal<Vec<Invited>>,
-    /// Invitations that one has answered or taken back, until the server agrees.
+    /// Invitations that the user has answered or cancelled, until the server confirms.
     answering: RwSignal<Vec<(InviteId, protocol::Answer)>>,
-    /// News of invitations that answers no search.
+    /// News about invitations that is not the answer to a search.
     pub(crate) note: RwSignal<Option<Finding>>,
-    /// What came of the search.
+    /// The result of the search.
     pub(crate) finding: RwSignal<Option<Finding>>,
-    /// A search is under way.
+    /// Whether a search is in progress.
     pub(crate) asking: RwSignal<bool>,
-    /// Which conversation is open, and the way to another one.
+    /// Which conversation is open, and how to open another one.
     pub(crate) route: StoredValue<Option<Open>>,
-    /// How much has been done on this page since it lives.
+    /// How many user actions this page has seen since hydration.
     deeds: StoredValue<u32>,
-    /// A session in which the next word is one's own: its composer takes the focus, whatever the device.
+    /// A session that the page has just opened for its user: its composer takes the focus, on any device.
     pub(crate) greeted: StoredValue<Option<SessionId>>,
-    /// Without a connection for longer than a moment.
+    /// Whether the connection has been gone for longer than a moment.
     pub(crate) lost: RwSignal<bool>,
-    /// Without one because this user has as many as one may.
+    /// Whether it is gone because this user has the most connections allowed.
     pub(crate) crowded: RwSignal<bool>,
-    /// The login is over, and not everything written could be kept.
+    /// Whether the login has ended while not everything written could be stored.
     pub(crate) ended: RwSignal<bool>,
     /// The text of a message that was taken back, for the composer of its session.
     pub(crate) returned: RwSignal<Option<(SessionId, String)>>,
-    /// What the live region says.
+    /// What the live region announces.
     pub(crate) announcer: Announcer,
 }
 
-/// What no component looks at directly.
+/// State that no component reads directly.
 struct Inner {
     me: Me,
     sync: Sync,
-    /// By their names.
+    /// Sorted by session ID.
     threads: Vec<Thread>,
-    /// New signals live as long as the page, whoever's turn it is when they are made.
+    /// Owns new signals, so that they live as long as the page no matter which owner is current when they are made.
     owner: Owner,
-    /// Messages kept in the browser's storage until they are acknowledged.
-    /// Each with whether it may be stored.
+    /// Messages kept in the browser's storage until they are acknowledged, each with whether the server may have it.
     kept: Vec<(MessageId, bool)>,
-    /// To be taken back once they are answered; into the composer or not.
+    /// Messages to take back once they are answered; into the composer or not.
     unwanted: Vec<(MessageId, bool)>,
-    /// The storage took what was last typed.
+    /// Whether the storage took what was last typed.
     draft_kept: bool,
-    /// The invitations that were accepted here, and after how many deeds: their sessions are to be opened.
+    /// Invitations accepted here whose sessions are to be opened, each with the number of deeds at the time.
     awaited: Vec<(InviteId, u32)>,
-    /// One is about to sign out.
+    /// Whether the user is signing out.
     leaving: bool,
-    /// The search under way.
+    /// The search in progress.
     search: Option<invitations::Searching>,
     #[cfg(feature = "hydrate")]
     wire: Option<socket::Wire>,
 }
 
 impl Inner {
-    /// Where a session's thread is, or belongs.
+    /// Returns the index where a session's thread is, or belongs.
     fn thread_at(&self, id: SessionId) -> Result<usize, usize> {
         self.threads.binary_search_by_key(&id, |thread| thread.id)
     }
 }
 
 impl Live {
-    /// The state at the first picture.
+    /// Creates the state of the first render.
     pub(crate) fn new(snapshot: &Snapshot, clock: Clock) -> Self {
         let sync = Sync::from_snapshot(snapshot).letting_go_beyond(window::MOST);
         let owner = Owner::current().expect("made inside the root component");
@@ -146,7 +145,7 @@ impl Live {
         live
     }
 
-    /// Comes to life, after hydration: what an earlier run left unsent, then the socket.
+    /// Starts after hydration: restores what an earlier run left unsent, then opens the socket.
     pub(crate) fn start(self) {
         self.clock.tick();
         self.refresh_days();
@@ -156,7 +155,7 @@ impl Live {
             inner.kept = unsent.iter().map(|p| (p.message_id, p.unanswered)).collect();
         });
         self.restore();
-        // What another tab took back is not to be sent by this one.
+        // Another tab took it back, so this one must not send it.
         _ = window_event_listener(leptos::ev::storage, move |event| {
             let was = event.old_value().filter(|_| event.new_value().is_none());
             if let Some(id) = keep::taken_back(self.me().user_id, event.key(), was) {
@@ -168,19 +167,19 @@ impl Live {
         socket::start(self);
     }
 
-    /// Takes back what was kept and never acknowledged: by an earlier run, or by another tab. What both send is one
-    /// message.
+    /// Restores messages that were stored and never acknowledged, by an earlier run or another tab. If both tabs send
+    /// one, the server dedupes it.
     fn restore(self) {
         let unsent = keep::unsent(self.me().user_id);
         self.act(|sync| ((), sync.restore(unsent)));
     }
 
-    /// Oneself.
+    /// Returns the signed-in user.
     pub(crate) fn me(self) -> Me {
         self.inner.with_value(|inner| inner.me.clone())
     }
 
-    /// A session, once it is known. Notices when it comes or goes.
+    /// Returns a session, if it is known. Tracked: notices when it comes or goes.
     pub(crate) fn thread(self, id: SessionId) -> Option<Thread> {
         self.sessions.track();
         self.thread_now(id)
@@ -191,7 +190,7 @@ impl Live {
         self.inner.try_with_value(find).flatten()
     }
 
-    /// How much is unread in all sessions together.
+    /// Returns the number of unread messages in all sessions together.
     pub(crate) fn unread(self) -> i64 {
         self.sessions
             .read()
@@ -201,18 +200,18 @@ impl Live {
             .sum()
     }
 
-    /// How much waits for one's eyes or answer: messages and invitations.
+    /// Returns how much waits for the user: unread messages and invitations.
     pub(crate) fn waiting(self) -> i64 {
         self.unread() + i64::try_from(self.invited.read().len()).unwrap_or_default()
     }
 
-    /// The document's title, with a conversation open or `otherwise`.
+    /// Returns the document's title: of the open conversation, or `otherwise`.
     pub(crate) fn title(self, open: Option<SessionId>, otherwise: &str) -> String {
         let names = open.and_then(|id| self.thread(id)).map(|thread| names::isolated(&thread.title()));
         crate::title(names.as_deref().unwrap_or(otherwise), self.waiting())
     }
 
-    /// Writes a message. Its row is there when this returns, and the message is kept even if the page is closed.
+    /// Sends a message. When this returns its row is there, and the message survives closing the page.
     pub(crate) fn send(self, to: SessionId, text: String) {
         keep::forget_draft(self.me().user_id, to, &text);
         self.act(|sync| sync.send(to, text, clock::now()));
@@ -222,13 +221,13 @@ impl Live {
         }
     }
 
-    /// Sends a message that waits or was refused once more, as soon as may be.
+    /// Resends a message that waits or was refused, as soon as possible.
     pub(crate) fn retry(self, id: MessageId) {
         self.act(|sync| ((), sync.retry(id)));
         self.try_now();
     }
 
-    /// Lets go of a message that is not on its way.
+    /// Discards a message that is not in flight.
     fn discard(self, id: MessageId) -> Option<Pending> {
         // Another tab may have sent it.
         let is_sent = |p: &Pending| p.message_id == id && p.unanswered;
@@ -241,7 +240,7 @@ impl Live {
         taken
     }
 
-    /// Takes back a message that waits or was refused: into the composer, or for good. While it is asked for again that
+    /// Takes back a message that waits or was refused: into the composer, or for good. While a retry is in flight this
     /// has to wait for the answer.
     pub(crate) fn take_back(self, id: MessageId, rewrite: bool) {
         let taken = self.discard(id);
@@ -255,7 +254,7 @@ impl Live {
         }
     }
 
-    /// Gives a text back to its writer: into the composer of its session, or where that finds its draft.
+    /// Returns a text to its writer: into the composer of its session, or into the stored draft if that is not open.
     fn give_back(self, session: SessionId, text: String) {
         let is_open = self.route.get_value().and_then(|open| untrack(|| open.get())) == Some(session);
         if !is_open {
@@ -268,7 +267,7 @@ impl Live {
         self.returned.set(Some((session, text)));
     }
 
-    /// Takes back what was asked for, once it is answered.
+    /// Takes back the messages in `unwanted` that have been answered.
     fn take_back_unwanted(self) {
         let answered = |inner: &mut Inner| {
             let held = |id: MessageId| inner.sync.outbox().iter().find(|p| p.message_id == id);
@@ -284,13 +283,13 @@ impl Live {
         }
     }
 
-    /// How many messages the server has not acknowledged, those of other tabs included.
+    /// Returns how many messages the server has not acknowledged, including those of other tabs.
     pub(crate) fn unsent(self) -> usize {
         self.inner.with_value(|inner| inner.sync.outbox().len().max(keep::unsent(inner.me.user_id).len()))
     }
 
-    /// Another tab did something in the storage; this composer holds `text`. Returns whether it has sent just that, which
-    /// is no draft any more.
+    /// Handles a storage event of another tab, while this composer holds `text`. Returns whether that tab sent exactly
+    /// this text, which then is no draft any more.
     pub(crate) fn was_sent_elsewhere(
         self,
         session_id: SessionId,
@@ -303,25 +302,25 @@ impl Live {
         sent.is_some_and(|(session, sent)| session == session_id && sent == keep::sendable(text))
     }
 
-    /// Keeps what is in a composer, which held `before`.
+    /// Stores a composer's text, which was `before`.
     pub(crate) fn keep_draft(self, session_id: SessionId, before: &str, text: &str) {
         let _ = self.inner.try_update_value(|inner| {
             inner.draft_kept = keep::keep_draft(inner.me.user_id, session_id, before, text);
         });
     }
 
-    /// Everything in the session up to here has been before the reader's eyes.
+    /// Marks everything in the session up to here as read.
     pub(crate) fn seen(self, thread: Thread, up_to: Seq) {
         self.act(|sync| ((), sync.read(thread.id, up_to)));
     }
 
-    /// The session is on the screen from now on: draws its newest rows, and marks where the unread ones begin.
+    /// Opens a session on the screen: draws its newest rows, and marks where the unread ones begin.
     pub(crate) fn open(self, thread: Thread) {
         self.has_come_to(thread.id);
         self.inner.with_value(|inner| thread.open(&inner.sync, self.clock));
     }
 
-    /// It is not any more.
+    /// Closes it again.
     pub(crate) fn close(self, thread: Thread) {
         thread.close();
     }
@@ -331,12 +330,12 @@ impl Live {
         let _ = self.inner.try_with_value(|inner| thread.to_end(&inner.sync, self.clock));
     }
 
-    /// Draws newer rows, when the newest are not drawn.
+    /// Draws newer rows, if the newest are not drawn yet.
     pub(crate) fn newer(self, thread: Thread) {
         let _ = self.inner.try_with_value(|inner| thread.newer(&inner.sync, self.clock));
     }
 
-    /// Draws older rows: those at hand, or the server's.
+    /// Draws older rows: those in memory, or else the server's.
     pub(crate) fn older(self, thread: Thread) {
         let asked = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
         if let Some(asked) = asked {
@@ -344,14 +343,14 @@ impl Live {
         }
     }
 
-    /// A line of the list shows the session from now on, or no more.
+    /// Notes whether a line of the list shows the session.
     pub(crate) fn list(self, thread: Thread, is_listed: bool) {
         thread.list(is_listed);
         self.look(thread);
     }
 
-    /// Fetches the newest rows of a session that is on the screen, when none are held: too much was missing, or nobody has
-    /// looked at it yet. Others come when they are scrolled to.
+    /// Fetches the newest rows of a session that is on the screen, if none are in memory: too much was missing, or
+    /// nobody has opened it yet. Others load when they are scrolled into view.
     fn look(self, thread: Thread) {
         let missing = self.inner.try_with_value(|inner| thread.misses_all(&inner.sync)).flatten();
         if let Some(asked) = missing {
@@ -361,7 +360,7 @@ impl Live {
         }
     }
 
-    /// Asks the server for earlier messages.
+    /// Fetches earlier messages from the server.
     fn load(self, thread: Thread, asked: Earlier) {
         spawn_local(async move {
             match api::history(HistoryPart { session_id: thread.id, before: Some(asked.before) }).await {
@@ -376,20 +375,20 @@ impl Live {
         });
     }
 
-    /// Does something with the state machine, and shows and sends what follows from it.
+    /// Runs an operation on the state machine, then shows and sends what follows from it.
     fn act<R>(self, act: impl FnOnce(&mut Sync) -> (R, Step)) {
-        // None when the page is being taken down: nobody is left to show it to.
+        // None while the page is being torn down: nobody is left to show it to.
         if let Some((_, step)) = self.inner.try_update_value(|inner| act(&mut inner.sync)) {
             self.apply(step);
         }
     }
 
-    /// One signs out: what the socket says to that must not get in the way of the form.
+    /// Notes that the user is signing out: the closing socket must not get in the way of the form.
     pub(crate) fn leave(self) {
         let _ = self.inner.try_update_value(|inner| inner.leaving = true);
     }
 
-    /// Hands a frame to the socket. What has to arrive is in the outbox; a frame without a connection is let go.
+    /// Passes a frame to the socket; without a connection it is dropped. What has to arrive is in the outbox.
     #[cfg_attr(
         not(feature = "hydrate"),
         expect(unused_variables, reason = "the server's page has no socket")
@@ -399,34 +398,34 @@ impl Live {
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(|wire| wire.send(frame)));
     }
 
-    /// Connects anew: this socket's server waits for something that does not come.
+    /// Reconnects: this socket's server waits for a message that was taken back.
     fn renew(self) {
         #[cfg(feature = "hydrate")]
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(socket::Wire::renew));
     }
 
-    /// Tries to connect without waiting any longer.
+    /// Retries the connection immediately.
     pub(crate) fn try_now(self) {
         #[cfg(feature = "hydrate")]
         let _ = self.inner.try_with_value(|inner| inner.wire.as_ref().map(socket::Wire::now));
     }
 
-    /// Lets the server decide where to go on: it leads strangers to `/login`, and somebody who has signed in anew back
-    /// to where they are.
+    /// Loads a page so that the server decides how to go on: it redirects strangers to `/login`, and leaves somebody
+    /// who has signed in again where they are.
     pub(crate) fn sign_in(self) {
         let location = window().location();
         let is_open = location.pathname().is_ok_and(|path| path.starts_with("/chat/"));
         let _ = if is_open { location.reload() } else { location.assign("/login") };
     }
 
-    /// Whether everything that waits is in the browser's storage.
+    /// Whether all drafts and unsent messages are in the browser's storage.
     pub(crate) fn keeps_all(self) -> bool {
         self.keep_unsent();
         let keeps = |inner: &Inner| inner.draft_kept && inner.kept.len() == inner.sync.outbox().len();
         self.inner.try_with_value(keeps).unwrap_or(true)
     }
 
-    /// Keeps in the browser's storage exactly what the server has not acknowledged.
+    /// Keeps exactly the unacknowledged messages in the browser's storage.
     fn keep_unsent(self) {
         let _ = self.inner.try_update_value(|inner| {
             let me = inner.me.user_id;
@@ -441,7 +440,7 @@ impl Live {
     }
 }
 
-/// A message from the storage. It goes out again, whether it was sent or not.
+/// Builds a message from the storage. It is sent again, whether it was sent before or not.
 fn waiting(
     message_id: MessageId,
     session_id: SessionId,

@@ -1,7 +1,7 @@
-//! Who is asking. The only file that knows tower-sessions' `Session`, which keeps the login's cookie.
+//! Identifies who sent a request. The only file that knows tower-sessions' `Session`, which manages the login's cookie.
 //!
-//! The cookie holds a token; the table of logins holds its SHA-256 (see `server::logins`). What a session holds
-//! beside the user is for the list of logins: where and with what somebody signed in.
+//! The cookie holds a token; the table of logins holds its SHA-256 (see `server::logins`). What a session holds besides
+//! the user is for the list of logins: where and with what somebody signed in.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,15 +14,15 @@ use http::{StatusCode, header};
 use protocol::{Code, Fault, Me, UserId};
 use tower_sessions::Session;
 
-/// Names of what a session holds.
+/// Keys of a session's data.
 pub mod key {
     /// Who is signed in.
     pub const USER: &str = "UserID";
-    /// The browser's or program's own name.
+    /// The browser's or program's user agent.
     pub const AGENT: &str = "UserAgent";
     /// Where it signed in from.
     pub const ADDRESS: &str = "Address";
-    /// What the password was right for, until the login is made.
+    /// The account and password that were checked, until the login is created.
     pub const LOCK: &str = "Lock";
     /// When the cookie was last sent, in milliseconds since 1970.
     pub const SEEN: &str = "Seen";
@@ -31,40 +31,39 @@ pub mod key {
 /// A login lasts this long from its last use.
 pub const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// The cookie is sent anew, and the login's end moved, at most this often.
+/// How often, at most, the cookie is resent and the login extended.
 const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The address a request came from, as far as the trusted proxies tell. Put into the request's extensions by the
-/// server.
+/// The address a request came from, according to the trusted proxies. The server puts it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
 
-/// What comes along with a name and a password, and what goes along with the answer. Put into the request's extensions
-/// by the server, which alone speaks in cookies and headers.
+/// What accompanies a name and a password, and what accompanies the response. The server puts it into the request's
+/// extensions; only the server deals with cookies and headers.
 #[derive(Debug, Clone, Default)]
 pub struct Slip {
-    /// From where, and what the browser keeps of earlier logins.
+    /// The client's address, and the device cookie from an earlier login.
     pub caller: Caller,
     answer: Arc<Mutex<Answer>>,
 }
 
-/// What goes along with an answer.
+/// What accompanies a response.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// What the browser is to keep.
+    /// The device cookie to set.
     pub device: Option<Device>,
-    /// When to try again.
+    /// When to retry.
     pub wait: Option<Duration>,
 }
 
 impl Slip {
-    /// For a request from this caller.
+    /// Creates the slip of a request from this caller.
     #[must_use]
     pub fn of(caller: Caller) -> Self {
         Self { caller, answer: Arc::default() }
     }
 
-    /// What goes along with the answer, once there is one.
+    /// Returns what accompanies the response, once there is one.
     #[must_use]
     pub fn answer(&self) -> Answer {
         self.lock().clone()
@@ -92,10 +91,10 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Who sent the request of the server function that is running.
+    /// Returns who sent the request of the running server function.
     ///
     /// # Errors
-    /// When called outside of one.
+    /// Called outside of a server function.
     pub fn asking() -> Result<Self, Fault> {
         let parts = leptos::prelude::use_context::<Parts>();
         parts.and_then(|parts| Self::of(&parts)).ok_or_else(|| Fault::of(Code::Internal))
@@ -113,7 +112,7 @@ impl Visitor {
         })
     }
 
-    /// The proof that they are signed in.
+    /// Returns the proof that they are signed in.
     ///
     /// # Errors
     /// [`Code::Unauthenticated`]; the database failed.
@@ -121,14 +120,14 @@ impl Visitor {
         self.known(chat).await?.ok_or_else(|| Fault::of(Code::Unauthenticated).into())
     }
 
-    /// The proof that they are signed in, if they are.
+    /// Returns the proof that they are signed in, if they are.
     ///
     /// # Errors
     /// The database failed.
     pub async fn known(&self, chat: &Chat) -> chat::Result<Option<Actor>> {
         let Some(login) = self.login() else { return Ok(None) };
         let Some(actor) = chat.actor(login).await? else { return Ok(None) };
-        // The session itself is read only now: most requests cost the table of logins one look.
+        // The session's data is read only here: most requests cost a single lookup in the table of logins.
         let renewed = u64::try_from(actor.renewed_at().0).unwrap_or_default();
         if renewed + millis(RENEW) < now() {
             self.session.insert(key::SEEN, now()).await.map_err(failed)?;
@@ -136,7 +135,7 @@ impl Visitor {
         Ok(Some(actor))
     }
 
-    /// Makes an account for them.
+    /// Creates an account for them.
     ///
     /// # Errors
     /// As for [`Chat::register`].
@@ -144,7 +143,8 @@ impl Visitor {
         self.slip.note(chat.register(&self.slip.caller, username, password).await)
     }
 
-    /// Signs them in when the password is right, under a new token: one planted before is worth nothing.
+    /// Signs them in if the password is right, under a new token, so that a token planted before is worthless (session
+    /// fixation).
     ///
     /// # Errors
     /// As for [`Chat::login`].
@@ -172,7 +172,7 @@ impl Visitor {
             Some(login) => chat.actor(login).await.ok().flatten(),
             None => None,
         };
-        self.session.flush().await.map_err(failed)?; // its store ends the login
+        self.session.flush().await.map_err(failed)?; // our store revokes the login
         if let Some(actor) = actor {
             chat::audit::signed_out(&self.slip.caller, actor.user_id());
         }
@@ -192,7 +192,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// tower-sessions gives its store's failures as text only; the store has logged them.
+/// tower-sessions passes on its store's failures as text only; the store has logged them.
 fn failed(_: tower_sessions::session::Error) -> Error {
     Error::Unavailable("the login could not be read or written")
 }

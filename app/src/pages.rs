@@ -1,4 +1,4 @@
-//! What the addresses show.
+//! What the routes show.
 
 mod conversation;
 mod home;
@@ -14,7 +14,7 @@ pub(crate) use sign_in::SignIn;
 
 use leptos::prelude::window;
 
-/// On to the sign-in, which says what has happened and knows the name.
+/// Navigates to the sign-in page, which says what happened and has the name filled in.
 fn go_to_sign_in(happened: &str, name: &str) {
     let name = String::from(js_sys::encode_uri_component(name));
     _ = window().location().assign(&format!("/login?{happened}=1&Username={name}"));

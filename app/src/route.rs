@@ -1,7 +1,7 @@
-//! Which conversation is open, in the address and on the screen.
+//! Which conversation is open, in the URL and on the screen.
 //!
-//! In place of leptos_router, which would be a sixth of all WASM: the server decides what a page is, so all that is
-//! left to do in the browser is to go from one conversation to another without loading the page again.
+//! Replaces leptos_router, which would be a sixth of all WASM: the server decides what a page is, so the browser only
+//! has to switch between conversations without reloading the page.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -18,12 +18,12 @@ impl Open {
         Self(RwSignal::new(first))
     }
 
-    /// Which one it is. Tracked.
+    /// Returns the open conversation. Tracked.
     pub(crate) fn get(self) -> Option<SessionId> {
         self.0.get()
     }
 
-    /// Opens a conversation, or with `None` the list alone, and puts it into the address and the history.
+    /// Opens a conversation, or with `None` the list alone, and pushes it to the browser's history.
     pub(crate) fn go(self, to: Option<SessionId>) {
         if self.0.get_untracked() != to {
             let path = to.map_or_else(|| "/".to_owned(), |id| format!("/chat/{id}"));
@@ -33,7 +33,7 @@ impl Open {
         }
     }
 
-    /// Follows links to conversations, and the browser's own back and forward.
+    /// Handles clicks on links to conversations, and the browser's back and forward.
     pub(crate) fn start(self) {
         _ = window_event_listener(ev::click, move |event| {
             if let Some(to) = followed(&event) {
@@ -48,7 +48,7 @@ impl Open {
     }
 }
 
-/// Where a click leads, when it is one on a link to a conversation or the list, to be followed here and now.
+/// Returns where a click leads, if it is a plain click on a link to a conversation or the list.
 fn followed(event: &MouseEvent) -> Option<Option<SessionId>> {
     let modified = event.ctrl_key() || event.meta_key() || event.shift_key() || event.alt_key();
     if modified || event.button() != 0 || event.default_prevented() {
@@ -58,7 +58,7 @@ fn followed(event: &MouseEvent) -> Option<Option<SessionId>> {
     place(&link.get_attribute("href")?)
 }
 
-/// The conversation that a path names, or the list; `None` when it names anything else.
+/// Returns the conversation that a path names, or the list; `None` if it names anything else.
 fn place(path: &str) -> Option<Option<SessionId>> {
     match path {
         "/" => Some(None),

@@ -1,4 +1,4 @@
-//! The document around [`App`], drawn by the server only.
+//! The document around [`App`], rendered by the server only.
 
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -9,14 +9,14 @@ use crate::boot::Boot;
 /// Where the page's files are, for this build.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// A hash of their content: with it in their address they may be kept for ever.
+    /// A hash of their content: with it in the URL they may be cached forever.
     pub version: String,
-    /// Reloads the page when its sources change: only in `cargo leptos watch`.
+    /// Reloads the page when its sources change: only under `cargo leptos watch`.
     pub reload: Option<LeptosOptions>,
 }
 
-/// Says what has happened to a page that cannot start or has died, and lets it fall back to what works without scripts:
-/// reading, links and forms. In the words of any browser there is, because it is for those that know no others.
+/// Reports when the page cannot start or has crashed, and lets it fall back to what works without scripts: reading,
+/// links and forms. Written in JavaScript that every browser understands, because it is for old ones.
 const WATCHDOG: &str = r#"
 document.documentElement.className = "";
 var began, tell = function (words) {
@@ -51,9 +51,9 @@ addEventListener("DOMContentLoaded", function () {
 });
 "#;
 
-/// Loads the page's code and starts it, in place of Leptos' `HydrationScripts`: with the version in the addresses, and
-/// with a word to the reader when it fails. In a release a failed hydration is a bare trap, and a trap at any time
-/// leaves a page that looks alive and is not. How long it takes is nobody's fault: as long as bytes arrive, it goes on.
+/// Loads the page's code and starts it. Unlike Leptos' `HydrationScripts` it puts the version into the URLs and tells
+/// the reader when it fails: in a release a failed hydration is a bare trap, and a trap at any time leaves a page that
+/// looks alive but is not. It has no timeout: a slow download goes on as long as bytes arrive.
 const START: &str = r#"
 began = true;
 if (self.WebAssembly)
@@ -65,8 +65,8 @@ if (self.WebAssembly)
     });
 "#;
 
-/// Shows the end of the conversation, or where the unread begin, from the first paint on: as
-/// `components/scroll.rs` does once the page lives. Without scripts the style sheet shows the end.
+/// Scrolls to the end of the conversation, or to the first unread message, before the first paint, as
+/// `components/scroll.rs` does after hydration. Without scripts the style sheet shows the end.
 const PLACE: &str = r#"{
   const view = document.querySelector(".messages");
   if (view) {
@@ -77,7 +77,7 @@ const PLACE: &str = r#"{
   }
 }"#;
 
-/// The HTML document.
+/// Renders the HTML document.
 pub fn shell(assets: Assets) -> impl IntoView {
     let Assets { version, reload } = assets;
     let nonce = use_nonce();
@@ -85,7 +85,7 @@ pub fn shell(assets: Assets) -> impl IntoView {
     let start = START.replace("VERSION", &version);
     view! {
         <!DOCTYPE html>
-        // Plain until a script says that scripts run.
+        // Plain until a script proves that scripts run.
         <html lang="en" class="plain">
             <head>
                 <meta charset="utf-8" />

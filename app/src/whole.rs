@@ -1,8 +1,8 @@
-//! Views whose type is erased and that are hydrated in one go.
+//! Type-erased views that are hydrated synchronously.
 //!
-//! Leptos' own `into_any` brings two ways to hydrate into the WASM, for every type that it erases: at once, and
-//! asynchronously for views that wait for code or data. Nothing here waits (the first picture is complete), and the
-//! second way is a sixth of all code. A [`Whole`] leaves it at the default, which is the first way in an envelope.
+//! For every type it erases, Leptos' own `into_any` compiles two ways to hydrate into the WASM: synchronously, and
+//! asynchronously for views that wait for code or data. Nothing here waits (the first render is complete), and the
+//! second way is a sixth of all code. A [`Whole`] leaves that at the trait's default, which only wraps the first.
 
 use leptos::attr::Attribute;
 use leptos::attr::any_attribute::AnyAttribute;
@@ -11,9 +11,9 @@ use leptos::tachys::hydration::Cursor;
 use leptos::tachys::ssr::StreamBuilder;
 use leptos::tachys::view::{Position, PositionState};
 
-/// In place of `into_any`.
+/// Replaces `into_any`.
 pub(crate) trait IntoWhole {
-    /// The view with its type erased.
+    /// Erases the view's type.
     fn whole(self) -> AnyView;
 }
 
@@ -23,7 +23,7 @@ impl<V: RenderHtml + Send> IntoWhole for V {
     }
 }
 
-/// A view that is hydrated in one go. Everything else is the view's own.
+/// A view that is hydrated synchronously. Delegates everything else to the view.
 struct Whole<V>(V);
 
 impl<V: Render> Render for Whole<V> {

@@ -1,15 +1,15 @@
-//! What the one live region says: a new message in full, a burst as a number, and other news in words.
+//! The announcements of the live region: a new message in full, a burst as a number, other news in words.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 
-/// News closer together than this is one announcement.
+/// News within this time become one announcement.
 const BURST: Duration = Duration::from_secs(1);
-/// A longer message is read up to here.
+/// Longer messages are cut off here.
 const SPOKEN_CHARS: usize = 200;
 
-/// Collects news and says it. A handle.
+/// Collects news and announces it. A handle.
 #[derive(Clone, Copy)]
 pub(crate) struct Announcer {
     text: RwSignal<String>,
@@ -20,7 +20,7 @@ pub(crate) struct Announcer {
 struct Waiting {
     messages: Vec<String>,
     other: Vec<String>,
-    /// It will be said in a moment.
+    /// Whether an announcement is already scheduled.
     called: bool,
 }
 
@@ -29,18 +29,18 @@ impl Announcer {
         Self { text: RwSignal::default(), waiting: StoredValue::default() }
     }
 
-    /// What the region holds now.
+    /// Returns the region's current text.
     pub(crate) fn text(self) -> String {
         self.text.get()
     }
 
-    /// A message arrived.
+    /// Announces a message that arrived.
     pub(super) fn arrived(self, from: &str, text: &str) {
         let spoken: String = text.chars().take(SPOKEN_CHARS).collect();
         self.collect(|waiting| waiting.messages.push(format!("{from}: {spoken}")));
     }
 
-    /// Something happened that nobody's eyes may be on. Never counted together, always said.
+    /// Announces something the user may not be looking at. Never summarized as a number, always said in full.
     pub(super) fn say(self, words: String) {
         self.collect(|waiting| waiting.other.push(words));
     }
@@ -51,7 +51,7 @@ impl Announcer {
             std::mem::replace(&mut waiting.called, true)
         });
         if called == Some(false) {
-            // Emptied first: a reader says nothing when the same words come again.
+            // Emptied first: a screen reader stays silent when the text does not change.
             self.text.try_set(String::new());
             set_timeout(move || self.speak(), BURST);
         }
@@ -69,7 +69,7 @@ impl Announcer {
     }
 }
 
-/// Each of them a sentence of its own; some have brought their full stop.
+/// Joins news into sentences, adding the full stops that are missing.
 fn sentences(news: &[String]) -> String {
     let mut said = String::new();
     for words in news {

@@ -1,4 +1,4 @@
-//! From a [`Step`] of the state machine to what people see, what is sent, and what is kept.
+//! Applies a [`Step`] of the state machine: stores, sends and shows.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use protocol::{Change, MessageId, SessionId, Step};
 use super::Live;
 use super::thread::{SetIfChanged, Thread};
 
-/// A browser's timers last for 24 days at most.
+/// Browsers' timers overflow after 24 days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Live {
-    /// Keeps, then sends, then shows. Each signal is set once, however often the step names it.
+    /// Stores, then sends, then shows. Sets each signal once, however often the step names it.
     pub(super) fn apply(self, step: Step) {
         let Step { send, changes } = step;
         if changes.iter().any(|change| matches!(change, Change::Rows(_) | Change::Ready)) {
@@ -27,7 +27,7 @@ impl Live {
         let (mut let_go, mut notes) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                // What is named again later is refreshed again, and finds nothing changed.
+                // A session named again later is refreshed again, and finds nothing changed.
                 Change::Rows(id) | Change::Users(id) | Change::Unread(id) => {
                     if !stale.ends_with(&[id]) {
                         stale.push(id);
@@ -69,13 +69,13 @@ impl Live {
                 }
                 Change::Renew => self.renew(),
                 Change::Invitations if !ready => self.refresh_invitations(),
-                // The rest is shown already, or is the socket's business.
+                // The rest is shown already, or handled by the socket.
                 _ => {}
             }
         }
     }
 
-    /// Everything about one session.
+    /// Refreshes everything about one session.
     fn refresh(self, id: SessionId) {
         let Some(thread) = self.thread_now(id) else { return };
         let known = thread.refusal();
@@ -84,20 +84,20 @@ impl Live {
             thread.refresh_unread(&inner.sync);
             thread.refresh_rows(&inner.sync, self.clock);
         });
-        // The row says it too, to those who look at it.
+        // The row shows it too, but the user may not be looking.
         if let Some((_, reason)) = thread.refusal().filter(|refusal| known.as_ref() != Some(refusal)) {
             self.announcer.say(format!("Not sent to {}: {reason}", untrack(|| thread.title())));
         }
     }
 
-    /// The clock has gone over to the reader's zone: days begin elsewhere.
+    /// Regroups the rows: the clock has switched to the reader's time zone, so days begin at other times.
     pub(super) fn refresh_days(self) {
         for id in self.sessions.get_untracked() {
             self.refresh(id);
         }
     }
 
-    /// Makes and drops threads until they are the sessions of the state machine.
+    /// Creates and drops threads to match the sessions of the state machine.
     pub(super) fn refresh_sessions(self) {
         let fresh = self.inner.try_update_value(|inner| {
             let (me, owner) = (inner.me.user_id, inner.owner.clone());
@@ -119,9 +119,9 @@ impl Live {
         self.sort_sessions(&fresh);
     }
 
-    /// Brings the sessions into the order of the list, with those that were not in it yet.
+    /// Sorts the sessions for the list, including the new ones.
     fn sort_sessions(self, fresh: &[SessionId]) {
-        // By insertion: most stay where they are, and `sort` is several kilobytes of WASM.
+        // An insertion sort: most stay where they are, and `sort` is several kilobytes of WASM.
         let mut order = Vec::new();
         for id in self.sessions.get_untracked().iter().chain(fresh.iter().rev()) {
             let Some(thread) = self.thread_now(*id) else { continue };
@@ -132,7 +132,7 @@ impl Live {
         self.sessions.set_if_changed(order.into_iter().map(|Reverse((_, id))| id).collect());
     }
 
-    /// What comes while nobody looks gets the mark where it begins.
+    /// Sets the unread mark where messages begin that arrived while nobody was looking.
     fn mark_news(self, changes: &[Change]) {
         for change in changes {
             if let Change::Arrived(id, _) = change

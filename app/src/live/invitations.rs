@@ -1,4 +1,4 @@
-//! Searching for people and what follows: the answer in words, the cards, and opening what was agreed on.
+//! Searching for people and what follows: the answer in words, the cards, and opening the resulting conversation.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::Live;
 use super::thread::SetIfChanged;
 use crate::names;
 
-/// After a reconnect the server names the open invitations one by one; the cards wait for the last.
+/// After a reconnect the server sends the open invitations one by one; the cards wait for the last.
 const RETELLING: Duration = Duration::from_millis(400);
 /// How long a note about an invitation that is gone stays.
 const NOTE_FOR: Duration = Duration::from_secs(10);
-/// A server that answers at all has answered a search by now.
+/// When to give up on the answer to a search.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A search that has no answer yet.
 pub(super) struct Searching {
     username: String,
     leave: bool,
-    /// How much had been done on the page when it was made.
+    /// The count of deeds when the user searched.
     asked_at: u32,
-    /// Not sent yet: there is no connection.
+    /// Not sent yet, for lack of a connection.
     waits: bool,
 }
 
@@ -36,8 +36,8 @@ impl Searching {
         ClientFrame::Search(Search::Ask(Asked { username, session_id: None, leave }))
     }
 
-    /// Whether it is this person who is looked for. Their name may be written differently, and may have been copied with
-    /// marks that nobody sees.
+    /// Whether this person was searched for. The typed name may differ in case or Unicode form, and may have been
+    /// copied with invisible marks.
     fn is_for(&self, username: &str) -> bool {
         let folded = |name: &str| {
             let seen: String = name.chars().filter(|c| !is_unseen(*c)).collect();
@@ -47,12 +47,12 @@ impl Searching {
     }
 }
 
-/// What came of a search or an invitation, in words, and what can be done next.
+/// The result of a search or an invitation in words, and what the user can do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) text: String,
     pub(crate) next: Next,
-    /// The name that was searched for and has led to somebody: it has done its work.
+    /// The name that was searched for, if the search succeeded.
     pub(crate) settled: Option<String>,
 }
 
@@ -62,19 +62,19 @@ impl Finding {
     }
 }
 
-/// What can be done after a search.
+/// What the user can do after a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing.
     Nothing,
-    /// Leave the invitation for this person's return.
+    /// Leave an invitation for this person to find when they return.
     Leave(String),
     /// Open the session.
     Open(SessionId),
 }
 
 impl Live {
-    /// Looks for a person. The answer is a [`Finding`]. While the connection is being made the search waits for it.
+    /// Searches for a person. The answer is a [`Finding`]. Without a connection the search waits for one.
     pub(crate) fn ask(self, username: String, leave: bool) {
         self.finding.set(None);
         self.asking.set(true);
@@ -90,7 +90,7 @@ impl Live {
         }
     }
 
-    /// Sends the search that waits to be sent.
+    /// Sends the search that waits, if any.
     fn send_search(self) {
         let waits = self.inner.try_update_value(|inner| {
             let search = inner.search.as_mut().filter(|search| search.waits)?;
@@ -108,7 +108,7 @@ impl Live {
         set_timeout(give_up, PATIENCE);
     }
 
-    /// Answers an invitation, or takes one's own back. Without a connection the answer waits for the next one.
+    /// Answers an invitation, or cancels the user's own. Without a connection the answer waits for the next one.
     pub(crate) fn respond(self, invite_id: InviteId, answer: Answer) {
         if untrack(|| self.answers(invite_id)) {
             return; // a double click
@@ -121,7 +121,7 @@ impl Live {
         self.transmit_answer(invite_id, answer);
     }
 
-    /// Whether one has answered an invitation, or taken it back, and the server has not agreed yet.
+    /// Whether the user has answered or cancelled an invitation and the server has not confirmed it yet.
     pub(crate) fn answers(self, invite_id: InviteId) -> bool {
         self.answering.read().iter().any(|(id, _)| *id == invite_id)
     }
@@ -132,7 +132,7 @@ impl Live {
         }
     }
 
-    /// The socket is in step: what was answered meanwhile goes out now.
+    /// The socket is in sync: sends what the user searched for and answered meanwhile.
     pub(super) fn joined(self) {
         self.lost.set_if_changed(false);
         self.crowded.set_if_changed(false);
@@ -144,7 +144,7 @@ impl Live {
         self.restore();
     }
 
-    /// The connection went away, and with it the answer to a search.
+    /// Ends a search whose answer was lost with the connection.
     #[cfg(feature = "hydrate")]
     pub(super) fn search_lost(self) {
         if self.asking.get_untracked() {
@@ -152,7 +152,7 @@ impl Live {
         }
     }
 
-    /// Shows which invitations are open, and says who has come with one.
+    /// Shows the open invitations, and announces new ones.
     pub(super) fn refresh_invitations(self) {
         let known = self.invited.get_untracked();
         self.show_invitations();
@@ -187,8 +187,8 @@ impl Live {
         }
     }
 
-    /// The search that this is the answer to, which is over. News of an invitation answers none; and what is told to
-    /// all of one's pages answers that of another page, unless it is of the same person.
+    /// Ends and returns the search that this outcome answers. News of an invitation answers none; and what is sent to
+    /// all of the user's pages may answer another page's search, unless it is for the same person.
     fn answered(self, status: Outcome, invite_id: Option<InviteId>, username: &str) -> Option<Searching> {
         let is_answer = |search: &mut Searching| match status {
             Outcome::Offline | Outcome::NoUser | Outcome::AlreadyConnected => true,
@@ -212,12 +212,12 @@ impl Live {
         session_id: Option<SessionId>,
         search: Option<Searching>,
     ) {
-        // The server's sentence is plain text, in which a name could turn the words beside it.
+        // The server's sentence is plain text, in which a name could change the direction of the words beside it.
         let text = names::isolated_in(&reason, &username);
         let next = match status {
-            // Told again after every connect; said only to the one who just asked.
+            // Sent again after every connect; shown only to a user who has just asked.
             Outcome::Pending if search.is_none() => return,
-            // One's own doing; the list shows it.
+            // The user's own action; the list shows it.
             Outcome::Cancelled => return,
             Outcome::Offline => Next::Leave(username),
             Outcome::AlreadyConnected | Outcome::Accepted | Outcome::Unknown => {
@@ -228,7 +228,7 @@ impl Live {
         let is_settled = matches!(status, Outcome::Pending | Outcome::AlreadyConnected | Outcome::Accepted);
         let asked_at = search.as_ref().map(|search| search.asked_at);
         let settled = search.filter(|_| is_settled).map(|search| search.username);
-        // News takes nothing away that a search is about to say, or has offered.
+        // News must not replace what a search is about to say, or has offered.
         let offers =
             |found: &Option<Finding>| found.as_ref().is_some_and(|f| matches!(f.next, Next::Leave(_)));
         let is_busy = self.asking.get_untracked() || self.finding.with_untracked(offers);
@@ -239,14 +239,14 @@ impl Live {
         }
     }
 
-    /// Something was refused: said where it was asked for. A message's refusal stands at its row; what a page asks for by
-    /// itself is nobody's news.
+    /// Shows a refusal where the user asked for the refused thing. A message's refusal stands at its row; refusals of
+    /// what the page requests on its own are not shown.
     pub(super) fn refused(self, refused: Refused) {
         let Refused { message_id, session_id, invite_id, username, code, reason, .. } = refused;
         if let Some(invite_id) = invite_id {
             self.answer_refused(invite_id, code, reason);
         } else if username.is_some() || (message_id.is_none() && session_id.is_none()) {
-            // What answers nothing by name may be of a search that the server could not read.
+            // A refusal that refers to nothing may be of a search that the server could not parse.
             if self.asking.get_untracked() {
                 self.end_search(&reason);
             }
@@ -270,7 +270,7 @@ impl Live {
         set_timeout(forget, NOTE_FOR);
     }
 
-    /// An invitation that was accepted here is answered. Gives how much had been done when it was.
+    /// Forgets an invitation that was accepted here, and returns the count of deeds at the time.
     fn no_longer_awaits(self, invite_id: InviteId) -> Option<u32> {
         let answered = |inner: &mut super::Inner| {
             let at = inner.awaited.iter().position(|(id, _)| *id == invite_id)?;

@@ -1,10 +1,10 @@
-//! What survives a reload: drafts, and messages that the server has not acknowledged. All of it stays in this
-//! browser, under the name of its writer, and goes when they have signed out.
+//! What survives a reload: drafts, and messages that the server has not acknowledged. All of it stays in this browser,
+//! stored per user, and is removed once they have signed out.
 //!
-//! All tabs of a browser share it, and none overwrites what another one keeps. Every message has an entry of its own: one
-//! that two tabs send stays one, because it keeps its `MessageID`. A session's draft has one entry, which a new tab
-//! begins with; a tab that finds somebody else's draft there keeps its own in an entry of its own, which the next tab
-//! takes over when the other one is closed and the first draft was sent. Every user who signs out has a note of their own.
+//! All tabs of a browser share it, and none overwrites what another one stored. Every message has its own entry: if two
+//! tabs send it, it keeps its `MessageID` and stays one message. A session's draft has one shared entry, which a new
+//! tab starts with; a tab that finds another tab's draft there stores its own in a separate entry, which the next tab
+//! takes over once the tab is closed and the shared draft was sent. Every user who signs out has a note of their own.
 
 use leptos::prelude::{window, window_event_listener_untyped};
 use protocol::text::clean;
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use web_sys::{Event, Storage, StorageEvent};
 
-/// Begins the names of the notes that say whose things go when they have signed out.
+/// Prefix of the notes that say whose data to remove once they have signed out.
 const LEAVING: &str = "natter/leaving/";
-/// Where a tab keeps what it is called.
+/// The key of a tab's name.
 const TAB: &str = "natter/tab";
 
 #[derive(Serialize, Deserialize)]
@@ -23,16 +23,16 @@ struct Unsent {
     session_id: SessionId,
     data: String,
     written: TimeStamp,
-    /// It may be stored. Not known of what an older page kept.
+    /// Whether the server may have it. Entries of older versions lack it.
     unanswered: Option<bool>,
 }
 
-/// The text that waits in a session's composer: this tab's own, or what any tab left there.
+/// Returns the draft of a session: this tab's own, or what any tab left.
 pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
     let shared = draft_key(me, session);
     get(&own_draft_key(me, session)).or_else(|| get(&shared)).or_else(|| {
-        // One that its tab kept to itself, beside another one which is gone. It is everybody's now, or it would be there
-        // still when this one is sent.
+        // A separate draft of another tab, while the shared one is gone. It becomes the shared one, or it would still
+        // be there after this one is sent.
         let key = keys().find(|key| key.starts_with(&shared))?;
         let text = get(&key)?;
         if set(&shared, &text) {
@@ -42,15 +42,15 @@ pub(crate) fn draft(me: UserId, session: SessionId) -> Option<String> {
     })
 }
 
-/// Two texts as one, for a composer that holds both.
+/// Joins two texts for a composer that holds both.
 pub(crate) fn both(first: &str, then: &str) -> String {
     if first.is_empty() || then.is_empty() { [first, then].concat() } else { [first, then].join("\n") }
 }
 
-/// Keeps what is in a composer, which held `before`; nothing when it is empty. Returns whether that worked.
+/// Stores a composer's text, which was `before`; an empty one removes the entry. Returns whether that worked.
 pub(super) fn keep_draft(me: UserId, session: SessionId, before: &str, text: &str) -> bool {
     let (shared, own) = (draft_key(me, session), own_draft_key(me, session));
-    // The shared entry is this tab's when it holds what was here, or nothing.
+    // The shared entry is this tab's if it holds what was here, or nothing.
     if get(&shared).is_none_or(|kept| kept == before) {
         remove(&own);
         put(&shared, text)
@@ -59,8 +59,8 @@ pub(super) fn keep_draft(me: UserId, session: SessionId, before: &str, text: &st
     }
 }
 
-/// Another tab did something in the storage. When it keeps something else in the shared entry now, what is in this
-/// composer goes into an entry of its own. What only goes is not saved: its writer may have signed out.
+/// Handles a storage event of another tab. If that tab overwrote the shared entry, stores this composer's text in its
+/// own entry. Does nothing if the entry was removed: the user may have signed out.
 pub(crate) fn guard_draft(me: UserId, session: SessionId, text: &str, event: &Event) {
     let Some(event) = event.dyn_ref::<StorageEvent>() else { return };
     let is_shared = event.key().is_some_and(|key| key == draft_key(me, session));
@@ -69,7 +69,7 @@ pub(crate) fn guard_draft(me: UserId, session: SessionId, text: &str, event: &Ev
     }
 }
 
-/// A message is sent: whatever tab kept the same as a draft, it is none any more.
+/// Removes drafts of any tab that equal a message just sent.
 pub(super) fn forget_draft(me: UserId, session: SessionId, sent: &str) {
     let prefix = draft_key(me, session);
     for key in keys().filter(|key| key.starts_with(&prefix)) {
@@ -79,8 +79,8 @@ pub(super) fn forget_draft(me: UserId, session: SessionId, sent: &str) {
     }
 }
 
-/// The message that another tab sends, when that is what it did in the storage. An entry that was there before is one
-/// that waits for longer, and says nothing of what is being written.
+/// Returns the message that another tab sent, if that caused the storage event. An entry that existed before is an
+/// older message, and says nothing about what is being written.
 pub(super) fn sent_by_another_tab(me: UserId, event: &Event) -> Option<(SessionId, String)> {
     let event = event.dyn_ref::<StorageEvent>()?;
     event.key().filter(|_| event.old_value().is_none())?.strip_prefix(&unsent_prefix(me))?;
@@ -88,12 +88,12 @@ pub(super) fn sent_by_another_tab(me: UserId, event: &Event) -> Option<(SessionI
     Some((session_id, data))
 }
 
-/// What of a composer's text is sent.
+/// Returns the part of a composer's text that is sent.
 pub(crate) fn sendable(text: &str) -> String {
     clean(text).trim_end().trim_start_matches('\n').to_owned()
 }
 
-/// Messages never acknowledged, in the order in which they were written.
+/// Returns the unacknowledged messages, in the order in which they were written.
 pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     let prefix = unsent_prefix(me);
     let read = |key: String| {
@@ -109,34 +109,34 @@ pub(super) fn unsent(me: UserId) -> Vec<Pending> {
     found
 }
 
-/// Keeps a message until [`forget_unsent`]. Returns whether that worked.
+/// Stores a message until [`forget_unsent`]. Returns whether that worked.
 pub(super) fn keep_unsent(me: UserId, pending: &Pending) -> bool {
     let Pending { message_id, session_id, data, written, unanswered, .. } = pending.clone();
     serde_json::to_string(&Unsent { session_id, data, written, unanswered: Some(unanswered) })
         .is_ok_and(|json| set(&format!("{}{message_id}", unsent_prefix(me)), &json))
 }
 
-/// The server has it, or its writer let go of it.
+/// Removes a message that the server has, or that its writer took back.
 pub(super) fn forget_unsent(me: UserId, id: MessageId) {
     remove(&format!("{}{id}", unsent_prefix(me)));
 }
 
-/// The message that another tab took back, if that is why the entry `key` is gone, which was `was`.
+/// Returns the message that another tab took back, if that is why the entry `key` with the value `was` is gone.
 pub(super) fn taken_back(me: UserId, key: Option<String>, was: Option<String>) -> Option<MessageId> {
     let id = key?.strip_prefix(&unsent_prefix(me))?.parse().ok()?;
     let was: Unsent = serde_json::from_str(&was?).ok()?;
     (was.unanswered == Some(false)).then_some(id)
 }
 
-/// This person signs out. What they leave in this browser goes when that has happened: see [`signed_out`].
+/// Notes that this user is signing out. Their data is removed once that has succeeded: see [`signed_out`].
 pub(crate) fn sign_out(me: UserId) {
     if !set(&format!("{LEAVING}{me}"), &tab()) {
         forget(&prefix(me));
     }
 }
 
-/// A page begins, with somebody signed in or nobody. Whoever was signing out is gone unless it is they; of them the tab
-/// in which they did knows that it has failed, and any other may just be earlier.
+/// Runs on page load. A user who was signing out is gone, and their data is removed, unless they are still signed in:
+/// then the sign-out has failed if this is the tab where they tried; any other tab may just have loaded before it.
 pub(crate) fn signed_out(me: Option<UserId>) {
     for key in keys().filter(|key| key.starts_with(LEAVING)) {
         let left: Option<UserId> = key[LEAVING.len()..].parse().ok();
@@ -172,8 +172,8 @@ fn unsent_prefix(me: UserId) -> String {
     format!("{}unsent/", prefix(me))
 }
 
-/// What this tab is called, for as long as it is there, however often it is loaded anew. While the page is open its name
-/// is in no storage: a browser that duplicates a tab copies that, and both would be one.
+/// Returns this tab's name, which survives reloads. While the page is open the name is in no storage: duplicating a tab
+/// copies its session storage, and both tabs would have the same name.
 fn tab() -> String {
     thread_local! {
         static NAME: String = {
@@ -191,7 +191,7 @@ fn tab() -> String {
     NAME.with(String::clone)
 }
 
-/// None where the browser allows no storage; everything then lasts as long as the page.
+/// Returns none where the browser allows no storage; everything then lasts only as long as the page.
 fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
 }
@@ -207,12 +207,12 @@ fn get(key: &str) -> Option<String> {
     storage()?.get_item(key).ok()?
 }
 
-/// Returns false when the storage is full: that loses the copy, not the text, which is still on the screen.
+/// Returns false if the storage is full: that loses the copy, not the text, which is still on the screen.
 fn set(key: &str, value: &str) -> bool {
     storage().is_some_and(|storage| storage.set_item(key, value).is_ok())
 }
 
-/// Sets an entry, or removes it when there is nothing to keep.
+/// Sets an entry, or removes it if there is nothing to store.
 fn put(key: &str, text: &str) -> bool {
     if text.is_empty() {
         remove(key);

@@ -1,10 +1,10 @@
-//! Opening a conversation by itself.
+//! Opens conversations automatically.
 //!
-//! What somebody asked for may come late: an invitation accepted on a slow line, a search after minutes without a
-//! connection. Meanwhile they may be writing to somebody else, and a page that changes under their hands sends private
-//! words to the wrong person. So every answer that leads to a conversation comes through here, and a conversation opens
-//! without a click on it only when its reader asked for it and has done nothing since. Otherwise the page offers it: also
-//! when none is open, or the list would be gone under the finger that scrolls it.
+//! The answer to a request may come late: an invitation accepted on a slow line, a search after minutes without a
+//! connection. By then the user may be writing to somebody else, and a page that switches under their hands sends
+//! private words to the wrong person. So every answer that leads to a conversation comes through here, and a
+//! conversation opens without a click on it only if the user asked for it and has done nothing since. Otherwise the
+//! page offers it, even when none is open, or the list would vanish under the finger that scrolls it.
 
 use leptos::prelude::*;
 use protocol::SessionId;
@@ -14,12 +14,12 @@ use wasm_bindgen::closure::Closure;
 use super::{Finding, Live, Next};
 use crate::names;
 
-/// What counts as having moved on: writing, clicking, scrolling, the browser's own back and forward.
+/// The events that count as having moved on: typing, clicking, scrolling, the browser's back and forward.
 const DEEDS: [&str; 6] = ["keydown", "input", "pointerdown", "click", "wheel", "popstate"];
 
 impl Live {
-    /// Begins to count what is done on this page. Before whoever is clicked hears of it, so that a click which asks for
-    /// something belongs to the time before.
+    /// Starts counting user actions. Listens in the capture phase, so a click is counted before its own handler notes
+    /// the count.
     pub(super) fn count_deeds(self) {
         let count = Closure::<dyn Fn()>::new(move || {
             let _ = self.deeds.try_update_value(|deeds| *deeds += 1);
@@ -28,20 +28,20 @@ impl Live {
             let listener = count.as_ref().unchecked_ref();
             _ = window().add_event_listener_with_callback_and_bool(deed, listener, true);
         }
-        count.forget(); // for as long as the page
+        count.forget(); // lives as long as the page
     }
 
-    /// How much has been done on this page.
+    /// Returns how many user actions this page has seen.
     pub(crate) fn deeds(self) -> u32 {
         self.deeds.get_value()
     }
 
-    /// The answer to what was asked after so many deeds is this conversation: opens it, or offers it.
+    /// Opens or offers the conversation that answers what the user asked for when the count of deeds was `asked_at`.
     pub(super) fn lead_to(self, to: SessionId, asked_at: u32) {
         let (Some(open), Some(thread)) = (self.route.get_value(), self.thread_now(to)) else { return };
         let here = untrack(|| open.get());
         if here == Some(to) {
-            // It is here.
+            // Open already.
         } else if self.deeds() == asked_at {
             self.greeted.set_value(Some(to));
             open.go(Some(to));
@@ -51,7 +51,7 @@ impl Live {
         }
     }
 
-    /// The conversation is open: nothing has to offer it any more.
+    /// Withdraws offers of a conversation that is now open.
     pub(super) fn has_come_to(self, to: SessionId) {
         for slot in [self.finding, self.note] {
             if slot.with_untracked(|found| leads_to(found, to)) {
@@ -65,7 +65,7 @@ fn leads_to(found: &Option<Finding>, to: SessionId) -> bool {
     found.as_ref().is_some_and(|found| found.next == Next::Open(to))
 }
 
-/// Whether the focus is where text is written. No answer takes it from there.
+/// Whether the focus is in a text field. No answer may take it from there.
 pub(crate) fn somebody_writes() -> bool {
     let active = document().active_element();
     active.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA"))

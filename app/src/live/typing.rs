@@ -1,4 +1,4 @@
-//! Who is writing: told to the others, and shown of them.
+//! Who is typing: sends it to the others, and shows it of them.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use protocol::{ClientFrame, SessionId, UserId};
 
 use super::{Live, clock};
 
-/// One's own frames of this kind are at most this frequent in a session, in milliseconds.
+/// How often at most we send a `Typing` frame per session, in milliseconds.
 const TYPING_EVERY: i64 = 2_000;
-/// A sign of writing is good for this long.
+/// How long a received `Typing` frame counts.
 const TYPING_FOR: Duration = Duration::from_secs(5);
 
 impl Live {
-    /// One writes here: the others are told, now and then. Each session by itself, as each has other readers.
+    /// Tells the others that this user is typing, throttled per session, since each session has other members.
     pub(crate) fn typing(self, session_id: SessionId) {
         let Some(thread) = self.thread_now(session_id) else { return };
         if self.inner.try_with_value(|inner| inner.sync.is_ready()) != Some(true) {
@@ -22,7 +22,7 @@ impl Live {
         match thread.tells(clock::elapsed(), TYPING_EVERY) {
             None => {}
             Some(0) => self.transmit(ClientFrame::Typing { session_id }),
-            // Too soon after the last time: later, unless the message is there first.
+            // Too soon after the last one: sends it later, unless the message is sent first.
             Some(wait) => set_timeout(
                 move || {
                     if thread.stops_telling() {
@@ -44,7 +44,7 @@ impl Live {
         set_timeout(look, TYPING_FOR + Duration::from_millis(50));
     }
 
-    /// What somebody was writing is here.
+    /// The message that somebody was typing has arrived.
     pub(super) fn has_written(self, id: SessionId, user: UserId) {
         if let Some(thread) = self.thread_now(id) {
             let now = clock::elapsed();

@@ -1,15 +1,15 @@
-//! Which part of a long session is drawn. Places have no holes, so this is arithmetic.
+//! Which part of a long session is drawn. Seqs have no gaps, so this is arithmetic.
 
 use std::ops::{Bound, RangeBounds};
 
 use protocol::Seq;
 
-/// Rows added at a time, and in the first picture.
+/// Rows added at a time, and in the first render.
 pub(crate) const PAGE: i64 = 50;
-/// Most rows that are drawn at once.
+/// Most rows drawn at the same time.
 pub(crate) const MOST: i64 = 400;
 
-/// The places drawn: from `first`, up to `last` or without an end.
+/// The Seqs drawn: from `first`, up to `last` or open-ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     first: Seq,
@@ -17,29 +17,29 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The newest page of a session whose last message is `newest`.
+    /// Returns the newest page of a session whose last message is `newest`.
     pub(crate) fn at_end(newest: Seq) -> Self {
         Self { first: Seq((newest.0 - PAGE + 1).max(1)), last: None }
     }
 
-    /// Where it begins.
+    /// Returns where it begins.
     pub(crate) fn first(self) -> Seq {
         self.first
     }
 
-    /// Whether it shows the newest message, and what is on its way.
+    /// Whether it shows the newest message, and those in flight.
     pub(crate) fn is_at_end(self) -> bool {
         self.last.is_none()
     }
 
-    /// One page further into the past; lets go of the newest rows when that is too many.
+    /// Extends the window one page into the past; drops the newest rows if that is too many.
     pub(crate) fn older(self, oldest_held: Seq, newest: Seq) -> Self {
         let from = self.first.max(oldest_held);
         let first = Seq((from.0 - PAGE).max(1)).min(self.first);
         Self { first, last: self.last }.bounded_below(newest)
     }
 
-    /// One page further towards the present; lets go of the oldest rows when that is too many.
+    /// Extends the window one page towards the present; drops the oldest rows if that is too many.
     pub(crate) fn newer(self, newest: Seq) -> Self {
         let Some(last) = self.last else { return self };
         let last = Seq(last.0 + PAGE);
@@ -47,8 +47,8 @@ impl Window {
         Self { first, last: (last < newest).then_some(last) }
     }
 
-    /// Keeps to the most rows while new ones arrive. A reader at the end loses the oldest, half of them at once so
-    /// that it is seldom; for one who reads further up the newest wait outside.
+    /// Keeps to the most rows while new ones arrive. For a reader at the end it drops the oldest rows, half of them at
+    /// a time so that this is rare; for a reader further up it leaves the newest ones out.
     pub(crate) fn grown(self, newest: Seq, at_end: bool) -> Self {
         if self.last.is_some() || newest.0 - self.first.0 < MOST {
             self
