@@ -191,7 +191,7 @@ fn tab() -> String {
     NAME.with(String::clone)
 }
 
-/// Returns none where the browser allows no storage; everything then lasts only as long as the page.
+/// Returns `None` where the browser allows no storage; everything then lasts only as long as the page.
 fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
 }

@@ -1,7 +1,7 @@
 //! The connection: one WebSocket at a time, for as long as the page is open.
 //!
-//! Knows sockets, timers and backoff, and nothing of messages: frames go to the state machine and come from it.
-//! The browser's `send` succeeds on a dead socket, so nothing here counts as delivered.
+//! Knows sockets, timers and backoff, but nothing about messages: frames go to the state machine and come from it. The
+//! browser's `send` succeeds on a dead socket, so nothing sent here counts as delivered.
 
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -20,28 +20,29 @@ use protocol::{Change, ClientFrame, Code, ServerFrame, SessionId, close};
 
 use super::{Live, api, clock};
 
-/// The server speaks every 15 s; two silences and a bit mean that nobody is there.
+/// The server sends a heartbeat every 15 s; without two of them, and a bit more, the connection is dead.
 const SILENCE_MS: u32 = 35_000;
-/// An answer is heard of when all of it is here. A slow line, of 4 kbit/s, takes as long for the largest page.
+/// Timeout while a large answer is due: it counts as received only when complete. At 4 kbit/s the largest page takes
+/// this long.
 const ANSWER_MS: u32 = 120_000;
-/// To be open.
+/// Timeout for opening a socket.
 const OPEN_MS: u32 = 10_000;
-/// To learn whether the login has ended.
+/// Timeout for finding out whether the login has ended.
 const LOOK_MS: u32 = 5_000;
 /// After waking up, a socket that has been silent for longer is not trusted.
 const STALE_MS: i64 = 20_000;
-/// While this user has as many connections as one may, the next try waits for so long and up to twice as long.
+/// While this user has the most connections allowed, retries wait for this to twice this long.
 const CROWDED_MS: u32 = 15_000;
-/// Whoever signs in anew in another tab ends this login first, and has the new cookie a moment later.
+/// Signing in again in another tab ends this login first, and sets the new cookie a moment later.
 const NEW_LOGIN_MS: u32 = 500;
-/// Whoever signs out has left the page by then.
+/// How long a sign-out may take to leave the page.
 const LEAVING_MS: u32 = 10_000;
-/// A connection that lasts this long was a good one.
+/// A connection that lasts this long resets the backoff.
 const GOOD_MS: i64 = 5_000;
-/// A loss shorter than this is nobody's concern.
+/// Connection losses shorter than this are not shown.
 const GRACE_MS: u32 = 5_000;
 
-/// The way to the socket. Frames given while there is none are let go.
+/// Sends to the socket. Frames sent while there is none are dropped.
 pub(super) struct Wire(UnboundedSender<Command>);
 
 enum Event {
@@ -51,9 +52,9 @@ enum Event {
 
 enum Command {
     Send(ClientFrame),
-    /// Connect without waiting, if there is doubt.
+    /// Connect immediately, unless the connection is good.
     Now,
-    /// Begin again in any case.
+    /// Reconnect in any case.
     Renew,
 }
 
@@ -73,20 +74,19 @@ impl Wire {
 
 /// Why a connection ended.
 enum End {
-    /// It broke, or was never there.
+    /// It broke, or never opened.
     Lost,
-    /// It is better to begin again at once.
+    /// It is better to reconnect immediately.
     Stale,
-    /// The server asked to come back after this many milliseconds.
+    /// The server asked us to reconnect after this many milliseconds.
     Drained(u32),
-    /// This user has as many connections as one may.
+    /// This user has the most connections allowed.
     Crowded,
-    /// The login is no longer good.
+    /// The login is no longer valid.
     Revoked,
 }
 
-/// When something was heard last, by both clocks: one may be set, and the other one stand still while the computer
-/// sleeps.
+/// When something was last received, by both clocks: one may be adjusted, the other may stop while the computer sleeps.
 struct Heard {
     elapsed: i64,
     now: i64,
@@ -102,7 +102,7 @@ impl Heard {
     }
 }
 
-/// Connects, and stays connected.
+/// Connects and stays connected.
 pub(super) fn start(live: Live) {
     let (sender, commands) = mpsc::unbounded();
     let wake = sender.clone();
@@ -118,13 +118,13 @@ pub(super) fn start(live: Live) {
     spawn_local(run(live, commands));
 }
 
-/// What lasts from one connection to the next.
+/// State that outlives a connection.
 struct Course {
     /// Connections since the last good one.
     failures: u32,
-    /// When this connection was welcomed.
+    /// When this connection received its `Welcome`.
     welcomed: Option<i64>,
-    /// Will say that the connection is lost, unless a welcome comes first.
+    /// Will report the connection as lost, unless a `Welcome` comes first.
     notice: Option<Timeout>,
 }
 
@@ -134,7 +134,7 @@ impl Course {
             self.welcomed = Some(now);
             self.notice = None;
         }
-        // A server that welcomes and closes at once is no reason to hurry.
+        // A server that welcomes and then closes immediately must not reset the backoff.
         if self.welcomed.is_some_and(|since| now - since > GOOD_MS) {
             self.failures = 0;
         }
@@ -161,14 +161,14 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
             End::Lost => backoff(course.failures),
         };
         course.failures += 1;
-        // A refused upgrade looks like any other failure.
+        // A refused upgrade looks like any other failure, so every third one checks the login.
         if pause(live, wait, course.failures.is_multiple_of(3), &mut commands).await {
             return sign_in_again(live).await;
         }
     }
 }
 
-/// One connection, from the first try to the end.
+/// Runs one connection, from opening to its end.
 async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
     let Ok(mut socket) = WebSocket::open(&address()) else { return End::Lost };
     let opening = future::poll_fn(|cx| Pin::new(&mut socket).poll_ready(cx));
@@ -180,7 +180,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     say(&mut socket, &hello);
 
     let mut heard = Heard::just_now();
-    // A timer, because a clock may be set.
+    // A timer, because a clock may be adjusted.
     let mut silence = TimeoutFuture::new(ANSWER_MS);
     let mut end = End::Lost;
     course.welcomed = None;
@@ -192,7 +192,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
         match event {
             Event::Frame(Ok(Message::Text(text))) => {
                 heard = Heard::just_now();
-                // A frame that cannot be read leaves a gap in the numbers, and gaps are asked for.
+                // An unreadable frame leaves a gap in the numbering, and gaps are fetched.
                 match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
                     ServerFrame::Drain { after_ms } => {
                         end = End::Drained(after_ms.try_into().unwrap_or_default());
@@ -210,7 +210,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                         let is_stranger = step.changes.contains(&Change::Stranger);
                         live.apply(step);
                         if is_stranger {
-                            return End::Revoked; // somebody else has signed in: this login is over
+                            return End::Revoked; // another user has signed in: this login is over
                         }
                     }
                 }
@@ -222,10 +222,10 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                     _ => end,
                 };
             }
-            // The close event, which says more, follows.
+            // The close event follows, and has the details.
             Event::Frame(_) => {}
             Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
-            // The attempt has failed just now. Its close event follows, and says how to go on.
+            // The socket has just failed. Its close event follows, and decides how to go on.
             Event::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
             Event::Command(Command::Renew) => return End::Stale,
             Event::Command(Command::Now) if heard.is_stale() => return End::Stale,
@@ -234,7 +234,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     }
 }
 
-/// What happens next: a frame comes in, or a command. Commands come first to keep the order of what is sent.
+/// Waits for the next frame or command. Commands come first, to keep the order of what is sent.
 fn next(
     socket: &mut WebSocket,
     commands: &mut UnboundedReceiver<Command>,
@@ -249,15 +249,15 @@ fn is_open(socket: &WebSocket) -> bool {
     matches!(socket.state(), State::Open)
 }
 
-/// Sends, if there is still somebody to send to: a dead socket takes everything, and complains on the console.
+/// Sends if the socket is open: a dead one accepts everything, and complains on the console.
 fn say(socket: &mut WebSocket, frame: &ClientFrame) {
     if is_open(socket) {
         let _ = Pin::new(socket).start_send(Message::Text(frame.encode()));
     }
 }
 
-/// Waits before the next try, unless somebody cannot. With `looks`, first looks why there is no connection: says when there
-/// are too many from here, and returns whether the login has ended.
+/// Waits before the next try; `Now` cuts the wait short. With `looks`, first finds out why there is no connection:
+/// shows if there are too many from here, and returns whether the login has ended.
 async fn pause(live: Live, wait: u32, looks: bool, commands: &mut UnboundedReceiver<Command>) -> bool {
     let woken = commands.any(async |command| matches!(command, Command::Now));
     let waiting = async {
@@ -278,12 +278,12 @@ async fn pause(live: Live, wait: u32, looks: bool, commands: &mut UnboundedRecei
     matches!(future::select(pin!(waiting), pin!(woken)).await, Either::Left((true, _)))
 }
 
-/// Full jitter: anything up to a bound that doubles with each failure, so that clients do not come back together.
+/// Full jitter: anything up to a bound that doubles with each failure, so that clients do not reconnect in lockstep.
 fn backoff(failures: u32) -> u32 {
     jitter(0, (500 << failures.min(6)).min(20_000))
 }
 
-/// Anything from `least` up to so much more.
+/// Returns a random wait from `least` to `least + more`.
 fn jitter(least: u32, more: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the bound")]
     let wait = (js_sys::Math::random() * f64::from(more)) as u32;
@@ -296,8 +296,7 @@ fn address() -> String {
     format!("{scheme}://{}/ws", location.host().unwrap_or_default())
 }
 
-/// Asks for something that only somebody signed in gets, and gives why it was refused: a browser says nothing of why an
-/// upgrade was.
+/// Requests something that needs a login, and returns why it was refused: a browser does not tell why an upgrade was.
 async fn refusal(live: Live) -> Option<Code> {
     let some = live.sessions.with_untracked(|sessions| sessions.first().copied());
     let session_id = some.unwrap_or_else(SessionId::new);
@@ -305,12 +304,12 @@ async fn refusal(live: Live) -> Option<Code> {
     answer.err().map(|error| error.0.error)
 }
 
-/// The login is over. What was written stays in this browser, and goes out after the next login; what could not be kept
-/// is only on this page, so its writer decides when to leave it.
+/// Handles the end of the login. What was written stays in this browser, and is sent after the next login; what could
+/// not be stored exists only on this page, so the user decides when to leave it.
 async fn sign_in_again(live: Live) {
     TimeoutFuture::new(NEW_LOGIN_MS).await;
     if live.inner.try_with_value(|inner| inner.leaving) == Some(true) {
-        // The answer to the form takes this page away, unless it was stopped.
+        // The response to the form replaces this page, unless loading was stopped.
         TimeoutFuture::new(LEAVING_MS).await;
     }
     if live.keeps_all() {

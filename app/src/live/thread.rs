@@ -1,4 +1,4 @@
-//! One session as signals: what its line in the list and, while it is open, its rows show.
+//! One session as signals, for its line in the list and, while it is open, its rows.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::window::Window;
 use crate::clock::Clock;
 use crate::names;
 
-/// Messages of one sender within this time stand under one name.
+/// Messages of one sender within this time are grouped under one name.
 const GROUP_MS: i64 = 5 * 60_000;
 
-/// With more unread than this, the end is of more use than the beginning.
+/// With more unread messages than this, opening at the end is more useful than at the first unread one.
 const MOST_MARKED: i64 = 300;
 
 /// One session. A handle: copies share one state.
@@ -22,27 +22,27 @@ const MOST_MARKED: i64 = 300;
 pub(crate) struct Thread {
     pub(crate) id: SessionId,
     me: UserId,
-    /// The page is without a connection.
+    /// Whether the page has lost its connection.
     lost: RwSignal<bool>,
-    /// Everybody else in it.
+    /// The other members.
     pub(crate) others: RwSignal<BTreeMap<UserId, User>>,
-    /// Its newest row.
+    /// The newest row.
     pub(crate) last: RwSignal<Option<Row>>,
     /// How many messages are unread.
     pub(crate) unread: RwSignal<i64>,
-    /// Who is writing.
+    /// Who is typing.
     pub(crate) typing: RwSignal<Vec<UserId>>,
     /// The rows drawn, in order. Empty unless it is open.
     pub(crate) rows: RwSignal<Vec<MessageId>>,
-    /// What is known of the time before them.
+    /// The state of loading older rows.
     pub(crate) older: RwSignal<Older>,
-    /// There are older rows than those drawn.
+    /// Whether there are older rows than those drawn.
     pub(crate) has_older: RwSignal<bool>,
-    /// Newer rows are missing, and on their way.
+    /// Whether newer rows are missing and being fetched.
     pub(crate) behind: RwSignal<bool>,
-    /// The reader is at the end and stays there.
+    /// Whether the reader is at the end and stays there.
     pub(crate) following: RwSignal<bool>,
-    /// Rises when the end is to be shown, wherever the reader is.
+    /// Incremented to scroll to the end, wherever the reader is.
     pub(crate) called_to_end: RwSignal<u32>,
     inner: StoredValue<Inner>,
 }
@@ -50,27 +50,27 @@ pub(crate) struct Thread {
 #[derive(Default)]
 struct Inner {
     open: bool,
-    /// A line of the list shows it.
+    /// Whether a line of the list shows it.
     listed: bool,
-    /// Something was said in it.
+    /// Whether it has any messages.
     begun: bool,
-    /// Of the rows drawn, in order.
+    /// The signals of the rows drawn, in order.
     views: Vec<(MessageId, ArcRwSignal<RowView>)>,
     window: Option<Window>,
-    /// The last message seen before it was opened, or before news came that nobody looked at: the mark for unread ones
-    /// stands after it, and stays.
+    /// The last message read before it was opened, or before messages came while nobody was looking: the unread mark
+    /// stands after it, and stays there.
     unread_after: Option<Seq>,
-    /// Where its reader was when they left it, unless they followed the end.
+    /// Where the reader was when they left, unless they followed the end.
     left: Option<Place>,
-    /// Who wrote lately, and until when that is good.
+    /// Who has been typing, and until when that counts.
     typed: Vec<(UserId, i64)>,
-    /// When the others were last told that one writes here.
+    /// When we last sent `Typing`.
     told: Option<i64>,
-    /// They are to be told again.
+    /// Whether another `Typing` is scheduled.
     tells: bool,
 }
 
-/// A place in a conversation: a row, and how far below the upper edge it stood.
+/// A scroll position: a row, and how far below the upper edge of the view it stood.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
     pub(crate) row: MessageId,
@@ -80,16 +80,16 @@ pub(crate) struct Place {
 /// The state of loading older rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Older {
-    /// Nothing is under way.
+    /// Idle.
     #[default]
     None,
-    /// A page is on its way.
+    /// A page is being fetched.
     Loading,
-    /// It did not come.
+    /// The fetch failed.
     Failed,
 }
 
-/// A row and its place among its neighbours.
+/// A row and how it relates to its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowView {
     pub(crate) row: Row,
@@ -123,12 +123,12 @@ impl Thread {
         }
     }
 
-    /// The names of the others.
+    /// Returns the names of the others.
     pub(crate) fn title(self) -> String {
         names::list(self.others.read().values().map(|user| &*user.username))
     }
 
-    /// The newest message refused, for good or for now, and why. Not tracked.
+    /// Returns the newest row and the reason, if it was refused, for good or for now. Not tracked.
     pub(super) fn refusal(self) -> Option<(MessageId, String)> {
         self.last.with_untracked(|last| match last {
             Some(Row { message_id, state: RowState::Failed(fault) | RowState::PutOff(fault), .. }) => {
@@ -138,7 +138,7 @@ impl Thread {
         })
     }
 
-    /// Whether somebody else is here; `None` while nobody can know.
+    /// Whether another member is online; `None` without a connection, when nobody can know.
     pub(crate) fn presence(self) -> Option<Presence> {
         if self.lost.get() {
             return None;
@@ -152,23 +152,23 @@ impl Thread {
         self.lost.get()
     }
 
-    /// The name of somebody else in it.
+    /// Returns the name of another member.
     pub(crate) fn name_of(self, user: UserId) -> Option<String> {
         self.others.try_with_untracked(|others| others.get(&user).map(|user| user.username.clone())).flatten()
     }
 
-    /// What its writer is called where they are named.
+    /// Returns the name to show for a sender.
     pub(crate) fn called(self, user: UserId) -> String {
         let unknown = || if user == self.me { "You" } else { "Somebody who left" }.to_owned();
         self.name_of(user).unwrap_or_else(unknown)
     }
 
-    /// The names of those who write.
+    /// Returns the names of those who are typing.
     pub(crate) fn writers(self) -> Vec<String> {
         self.typing.read().iter().filter_map(|user| self.name_of(*user)).collect()
     }
 
-    /// Whether one wrote it oneself.
+    /// Whether this user wrote the row.
     pub(crate) fn is_own(self, row: &Row) -> bool {
         row.sender == self.me
     }
@@ -178,7 +178,7 @@ impl Thread {
         self.window().is_at_end()
     }
 
-    /// A row's own signal, while it is drawn.
+    /// Returns a row's own signal, while it is drawn.
     pub(crate) fn view(self, id: MessageId) -> Option<ArcRwSignal<RowView>> {
         let find = |inner: &Inner| Some(inner.views.iter().find(|(held, _)| *held == id)?.1.clone());
         self.inner.try_with_value(find).flatten()
@@ -196,7 +196,7 @@ impl Thread {
         self.inner.try_with_value(|inner| inner.window).flatten().unwrap_or_else(|| Window::at_end(Seq(0)))
     }
 
-    /// When its newest message was written; for a session without any, when it began.
+    /// Returns when the newest message was written, or when the session began if it has none.
     pub(super) fn newest(self) -> TimeStamp {
         let began = i64::try_from(self.id.0.as_u128() >> 80).unwrap_or_default(); // UUIDv7 begins with milliseconds
         self.last.with_untracked(|last| last.as_ref().map_or(TimeStamp(began), |row| row.time_stamp))
@@ -226,12 +226,12 @@ impl Thread {
         let _ = self.inner.try_update_value(|inner| inner.listed = is_listed);
     }
 
-    /// Whether something was said in it, held or not. Not tracked: it changes with the newest row.
+    /// Whether it has any messages, in memory or not. Not tracked: it changes with the newest row.
     pub(crate) fn is_begun(self) -> bool {
         self.inner.with_value(|inner| inner.begun)
     }
 
-    /// What to ask the server for, when it is on the screen and none of its rows is held.
+    /// Returns what to fetch if it is on the screen and none of its rows are in memory.
     pub(super) fn misses_all(self, sync: &Sync) -> Option<Earlier> {
         let session = sync.sessions().get(&self.id)?;
         let is_seen = self.inner.with_value(|inner| inner.open || inner.listed);
@@ -240,18 +240,18 @@ impl Thread {
         (is_seen && is_empty && !is_asked).then(|| session.earlier())
     }
 
-    /// Its reader goes elsewhere, and was here; or followed the end.
+    /// Stores where the reader was when they left; `None` if they followed the end.
     pub(crate) fn leave(self, place: Option<Place>) {
         let _ = self.inner.try_update_value(|inner| inner.left = place);
     }
 
-    /// Where its reader was when they went elsewhere. Told once.
+    /// Takes the place where the reader was when they left.
     pub(crate) fn left(self) -> Option<Place> {
         self.inner.try_update_value(|inner| inner.left.take()).flatten()
     }
 
-    /// News has come. What will not be before the reader's eyes gets the mark where it begins; a mark with unread
-    /// messages behind it moves only while nobody looks.
+    /// Sets the unread mark where new messages begin, if the reader will not see them arrive; a mark with unread
+    /// messages after it moves only while nobody looks at the page.
     pub(super) fn mark_news(self, sync: &Sync) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
         let looks = looks_here();
@@ -285,7 +285,7 @@ impl Thread {
         }
     }
 
-    /// Draws older rows at hand. Gives what to ask the server for, when there are none.
+    /// Draws older rows that are in memory. Returns what to fetch from the server if there are none.
     pub(super) fn older(self, sync: &Sync, clock: Clock) -> Option<Earlier> {
         let session = sync.sessions().get(&self.id)?;
         let window = self.window();
@@ -307,13 +307,13 @@ impl Thread {
         self.inner.update_value(|inner| inner.window = Some(window));
     }
 
-    /// Shows again what the state machine holds of its rows.
+    /// Redraws its rows from the state machine.
     pub(super) fn refresh_rows(self, sync: &Sync, clock: Clock) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
         self.inner.update_value(|inner| inner.begun = session.last_seq() > Seq(0));
         let last = sync.last_row(self.id);
         if last.is_some() || !session.timeline.has_older() {
-            self.last.set_if_changed(last); // while all is let go, the one that was the newest stands
+            self.last.set_if_changed(last); // with all messages evicted, the last known row stays
         }
         if !self.inner.with_value(|inner| inner.open) {
             return;
@@ -328,9 +328,9 @@ impl Thread {
         self.show(views);
     }
 
-    /// Finds for each row its place among its neighbours.
+    /// Determines for each row how it relates to its neighbours.
     fn arrange(self, rows: Vec<Row>, clock: Clock) -> Vec<RowView> {
-        // Only where it truly begins: not above whatever row happens to be the first one drawn.
+        // Only where the unread truly begin: not above a row that just happens to be the first one drawn.
         let begins_here =
             |seen: &Seq| rows.first().and_then(|row| row.seq).is_some_and(|seq| seq.0 <= seen.0 + 1);
         let unread_after = self.inner.with_value(|inner| inner.unread_after).filter(begins_here);
@@ -355,7 +355,7 @@ impl Thread {
             .collect()
     }
 
-    /// Each row that changed is told so; the list only when rows came, went or moved.
+    /// Updates each row that changed, and the list only if rows came, went or moved.
     fn show(self, views: Vec<RowView>) {
         let ids: Vec<MessageId> = views.iter().map(|view| view.row.message_id).collect();
         let mut changed = Vec::new();
@@ -371,7 +371,7 @@ impl Thread {
                 inner.views.push((id, signal));
             }
         });
-        // Outside of the lock: whoever listens may look at this thread again.
+        // Outside of the lock: subscribers may access this thread again.
         for (signal, view) in changed {
             signal.set(view);
         }
@@ -390,7 +390,7 @@ impl Thread {
         }
     }
 
-    /// Somebody writes, or (with a moment in the past) has stopped.
+    /// Notes that somebody is typing, or (with a moment in the past) has stopped.
     pub(super) fn wrote(self, user: UserId, until: i64) {
         let _ =
             self.inner.try_update_value(|inner| match inner.typed.iter_mut().find(|(who, _)| *who == user) {
@@ -399,7 +399,8 @@ impl Thread {
             });
     }
 
-    /// One writes here. Gives in how many milliseconds the others are to be told; `None` when that is agreed already.
+    /// Notes that this user is typing. Returns in how many milliseconds to send `Typing`; `None` if that is scheduled
+    /// already.
     pub(super) fn tells(self, now: i64, every: i64) -> Option<i64> {
         let wait = self.inner.try_update_value(|inner| {
             let wait = inner.told.map_or(0, |told| (told + every - now).max(0));
@@ -412,12 +413,12 @@ impl Thread {
         wait.flatten()
     }
 
-    /// Nothing more is to be told. Returns whether something was.
+    /// Cancels a scheduled `Typing`. Returns whether there was one.
     pub(super) fn stops_telling(self) -> bool {
         self.inner.try_update_value(|inner| std::mem::take(&mut inner.tells)).unwrap_or_default()
     }
 
-    /// Forgets who has stopped writing.
+    /// Removes those who have stopped typing.
     pub(super) fn refresh_typing(self, now: i64) {
         let typing = self.inner.try_update_value(|inner| {
             inner.typed.retain(|(_, until)| *until > now);
@@ -427,13 +428,13 @@ impl Thread {
     }
 }
 
-/// Whether somebody looks at this page. Only in the browser.
+/// Whether the page is visible and has the focus. Only in the browser.
 pub(crate) fn looks_here() -> bool {
     let document = document();
     !document.hidden() && document.has_focus().unwrap_or_default()
 }
 
-/// Telling nobody when nothing changed.
+/// Sets a signal without notifying anybody if nothing changed.
 pub(super) trait SetIfChanged<T> {
     fn set_if_changed(&self, value: T);
 }

@@ -10,7 +10,7 @@ use crate::pages::home::{NoConversation, NoConversationProps};
 use crate::route::Open;
 use crate::whole::IntoWhole;
 
-/// Drawn anew for each session: a composer never changes hands, so no text can end up in another conversation.
+/// Rebuilt for each session: a composer is never reused, so no text can end up in another conversation.
 #[component]
 pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
     let known = Memo::new(move |_| Some(live.thread(open.get()?)?.id));
@@ -21,7 +21,7 @@ pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
         (Some(_), None) => Some(NotFound().whole()),
         (Some(_), Some(_)) => None,
     };
-    // Keyed by the session: drawn in place, one conversation would inherit the elements of the last, and its text.
+    // Keyed by the session: updated in place, a conversation would inherit the last one's elements, and their text.
     view! {
         {each(opened, move |id| draw(SessionId(id)).whole())}
         {otherwise}

@@ -54,7 +54,7 @@ pub(crate) fn Welcome(open_registration: bool) -> impl IntoView {
     .whole()
 }
 
-/// The list on one side and the opened conversation on the other; a phone shows one of them.
+/// The list on one side and the open conversation on the other; a phone shows only one of them.
 #[component]
 pub(crate) fn Chat(live: Live, open: Open) -> impl IntoView {
     Effect::new(move |_| open.start());
@@ -75,7 +75,7 @@ pub(crate) fn Chat(live: Live, open: Open) -> impl IntoView {
     .whole()
 }
 
-/// Beside the list while no conversation is open. A phone shows the list alone.
+/// Shown beside the list while no conversation is open. A phone shows the list alone.
 #[component]
 pub(crate) fn NoConversation(live: Live) -> impl IntoView {
     let any = move || !live.sessions.read().is_empty();

@@ -14,7 +14,7 @@ use crate::whole::IntoWhole;
 #[component]
 pub(crate) fn Register(door: Door, open_registration: bool) -> impl IntoView {
     if !open_registration {
-        // In place of a form that nobody could get through.
+        // Instead of a form that nobody could submit.
         return nothing("No new accounts here", Code::RegistrationClosed.reason());
     }
     let register = Action::new(|credentials: &Credentials| {

@@ -22,8 +22,8 @@ pub(crate) fn SignIn(door: Door, open_registration: bool) -> impl IntoView {
     });
     Effect::new(move |_| {
         if let Some(Ok(name)) = sign_in.value().get() {
-            // Not a route: the server draws the whole page anew, for the person it now knows. It leads on to the chat
-            // when the browser has kept the login, and else back here.
+            // A page load: the server renders for the user it now knows. It redirects to the chat if the browser kept
+            // the cookie, and else comes back here.
             super::go_to_sign_in("SignedIn", &name);
         }
     });
