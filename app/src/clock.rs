@@ -13,7 +13,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Tells days apart and formats moments. A handle: copies share one state.
 #[derive(Clone, Copy)]
 pub struct Clock {
-/// Today's day number in the reader's time zone; none in the first render.
+    /// Today's day number in the reader's time zone; none in the first render.
     today: RwSignal<Option<i64>>,
 }
 

@@ -1,11 +1,11 @@
-//! Where the browser enters the page: [`hydrate`] and nothing else.
+//! The browser's entry point: [`hydrate`] and nothing else.
 
-// The type of the whole page is as deep as the page. A release computes its layout (a debug build stops earlier).
+// The type of the whole page nests as deep as the page. Only a release build computes its layout.
 #![recursion_limit = "256"]
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Brings the page that the server drew to life, and says so on `<body>`.
+/// Hydrates the page that the server rendered, and marks `<body>` as hydrated.
 #[wasm_bindgen]
 pub fn hydrate() {
     #[cfg(debug_assertions)]

@@ -1,4 +1,4 @@
-//! The head of the list: whose page this is, and the way out.
+//! The head of the list: who is signed in, and the sign-out.
 
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
@@ -7,7 +7,7 @@ use super::Logo;
 use crate::live::{Live, keep};
 use crate::whole::IntoWhole;
 
-/// Signing out is a plain form, so it works without a script.
+/// Sign-out is a plain form, so it works without scripts.
 #[component]
 pub(crate) fn Account(live: Live) -> impl IntoView {
     let me = live.me();

@@ -1,4 +1,4 @@
-//! A round initial in a colour of its own.
+//! A round initial in a colour per person.
 
 use leptos::prelude::*;
 
@@ -6,15 +6,16 @@ use super::PresenceDot;
 use crate::live::Thread;
 use crate::whole::IntoWhole;
 
-/// The style sheet knows this many.
+/// How many the style sheet has.
 const TINTS: u8 = 8;
 
-/// The other person's initial, and whether they are here. The name stands beside it, so it is silent.
+/// The other person's initial, and whether they are online. The name stands beside it, so it is hidden from screen
+/// readers.
 #[component]
 pub(crate) fn Avatar(thread: Thread) -> impl IntoView {
     let tint = move || {
         let others = thread.others.read();
-        // The end of a UUIDv7 is random: colours spread evenly, and are the same everywhere.
+        // The end of a UUIDv7 is random: colours spread evenly, and are the same on every page.
         let last = others.keys().next().map_or(0, |user| user.0.as_bytes()[15]);
         format!("avatar tint-{}", last % TINTS)
     };

@@ -1,4 +1,4 @@
-//! Where messages are written.
+//! The composer of messages.
 
 use leptos::ev::{KeyboardEvent, PointerEvent};
 use leptos::html;
@@ -10,13 +10,13 @@ use crate::focus::{is_touch, nothing_has_it};
 use crate::live::{Live, Thread, keep, somebody_writes};
 use crate::whole::IntoWhole;
 
-/// The field is the browser's own: what is typed before the page lives stays. It belongs to one session for its whole
-/// life, and every keystroke is kept.
+/// The field is uncontrolled: what was typed before hydration stays. It belongs to one session for its whole life, and
+/// every keystroke is stored.
 #[component]
 pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let refusal = RwSignal::new(None::<String>);
-    // What of it this tab last saw or put into the browser's storage.
+    // The text that this tab last read from or wrote to the browser's storage.
     let kept = StoredValue::new(String::new());
 
     Effect::new(move |_| {
@@ -27,7 +27,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         fit(&field);
         let greeted =
             live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
-        // Before anything was done on the page that lives now, somebody may have gone to a link by keyboard.
+        // No deeds counted yet: somebody may have moved to a link by keyboard before hydration.
         let is_free = if live.deeds() == 0 { nothing_has_it() } else { !somebody_writes() };
         if greeted.is_some() || (!is_touch() && is_free) {
             _ = field.focus();
@@ -49,7 +49,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         }
     });
     on_cleanup(move || other_tabs.remove());
-    // What was taken back comes before what was written since.
+    // A message that was taken back goes before what was written since.
     Effect::new(move |_| {
         let (Some(field), Some((_, text))) =
             (field.get(), live.returned.get().filter(|(id, _)| *id == thread.id))
@@ -77,7 +77,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     };
     let send = move || {
         let Some(field) = field.get_untracked() else { return };
-        // Whoever pasted what cannot be seen could not find it to take it out.
+        // Pasted invisible characters are removed: their writer could not find them to do it.
         let text = keep::sendable(&field.value());
         if !is_blank(&text) {
             match check_message(&text) {
@@ -94,10 +94,10 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         _ = field.focus();
     };
     let key = move |event: KeyboardEvent| {
-        // While an input method composes, Enter belongs to it; some browsers say so only by 229.
+        // While an input method composes, Enter belongs to it; some browsers only report that as key code 229.
         let composes = event.is_composing() || event.key_code() == 229;
         let forced = event.ctrl_key() || event.meta_key();
-        // On a touch screen Enter makes a new line, as its keyboard says.
+        // On a touch screen Enter inserts a new line, as its keyboard shows.
         if event.key() == "Enter" && !composes && !event.shift_key() && (forced || !is_touch()) {
             event.prevent_default();
             send();
@@ -138,7 +138,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     .whole()
 }
 
-/// Brings the draft back. Whatever was typed before the page lived comes after it; nothing is lost.
+/// Restores the draft. What was typed before hydration goes after it; nothing is lost.
 fn restore(field: &HtmlTextAreaElement, draft: Option<String>) {
     let typed = field.value();
     if let Some(draft) = draft.filter(|draft| !typed.starts_with(draft.as_str())) {
@@ -146,7 +146,7 @@ fn restore(field: &HtmlTextAreaElement, draft: Option<String>) {
     }
 }
 
-/// As high as its text, where the style sheet's `field-sizing` does not do it.
+/// Makes the field as high as its text, where the browser does not support the style sheet's `field-sizing`.
 fn fit(field: &HtmlTextAreaElement) {
     if !web_sys::css::supports_with_value("field-sizing", "content").unwrap_or_default() {
         let style = web_sys::HtmlElement::style(field);

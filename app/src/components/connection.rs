@@ -1,11 +1,11 @@
-//! The calm notice that the connection is lost.
+//! The unobtrusive notice that the connection is lost.
 
 use leptos::prelude::*;
 
 use crate::live::Live;
 use crate::whole::IntoWhole;
 
-/// What is said, and what the button says.
+/// The text of the notice and of its button.
 const LOST: (&str, &str) = ("No connection. What you write is kept and sent later.", "Try now");
 /// Where the browser's storage is full or switched off.
 const LOST_UNKEPT: &str = "No connection. What you write is sent later, as long as this page stays open.";
@@ -14,7 +14,7 @@ const CROWDED: (&str, &str) =
 const ENDED: (&str, &str) =
     ("You are signed out, and your text could not be kept. Copy it first.", "Sign in");
 
-/// Lies over the page and moves nothing. Present from the start, so that it is read out when it speaks.
+/// Overlays the page without moving anything. Present from the start, so that screen readers announce its text.
 #[component]
 pub(crate) fn Connection(live: Live) -> impl IntoView {
     let put_away = RwSignal::new(false);

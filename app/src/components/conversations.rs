@@ -11,13 +11,13 @@ use crate::live::{Live, Thread};
 use crate::route::Open;
 use crate::whole::IntoWhole;
 
-/// No more of a message is shown than fits.
+/// More of a message would not fit.
 const PREVIEW_CHARS: usize = 120;
 
-/// So many are drawn at first, and as many more each time. As many as a first picture has.
+/// How many are drawn at first, and how many more each time. The first render has as many.
 const PART: usize = 100;
 
-/// Each line is a link, so it opens in a new tab too, and before the page lives.
+/// Each line is a link, so it also works in a new tab, and before hydration.
 #[component]
 pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
     let drawn = RwSignal::new(PART);
@@ -29,7 +29,7 @@ pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
     let more = move |_| {
         let first = format!(".conversations li:nth-child({}) a", drawn.get() + 1);
         drawn.update(|drawn| *drawn += PART);
-        // Who goes through them goes on where the new ones begin.
+        // Keyboard users go on at the first of the new ones.
         request_animation_frame(move || focus::on(&first));
     };
     view! {
@@ -83,7 +83,7 @@ fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
                 <bdi>{move || thread.title()}</bdi>
             </span>
             {moment}
-            // The direction is the message's own: what has one itself does not count.
+            // The direction is the message's own: `auto` skips elements that have a `dir`.
             <span class="line-text" dir="auto">
                 <span class=move || format!("line-state {}", state().0) dir="ltr">
                     {move || state().1}
@@ -105,7 +105,7 @@ fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
     .whole()
 }
 
-/// Nothing while it is on its way.
+/// Returns the preview of the newest message; nothing while it is being fetched.
 fn words(thread: Thread) -> String {
     match &*thread.last.read() {
         Some(row) => preview(row),
@@ -114,7 +114,7 @@ fn words(thread: Thread) -> String {
     }
 }
 
-/// The first line that says something: what turns the writing in one line must not turn the next.
+/// Returns the first line that is not blank: a line's direction marks must not affect the next line.
 fn preview(row: &Row) -> String {
     if row.deleted {
         return "Message deleted".to_owned();
@@ -123,7 +123,7 @@ fn preview(row: &Row) -> String {
     line.chars().take(PREVIEW_CHARS).collect()
 }
 
-/// What is said of the newest message before its words.
+/// Returns the class and the words of the newest message's state, shown before its text.
 fn state(thread: Thread) -> (&'static str, &'static str) {
     match &*thread.last.read() {
         Some(Row { state: RowState::Failed(_), .. }) => ("failed", "Not sent: "),

@@ -1,4 +1,4 @@
-//! The form of both doors: a name and a password.
+//! The form of both doors, sign-in and registration: a name and a password.
 
 use leptos::ev::SubmitEvent;
 use leptos::html;
@@ -12,20 +12,20 @@ use crate::boot::Door;
 use crate::focus::nothing_has_it;
 use crate::whole::IntoWhole;
 
-/// A plain form that posts to `action`, and comes back to this page with what was wrong. Once hydrated it calls
-/// `submit` instead and shows the refusal in place. The fields are the browser's own: what is typed before the page
-/// lives stays.
+/// A plain form that posts to `action`; the server redirects back to this page with the reason if it refuses. Once
+/// hydrated it calls `submit` instead and shows the refusal in place. The fields are uncontrolled: what was typed
+/// before hydration stays.
 #[component]
 pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
     heading: &'static str,
     action: &'static str,
     button: &'static str,
     submit: Action<Credentials, Result<T, Fault>>,
-    /// How it went before.
+    /// The outcome of an earlier post.
     door: Door,
-    /// The password is a new one.
+    /// Whether this is a registration, with a new password.
     new: bool,
-    /// The way to the other door, where there is one.
+    /// A link to the other door, if there is one.
     elsewhere: AnyView,
     children: Children,
 ) -> impl IntoView {
@@ -36,7 +36,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
         let (Some(name), Some(password)) = (name.get_untracked(), password.get_untracked()) else { return };
         event.prevent_default();
         if !submit.pending().get_untracked() {
-            // Whoever signs in may have a name from before there were rules.
+            // A sign-in takes the name as it is: it may be older than today's rules for names.
             let username = if new { clean_name(&name.value()) } else { name.value() };
             submit.dispatch(Credentials { username, password: password.value() });
         }
@@ -56,7 +56,7 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
             _ = field.get_untracked().map(|field| field.focus());
         }
     });
-    // `autofocus` is for documents; a page that comes by a link has to do it itself.
+    // `autofocus` works for documents only; a page reached by a link has to set the focus itself.
     Effect::new(move |_| {
         let field = if is_known { password } else { name };
         _ = field.get().filter(|_| nothing_has_it()).map(|field| field.focus());

@@ -1,4 +1,4 @@
-//! Lists whose rows stay while their names do.
+//! Keyed lists: a row stays as long as its key does.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::whole::IntoWhole;
 type Names = Box<dyn Fn() -> Vec<Uuid> + Send + Sync>;
 type Row = Arc<dyn Fn(Uuid) -> AnyView + Send + Sync>;
 
-/// A row for each name, in their order: made when its name comes, moved with it, gone with it. `names` is tracked, `row`
-/// is not.
+/// Renders a row for each name, in order, and creates, moves and removes rows with their names. `names` is tracked,
+/// `row` is not.
 ///
-/// Every list is made here. Leptos' `For` brings its way to compare and to move rows into the WASM for each type that it
-/// is used with, 1 to 2 KB a time.
+/// Every list is made here: Leptos' `For` compiles its diffing into the WASM for each type that it is used with, 1 to 2
+/// KB each time.
 pub(crate) fn each(
     names: impl Fn() -> Vec<Uuid> + Send + Sync + 'static,
     row: impl Fn(Uuid) -> AnyView + Send + Sync + 'static,

@@ -8,7 +8,7 @@ use super::search::InWords;
 use crate::live::Live;
 use crate::whole::IntoWhole;
 
-/// Comes and goes without a reload. A card leaves when the server says so, not when it is clicked.
+/// Appears and disappears without a reload. A card goes away when the server says so, not when it is clicked.
 #[component]
 pub(crate) fn Invitations(live: Live) -> impl IntoView {
     let any = move || !live.invited.read().is_empty();

@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-/// Decorative; the style sheet colours it, and sizes it where that has arrived. `public/favicon.svg` is the same drawing.
+/// Decorative. The style sheet colours and sizes it; the attributes set its size until that has loaded.
+/// `public/favicon.svg` is the same drawing.
 #[component]
 pub(crate) fn Logo() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! One message: on its way, stored, or refused. The same element from the one to the other.
+//! One message: in flight, stored, or refused. The element stays the same throughout.
 
 use leptos::prelude::*;
 use protocol::{MessageId, RowState};
@@ -9,11 +9,11 @@ use super::{DayHeading, Moment};
 use crate::live::{Live, RowView, Thread};
 use crate::whole::IntoWhole;
 
-/// What there is to say of a message that was sent while the connection was being lost.
+/// The note on a message that was sent while the connection was being lost.
 const UNANSWERED: &str =
     "No answer yet: it may have arrived, so it cannot be taken back. It goes out again by itself.";
 
-/// A row, and the marks above it when it is the first of its day or of what is unread.
+/// A row, and the headings above it if it is the first of its day or of the unread messages.
 #[component]
 pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl IntoView {
     let view: Option<RwSignal<RowView>> = thread.view(id).map(RwSignal::from);
@@ -26,7 +26,7 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
             RowState::Sent => "sent",
             RowState::Failed(_) => "failed",
         };
-        // A memo, so that the buttons stay while it is asked for again.
+        // A memo, so that the buttons stay during a retry.
         let trouble = Memo::new(move |_| match &view.read().row.state {
             RowState::Waiting => Some(("Not sent yet.".to_owned(), true)),
             RowState::PutOff(fault) => Some((format!("{} Yours goes out by itself.", fault.reason), true)),
@@ -67,7 +67,7 @@ fn Words(view: RwSignal<RowView>) -> impl IntoView {
         if gone() {
             return "Message deleted".to_owned();
         }
-        // These end a line, but not for what turns the writing in it: a newline does.
+        // These end a line, but direction marks in it still affect the next one; a newline ends both.
         let ended = |c| if matches!(c, '\u{2028}' | '\u{2029}') { '\n' } else { c };
         view.read().row.data.chars().map(ended).collect()
     };
@@ -79,10 +79,10 @@ fn Words(view: RwSignal<RowView>) -> impl IntoView {
     }
 }
 
-/// Why it is not stored, or not known to be, and what its writer can do.
+/// Why it is not stored, or not known to be, and what the user can do.
 #[component]
 fn Ways(live: Live, id: MessageId, reason: String, back: bool) -> impl IntoView {
-    // The buttons go with their use, and the focus with them.
+    // The buttons disappear when used, and would take the focus with them.
     let done = move || {
         let history = document().query_selector(".messages").ok().flatten();
         _ = history.and_then(|history| history.dyn_into::<HtmlElement>().ok()).map(|history| history.focus());

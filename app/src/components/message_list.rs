@@ -1,4 +1,4 @@
-//! The messages of the opened conversation.
+//! The messages of the open conversation.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use super::scroll::Scroll;
 use crate::live::{Live, Older, Thread};
 use crate::whole::IntoWhole;
 
-/// Draws identifiers; each row looks at its own signal. [`Scroll`] keeps the reader's place.
+/// The list depends only on IDs; each row reads its own signal. [`Scroll`] keeps the reader's place.
 #[component]
 pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
     let (view, content) = (NodeRef::<html::Div>::new(), NodeRef::<html::Div>::new());
@@ -40,7 +40,7 @@ pub(crate) fn MessageList(live: Live, thread: Thread) -> impl IntoView {
     .whole()
 }
 
-/// The rows by their names alone.
+/// The rows, keyed by message ID.
 #[component]
 fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
     view! {
@@ -54,7 +54,7 @@ fn Rows(live: Live, thread: Thread, list: NodeRef<html::Ol>) -> impl IntoView {
     .whole()
 }
 
-/// What stands above the oldest row: older ones on their way, or the beginning.
+/// What stands above the oldest row: the notice that older ones are loading, or the beginning.
 #[component]
 fn Beginning(live: Live, thread: Thread) -> impl IntoView {
     move || {
@@ -80,7 +80,7 @@ fn Beginning(live: Live, thread: Thread) -> impl IntoView {
     }
 }
 
-/// The way back to the end, with how much is new there.
+/// The button back to the end, with the number of new messages.
 #[component]
 fn Jump(live: Live, thread: Thread) -> impl IntoView {
     let words = move || match thread.unread.get() {

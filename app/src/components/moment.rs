@@ -1,4 +1,4 @@
-//! Moments and days, for people and for programs.
+//! Times and days, for people and for programs.
 
 use leptos::prelude::*;
 use protocol::TimeStamp;
@@ -12,7 +12,7 @@ pub(crate) fn Moment(#[prop(into)] at: Signal<TimeStamp>) -> impl IntoView {
     view! { <time datetime=move || utc(at.get())>{move || clock.time(at.get())}</time> }
 }
 
-/// The day above its messages.
+/// The heading of a day above its messages.
 #[component]
 pub(crate) fn DayHeading(at: TimeStamp) -> impl IntoView {
     let clock = expect_context::<Clock>();

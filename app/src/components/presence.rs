@@ -1,11 +1,11 @@
-//! Whether somebody is here.
+//! Whether another member is online.
 
 use leptos::prelude::*;
 use protocol::Presence;
 
 use crate::live::Thread;
 
-/// As a dot on the picture.
+/// A dot on the avatar.
 #[component]
 pub(crate) fn PresenceDot(thread: Thread) -> impl IntoView {
     view! {
@@ -15,7 +15,7 @@ pub(crate) fn PresenceDot(thread: Thread) -> impl IntoView {
     }
 }
 
-/// In words, below the name.
+/// The words below the name.
 #[component]
 pub(crate) fn PresenceInWords(thread: Thread) -> impl IntoView {
     view! { <p class="presence-words">{move || in_words(thread)}</p> }

@@ -1,9 +1,10 @@
-//! Keeps the reader's place: at the end, or at the row they look at, whatever grows, shrinks or arrives around it.
+//! Keeps the reader's place: at the end, or at the row they are reading, no matter what grows, shrinks or arrives
+//! around it.
 //!
-//! One rule does it all. Between two scrolls by the reader the place is remembered: following the end, or the first
-//! row in view and where it stood. Whenever rows or a size change, observers put that place back, before anything is
-//! painted. Rows that load above, a composer that grows, a phone's keyboard: all the same. The browser's own
-//! scroll anchoring is switched off, because not every browser has it and two anchors pull against each other.
+//! One rule covers everything. Each scroll by the reader records the place: following the end, or the first row in view
+//! and where it stood. Whenever rows or a size change, observers restore that place before the next paint, be it for
+//! rows that load above, a composer that grows or a phone's keyboard. The browser's own scroll anchoring is switched
+//! off, because not every browser has it and two anchors fight each other.
 
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use web_sys::{Element, MutationObserver, MutationObserverInit, ResizeObserver};
 
 use crate::live::{Live, Older, Place, Thread, looks_here};
 
-/// This close to the end counts as the end: fractions of pixels, and a half-seen row.
+/// This close to the end, in pixels, counts as the end: allows for fractions of pixels and a half-visible row.
 const NEAR: i32 = 48;
-/// Edges that are this close are at the same place.
+/// Edges this close, in pixels, count as aligned.
 const FRACTION: f64 = 2.;
-/// How long a reader has to rest on rows further up for them to count as read.
+/// How often, at most, rows in view further up are marked as read.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Holds the place in one conversation. A handle.
@@ -35,22 +36,22 @@ pub(super) struct Scroll {
     held: StoredValue<Held>,
 }
 
-/// What only the browser's one thread may touch is wrapped each by itself: the server makes this value on one thread
-/// and drops it on another, and never holds any of it.
+/// Only the fields that belong to the browser's one thread are wrapped in `SendWrapper`: the server creates this value
+/// on one thread and drops it on another, but never sets those fields.
 #[derive(Default)]
 struct Held {
-    /// The sizes at which the rest was measured.
+    /// The scroll height and the view's height when the rest was measured.
     size: (i32, i32),
     /// The first row in view, and how far below the upper edge it stands.
     anchor: Option<SendWrapper<(Element, f64)>>,
-    /// The first place has been found.
+    /// Whether the initial place has been found.
     found: bool,
-    /// What is in view will be looked at in a moment.
+    /// Whether a check of what is in view is scheduled.
     looks: bool,
     observers: Option<SendWrapper<Observers>>,
 }
 
-/// Of sizes, and of rows: as many may leave as come, and no size change.
+/// Observers of sizes, and of rows: rows may come and go without a change of size.
 struct Observers {
     sizes: ResizeObserver,
     rows: MutationObserver,
@@ -74,7 +75,7 @@ impl Scroll {
     ) -> Self {
         let scroll = Self { live, thread, view, content, list, held: StoredValue::default() };
         Effect::new(move |_| scroll.observe());
-        // Neither need change a size, so the observer may stay silent. At the next frame the rows are in place.
+        // Neither has to change a size, so the observers may stay silent. By the next frame the rows are in place.
         Effect::new(move |_| {
             thread.called_to_end.track();
             thread.older.track();
@@ -91,7 +92,7 @@ impl Scroll {
         scroll
     }
 
-    /// The observer of sizes calls once at the beginning, too: that finds the first place.
+    /// Starts the observers. The one of sizes also fires once at the start, which finds the initial place.
     fn observe(self) {
         let elements = (self.view.get(), self.content.get(), self.list.get());
         let (Some(view), Some(content), Some(list)) = elements else { return };
@@ -109,25 +110,25 @@ impl Scroll {
         self.held.update_value(|held| held.observers = Some(observers));
     }
 
-    /// The reader scrolled, or `settle` did.
+    /// Handles a scroll, by the reader or by `settle`.
     pub(super) fn moved(self) {
         let Some(view) = self.view.get_untracked() else { return };
         if self.held.with_value(|held| !held.found || held.size != size(&view)) {
-            return; // something grew meanwhile: the old place is put back first
+            return; // something grew meanwhile: `settle` restores the old place first
         }
         self.remember(&view);
         self.fill(&view);
         self.see();
     }
 
-    /// Puts the remembered place back.
+    /// Restores the remembered place.
     fn settle(self) {
         let Some(view) = self.view.try_get_untracked().flatten() else { return };
         if !self.held.try_with_value(|held| held.found).unwrap_or(true) {
             self.find(&view);
         } else if self.thread.following.get_untracked() {
             view.set_scroll_top(view.scroll_height());
-            // Nobody looks: the view waits where the news begins.
+            // Nobody is looking: stop at the first unread message.
             if self.thread.unread.get_untracked() > 0 && !looks_here() && show_mark(&view) {
                 self.thread.following.set(false);
             }
@@ -141,8 +142,8 @@ impl Scroll {
         self.see();
     }
 
-    /// The first place: the one that was left; or where the unread begins if that is further than a screen away; or the
-    /// end. Waits for rows that are missing. `shell.rs` does the same before the page lives.
+    /// Finds the initial place: where the reader left; or the first unread message (see [`show_mark`]) if that is further up than a screen;
+    /// or the end. Waits for missing rows. `shell.rs` does the same before hydration.
     fn find(self, view: &Element) {
         view.set_scroll_top(view.scroll_height());
         if let Some((row, stood)) =
@@ -184,7 +185,7 @@ impl Scroll {
         });
     }
 
-    /// Asks for more rows when the end of those drawn comes near.
+    /// Requests more rows when the view comes near the first or last one drawn.
     fn fill(self, view: &Element) {
         let (height, room) = size(view);
         let above = view.scroll_top();
@@ -195,8 +196,8 @@ impl Scroll {
         }
     }
 
-    /// What stands before the reader's eyes is read; what waits in a hidden tab, in a window without the focus or below
-    /// the edge is not.
+    /// Marks what is in view as read; what is in a hidden tab, in a window without the focus or below the edge stays
+    /// unread.
     fn see(self) {
         let found = self.held.try_with_value(|held| held.found).unwrap_or_default();
         if !found || self.thread.unread.get_untracked() == 0 || !looks_here() {
@@ -205,7 +206,7 @@ impl Scroll {
         if self.thread.following.get_untracked() {
             return self.look();
         }
-        // Further up, what is in view changes with every frame of a scroll: told now and then.
+        // Further up, what is in view changes with every frame of a scroll, so this is throttled.
         let first = self.held.try_update_value(|held| !std::mem::replace(&mut held.looks, true));
         if first == Some(true) {
             let look = move || {
@@ -221,11 +222,11 @@ impl Scroll {
     fn look(self) {
         let (view, list) = (self.view.try_get_untracked(), self.list.try_get_untracked());
         let (Some(view), Some(list)) = (view.flatten(), list.flatten()) else { return };
-        // Whoever follows the end is that close to it.
+        // A reader who follows the end may be this far from it.
         let slack = if self.thread.following.get_untracked() { f64::from(NEAR) } else { FRACTION };
         let rows =
             std::iter::successors(last_in_view(&view, &list, slack), Element::previous_element_sibling);
-        // By writing one has read what came before, as far as it was here: that is not for the eyes to say.
+        // Skips own messages: sending one has marked what was here before as read already.
         let seen = rows.filter_map(|row| self.thread.view(id(&row)?)).find_map(|view| {
             let view = view.read_untracked();
             view.row.seq.filter(|_| !self.thread.is_own(&view.row))
@@ -235,7 +236,7 @@ impl Scroll {
         }
     }
 
-    /// Where the reader is, unless they follow the end.
+    /// Returns where the reader is, unless they follow the end.
     fn place(self) -> Option<Place> {
         let anchor = self.held.try_with_value(|held| held.anchor.as_deref().cloned()).flatten();
         let (row, stood) = anchor.filter(|_| !self.thread.following.get_untracked())?;
@@ -243,7 +244,7 @@ impl Scroll {
     }
 }
 
-/// Scrolls to where the unread begin, when that is above the lower two thirds of what is in view. Returns whether it did.
+/// Scrolls to the unread mark if that is above the lower two thirds of the view. Returns whether it did.
 fn show_mark(view: &Element) -> bool {
     let Some(mark) = view.query_selector(".unread-mark").ok().flatten() else { return false };
     let (room, above) = (f64::from(view.client_height()), below(view, &mark));
@@ -254,7 +255,7 @@ fn show_mark(view: &Element) -> bool {
     is_out
 }
 
-/// Scrolls until an element stands so far below the upper edge of the view.
+/// Scrolls an element to `stood` pixels below the upper edge of the view.
 fn put(view: &Element, element: &Element, stood: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "pixels of a page")]
     view.set_scroll_top(view.scroll_top() + (below(view, element) - stood).round() as i32);
@@ -272,12 +273,12 @@ fn size(view: &Element) -> (i32, i32) {
     (view.scroll_height(), view.client_height())
 }
 
-/// How far an element stands below the upper edge of the view.
+/// Returns how far an element is below the upper edge of the view.
 fn below(view: &Element, element: &Element) -> f64 {
     element.get_bounding_client_rect().top() - view.get_bounding_client_rect().top()
 }
 
-/// Days and marks come and go above older rows, so only a message can be held on to.
+/// Returns the first message in view. Day headings and marks come and go, so only a message can be an anchor.
 fn first_in_view(view: &Element, list: &Element) -> Option<Element> {
     let edge = view.get_bounding_client_rect().top();
     let first = first_row(list, &|row| row.get_bounding_client_rect().bottom() > edge);
@@ -288,15 +289,14 @@ fn first_in_view(view: &Element, list: &Element) -> Option<Element> {
     row
 }
 
-/// The last one that is in view as a whole.
+/// Returns the last row that is fully in view.
 fn last_in_view(view: &Element, list: &Element, slack: f64) -> Option<Element> {
     let edge = view.get_bounding_client_rect().bottom() + slack;
     let below = first_row(list, &|row| row.get_bounding_client_rect().bottom() > edge);
     list.children().item(below.checked_sub(1)?)
 }
 
-/// The number of the first row of which something holds that holds of all after it: rows stand in order, so it is found
-/// by halves.
+/// Binary search: returns the index of the first row for which `holds` is true; it must be true for all rows after it.
 fn first_row(list: &Element, holds: &dyn Fn(&Element) -> bool) -> u32 {
     let rows = list.children();
     let (mut from, mut to) = (0, rows.length());

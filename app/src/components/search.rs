@@ -1,4 +1,4 @@
-//! Finding people: the search, its answer in words, and one's own invitations that wait.
+//! Finding people: the search, its answer in words, and the user's own pending invitations.
 
 use leptos::ev::SubmitEvent;
 use leptos::html;
@@ -24,17 +24,17 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
             live.ask(name, false);
         }
     };
-    // A name that led somewhere has done its work; any other can be corrected.
+    // Clears a name whose search succeeded; any other stays, to be corrected.
     Effect::new(move |_| {
         let done = live.finding.read().as_ref().and_then(|found| found.settled.clone());
-        // Unless another one stands there meanwhile.
+        // Unless the field holds another name by now.
         if let Some(field) =
             field.get_untracked().filter(|field| done.is_some_and(|name| name == field.value().trim()))
         {
             field.set_value("");
         }
     });
-    // `dialog` outside of a dialog submits nothing: before the page lives, Enter keeps what was typed.
+    // `dialog` outside of a dialog submits nothing: before hydration, Enter keeps what was typed.
     view! {
         <section class="people" aria-label="People">
             <form class="search" role="search" method="dialog" on:submit=ask>
@@ -61,7 +61,7 @@ pub(crate) fn Search(live: Live) -> impl IntoView {
     .whole()
 }
 
-/// What came of something, in words; what can be done next; and the way to put it away.
+/// A result in words, what the user can do next, and a button to dismiss it.
 #[component]
 pub(super) fn InWords(live: Live, said: RwSignal<Option<Finding>>) -> impl IntoView {
     let in_words = move |Finding { text, next, .. }| {
@@ -101,7 +101,7 @@ pub(super) fn InWords(live: Live, said: RwSignal<Option<Finding>>) -> impl IntoV
     (move || said.get().map(in_words)).whole()
 }
 
-/// One's own invitations, until somebody answers.
+/// The user's own invitations, until somebody answers.
 #[component]
 fn Waiting(live: Live) -> impl IntoView {
     let any = move || !live.asked.read().is_empty();

@@ -1,11 +1,11 @@
-//! Who is writing just now.
+//! Who is typing.
 
 use leptos::prelude::*;
 
 use crate::live::Thread;
 use crate::whole::IntoWhole;
 
-/// Has its place whether somebody writes or not, so that nothing moves.
+/// Takes up its space whether somebody is typing or not, so that nothing moves.
 #[component]
 pub(crate) fn Typing(thread: Thread) -> impl IntoView {
     let words = move || match thread.writers().as_slice() {

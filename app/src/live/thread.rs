@@ -128,7 +128,7 @@ impl Thread {
         names::list(self.others.read().values().map(|user| &*user.username))
     }
 
-    /// Returns the newest row and the reason, if it was refused, for good or for now. Not tracked.
+    /// Returns the newest row's ID and the reason, if it was refused, for good or for now. Not tracked.
     pub(super) fn refusal(self) -> Option<(MessageId, String)> {
         self.last.with_untracked(|last| match last {
             Some(Row { message_id, state: RowState::Failed(fault) | RowState::PutOff(fault), .. }) => {
