@@ -235,8 +235,8 @@ fn held(stream: &TcpStream) -> Option<usize> {
     use std::os::fd::AsRawFd;
     let mut bytes: libc::c_int = 0;
     #[expect(unsafe_code, reason = "nobody has wrapped it")]
-    // SAFETY: the descriptor is open for as long as the stream is borrowed, and SIOCOUTQ (tcp(7)), which has the number of
-    // TIOCOUTQ, writes one int.
+    // SAFETY: the descriptor stays open while the stream is borrowed, and SIOCOUTQ (tcp(7)), which has the same number
+    // as TIOCOUTQ, writes one int.
     let done = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     (done == 0).then(|| usize::try_from(bytes).ok()).flatten()
 }

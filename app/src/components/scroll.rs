@@ -142,8 +142,8 @@ impl Scroll {
         self.see();
     }
 
-    /// Finds the initial place: where the reader left; or the first unread message (see [`show_mark`]) if that is further up than a screen;
-    /// or the end. Waits for missing rows. `shell.rs` does the same before hydration.
+    /// Finds the initial place: where the reader left; or the first unread message, if [`show_mark`] finds it far
+    /// enough up; or the end. Waits for missing rows. `shell.rs` does the same before hydration.
     fn find(self, view: &Element) {
         view.set_scroll_top(view.scroll_height());
         if let Some((row, stood)) =

@@ -24,7 +24,7 @@ async fn post(client: &mut Client, path: &str, body: &Value) -> Answer {
     patiently(async || client.http.post(path, body).await.unwrap(), |answer| answer.status == 503).await
 }
 
-/// Checks that an answer is a refusal: this status, exactly the fields of a fault, a sentence.
+/// Checks that an answer is a refusal: this status, exactly the fields of a fault, and a sentence as its reason.
 #[track_caller]
 pub fn is_refusal(answer: &Answer, status: u16, code: Code) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -453,7 +453,7 @@ async fn signing_out_ends_this_login_and_closes_its_sockets_with_4001() {
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
     assert!(matches!(ada.connect().await, Err(Error::Upgrade(401))));
 
-    support::fence(&mut phone).await; // the other login goes on
+    support::fence(&mut phone).await; // the other login stays valid
     phone.load().await.unwrap();
 }
 
@@ -495,7 +495,7 @@ async fn a_new_password_ends_every_login_of_its_owner_and_of_nobody_else() {
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.to_lowercase().contains("ada has a new password"), "{out}");
 
-    // It was another process that did it. A second is promised; the sweep that catches all else comes every 10.
+    // Another process revoked it. We promise one second; the sweep that catches everything else runs every 10.
     let closed = tokio::time::timeout(std::time::Duration::from_secs(5), ada.closed()).await;
     assert_eq!(closed.unwrap().unwrap(), Some(protocol::close::LOGIN_REVOKED));
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);

@@ -1,4 +1,4 @@
-//! `natter backup` and `natter restore`, with the program itself.
+//! `natter backup` and `natter restore`, with the binary itself.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ async fn restore(data: &Path, file: &Path) -> (Option<i32>, String, String) {
     run(natter(data).arg("restore").arg(file), "").await
 }
 
-/// What a refused command says. Nothing else, and nothing on standard output.
+/// Returns the sentence of a refused command, which prints nothing on standard output.
 fn refusal((code, out, err): (Option<i32>, String, String)) -> String {
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     let said = last_line(&err);
@@ -46,7 +46,7 @@ async fn a_backup_in_the_middle_of_talk_is_whole_and_nobody_is_held_up() {
     let (ada, bob, session) = pair(&natter).await;
     let ((over, told), (acks, mut count)) = (watch::channel(false), watch::channel(0));
     let talks = [ada, bob].map(|client| tokio::spawn(converse(client, session, told.clone(), acks.clone())));
-    let (mut acked, mut meanwhile) = (Vec::new(), 0); // before each backup began, while all of them were made
+    let (mut acked, mut meanwhile) = (Vec::new(), 0); // acknowledgements before each backup, and during all of them
     for nth in 0..5 {
         let goal = *count.borrow() + 50;
         let began = *within("acknowledgements", count.wait_for(|acks| *acks >= goal)).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_login_that_was_ended_stays_ended_when_an_older_backup_comes_back() {
     assert!(newcomer.load().await.is_err(), "not in the backup");
     newcomer.register("Bob", PASSWORD).await.unwrap();
 
-    // What is replaced next cannot be read: then nobody knows who was signed out, and everybody is.
+    // The next database to be replaced is unreadable: nobody knows who was signed out, so everybody is.
     assert!(natter.terminate().await.success());
     std::fs::write(data.path().join("natter.sqlite"), "torn").unwrap();
     let (code, out, err) = restore(data.path(), &file).await;

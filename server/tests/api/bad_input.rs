@@ -1,4 +1,4 @@
-//! What no decent client would send.
+//! Input that no well-behaved client would send.
 
 use headless::{Answer, Client, Event, Http, Socket};
 use http::Method;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::account::is_refusal;
 use crate::support::{TestServer, fence, holds, refused, within};
 
-/// What comes next on a bare socket, read as a frame.
+/// Receives the next frame on a bare socket.
 async fn frame(socket: &mut Socket) -> ServerFrame {
     match within("a frame", socket.next()).await {
         Event::Text(text) => ServerFrame::decode(&text).unwrap(),
@@ -16,7 +16,7 @@ async fn frame(socket: &mut Socket) -> ServerFrame {
     }
 }
 
-/// The code with which a socket is closed, whatever comes before.
+/// Waits for the close of a socket and returns its code, ignoring what comes before.
 async fn closed(socket: &mut Socket) -> Option<u16> {
     loop {
         if let Event::Closed(code) = within("the end", socket.next()).await {
@@ -135,7 +135,7 @@ async fn odd_numbers_and_identifiers_do_no_harm() {
     assert!(matches!(frame(&mut socket).await, ServerFrame::Welcome { .. }));
     assert!(matches!(frame(&mut socket).await, ServerFrame::Reset { .. } | ServerFrame::Page { .. }));
 
-    // An identifier in another spelling is the same identifier.
+    // An ID in upper case is the same ID.
     let loud = session.to_string().to_uppercase();
     let message =
         json!({ "type": "Message", "SessionID": loud, "MessageID": MessageId::new(), "Data": "LOUD" });
@@ -143,7 +143,7 @@ async fn odd_numbers_and_identifiers_do_no_harm() {
     ada.expect("an ack", |frame| matches!(frame, ServerFrame::Ack { .. }).then_some(())).await.unwrap();
 }
 
-/// What an endpoint answers to a body exactly as written.
+/// Posts a body exactly as written.
 async fn posted(http: &mut Http, path: &str, kind: &str, body: &str) -> Answer {
     http.request(Method::POST, path, &[("Content-Type", kind)], body.into()).await.unwrap()
 }
@@ -211,7 +211,7 @@ async fn a_cookie_that_comes_twice_does_not_count() {
         ada.http.set_cookie(Some(beside.replace("{}", &cookie)));
         assert_eq!(ada.http.get("/api/load").await.unwrap().status, 200);
     }
-    // To a browser this is not a name that begins with `__Host-`, so a neighbour could set it.
+    // To a browser such a name would not begin with `__Host-`, so a sibling subdomain could set it.
     ada.http.set_cookie(Some(cookie.replace("authentication_token", "authentication%5Ftoken")));
     is_refusal(&ada.http.get("/api/load").await.unwrap(), 401, Code::Unauthenticated);
 }

@@ -1,4 +1,4 @@
-//! Who has too much open, who is too slow, and that nobody else suffers from it.
+//! Clients with too much open or too slow, and that nobody else suffers from them.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -16,7 +16,7 @@ use crate::support::{TestServer, within};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// A bare connection from one of this machine's own addresses.
+/// Opens a bare connection from one of this machine's own addresses.
 async fn dial(base: &str, from: Ipv4Addr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
@@ -25,7 +25,7 @@ async fn dial(base: &str, from: Ipv4Addr) -> TcpStream {
     within("a connection", socket.connect(address)).await.unwrap()
 }
 
-/// The head of the next answer, without a request: for what is said unasked.
+/// Reads the head of the next response, without sending a request: for unsolicited ones.
 async fn answered(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     within("an answer", async {
@@ -37,16 +37,16 @@ async fn answered(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Whether this connection has a place: it is asked for a page.
+/// Requests a page to see whether this connection has a place; returns the status.
 async fn status(stream: &mut TcpStream) -> u16 {
-    let _ = stream.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n").await; // or is told at once
+    let _ = stream.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n").await; // or it is refused immediately
     answered(stream).await.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Everything until the connection is closed, and how long that took.
+/// Reads until the connection is closed; returns everything, and how long that took.
 async fn ended(stream: &mut TcpStream) -> (String, Duration) {
     let (began, mut all) = (Instant::now(), Vec::new());
-    let _ = within("the end", stream.read_to_end(&mut all)).await; // a reset is an end as well
+    let _ = within("the end", stream.read_to_end(&mut all)).await; // a reset counts as the end too
     (String::from_utf8_lossy(&all).into_owned(), began.elapsed())
 }
 
@@ -80,7 +80,7 @@ async fn a_user_has_so_many_sockets() {
     let server = TestServer::with(limits(|limits| limits.sockets_per_user = 2)).await;
     let ada = server.online("Ada").await;
     let second = Socket::open(&ada.handshake()).await.unwrap();
-    // A browser tells a page nothing of a refused upgrade, but the code of a close.
+    // A browser tells a page nothing about a refused upgrade, but it does pass on a close code.
     for hello in [None, Some("{\"type\":\"Hello\"}")] {
         let mut over = Socket::open(&ada.handshake()).await.unwrap();
         if let Some(hello) = hello {
@@ -109,7 +109,7 @@ async fn a_socket_too_many_takes_none_of_the_users_places_but_one_of_its_address
     let refused = within("a refusal", async {
         loop {
             match Socket::open(&ada.handshake()).await {
-                Ok(socket) => over.push(socket), // which does not answer its close
+                Ok(socket) => over.push(socket), // which does not answer the close
                 Err(refused) => break refused,
             }
         }
@@ -135,7 +135,7 @@ async fn a_trusted_proxy_may_have_any_number_and_each_address_behind_it_its_own(
     for one in &mut proxied {
         assert_eq!(status(one).await, 200);
     }
-    // Three sockets of one address, and that is all of its share; another one has its own.
+    // Three sockets use up the quota of one address; another address has its own.
     let ada = server.user("Ada").await;
     let from = |address: &str| {
         let mut client = server.client();

@@ -1,4 +1,4 @@
-//! The data folder: who may read and write it, what may be in it, and how it is left.
+//! The data folder: who may read and write it, what may be in it, and what a command leaves behind.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -15,13 +15,13 @@ fn give(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Every file in a folder whose permissions let others do anything.
+/// Lists the files in a folder whose permissions allow others anything.
 fn open_to_others(folder: &Path) -> Vec<String> {
     let all = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     all.filter(|path| mode(path) & 0o077 != 0).map(|path| path.display().to_string()).collect()
 }
 
-/// Tries to serve on it; returns what is said when that is refused as a wrong setting.
+/// Tries to serve on it; returns the message with which that is refused as a wrong setting.
 async fn refused(data: &Path) -> String {
     let (code, out, err) = run(natter(data).args(["--listen", "127.0.0.1:0"]), "").await;
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
@@ -42,7 +42,7 @@ async fn everything_in_the_data_folder_is_its_owners_alone() {
     assert_eq!(run(natter(&data).arg("backup").arg(&file), "").await.0, Some(0));
     assert_eq!(mode(&file), 0o600);
 
-    // A backup that was copied about comes back as everything else.
+    // A backup that was copied around is restored with the same permissions as everything else.
     assert!(natter_process.terminate().await.success());
     give(&file, 0o644);
     assert_eq!(run(natter(&data).arg("restore").arg(&file), "").await.0, Some(0));
@@ -192,7 +192,7 @@ async fn a_restore_does_not_take_the_database_from_under_a_program_that_reads_it
     assert_eq!(code, Some(0), "{err}");
 }
 
-/// Damages the database where only a check finds it.
+/// Damages the database where only an integrity check finds it.
 fn damage(data: &Path) {
     let file = data.join("natter.sqlite");
     let mut bytes = fs::read(&file).unwrap();
@@ -203,10 +203,10 @@ fn damage(data: &Path) {
 
 #[tokio::test]
 async fn after_a_stop_while_the_disk_failed_the_next_start_looks_whether_the_database_is_whole() {
-    // A check takes long: after a stop in good order there is none.
+    // A check takes long, so there is none after a graceful stop.
     for fails in [false, true] {
         let data = tempfile::tempdir().unwrap();
-        // No file may be longer than 2 MiB: to SQLite that is a disk that fails.
+        // Files are limited to 2 MiB: to SQLite that is a failing disk.
         let shell = if fails { "trap '' XFSZ && ulimit -f 4096" } else { "true" };
         let mut natter_process = Natter::under(shell, data.path(), &["--limits", "off"]).await;
         let (mut ada, mut bob) = (natter_process.online("Ada").await, natter_process.online("Bob").await);

@@ -1,5 +1,5 @@
-//! A stop in good order: readiness first, then everybody is asked back, each at a time of their own, and the process is
-//! gone in time even when somebody does not listen.
+//! Graceful shutdown: readiness fails first, then every client is asked to reconnect, each at a different time, and the
+//! process ends in time even if a client does not read.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn socket(client: &Client) -> Socket {
     }
 }
 
-/// What a socket is told at its end: when to come back, and the close code.
+/// Returns what a socket receives at its end: when to reconnect, and the close code.
 async fn told(mut socket: Socket) -> (Option<u64>, Option<u16>) {
     let mut after = None;
     loop {
@@ -64,7 +64,7 @@ async fn nothing_is_lost_by_a_restart_under_way() {
     for round in 0..3 {
         for n in 0..50 {
             said.push(format!("{round} {n}"));
-            let _ = ada.say(session, said.last().unwrap().clone()).await; // the line may be down already
+            let _ = ada.say(session, said.last().unwrap().clone()).await; // the connection may be down already
         }
         server = within("the restart", server.restart()).await;
         for client in [&mut ada, &mut bob] {
@@ -83,7 +83,7 @@ async fn status(base: &str, path: &str) -> u16 {
     Http::new(base).get(path).await.unwrap().status
 }
 
-/// Sockets that ask for pages and read none of them: whatever is written to them gets stuck.
+/// Returns sockets that request pages and read none of them, so writes to them get stuck.
 async fn deaf(natter: &Natter) -> Vec<Socket> {
     let (mut ada, mut bob) = (natter.online("Ada").await, natter.online("Bob").await);
     let session = befriend(&mut ada, &mut bob).await;
@@ -138,7 +138,7 @@ async fn a_revoked_login_loses_its_sockets_even_those_that_read_nothing() {
     assert!(sockets().await >= 5.0);
     let (code, _, err) = set_password(data.path(), "Bob", "battery staple\n").await;
     assert_eq!(code, Some(0), "{err}");
-    // A second is promised. A socket that reads nothing would otherwise be let go after 15.
+    // We promise one second. A socket that reads nothing would otherwise be closed only after 15.
     let gone = async { while sockets().await > 0.0 {} };
     tokio::time::timeout(Duration::from_secs(6), gone).await.expect("the sockets end");
     drop(deaf);

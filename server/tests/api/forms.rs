@@ -86,7 +86,7 @@ async fn the_login_form_leads_to_the_chat_and_the_logout_form_away_from_it() {
     client.load().await.unwrap();
     let answer = client.http.get(onward).await.unwrap();
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
-    // A browser that has kept no cookie ends there, and is told so.
+    // A browser that did not keep the cookie stays there, and the page says so.
     let page = server.client().http.get(onward).await.unwrap();
     assert_eq!(page.status, 200);
     assert!(page.text().contains("did not keep the login"), "{}", page.text());

@@ -1,5 +1,5 @@
-//! Guessing passwords and names: what a stranger gets, and that its owner is never locked out of an account.
-//! Days of it are lived through in `chat/src/guesses.rs`; here is what a client sees.
+//! Guessing passwords and names: what a stranger gets, and that owners are never locked out of their accounts.
+//! `chat/src/guesses.rs` simulates days of it; here is what a client sees.
 
 use headless::{Answer, Http};
 use http::Method;
@@ -9,14 +9,14 @@ use server::{Config, Limits};
 use crate::account::is_refusal;
 use crate::support::{PASSWORD, TestServer, patiently};
 
-/// Guesses are held back, knocks are not: a test has only one address.
+/// Limits guesses but not the rate of attempts: a test has only one address.
 fn guarded(config: &mut Config) {
     const MANY: u32 = 100_000;
     let limits = Limits { logins_per_minute: MANY, registrations_per_minute: MANY, ..Limits::default() };
     config.limits = Some(limits);
 }
 
-/// From an address behind a trusted proxy.
+/// The same, behind a trusted proxy.
 fn proxied(config: &mut Config) {
     guarded(config);
     config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
@@ -26,14 +26,14 @@ async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &st
     let body = serde_json::json!({ "Username": name, "Password": password }).to_string();
     let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", from)];
     let mut ask = async || http.request(Method::POST, path, &headers, body.clone().into()).await.unwrap();
-    patiently(&mut ask, |answer| answer.status == 503).await // which is no guess
+    patiently(&mut ask, |answer| answer.status == 503).await // which does not count as a guess
 }
 
 async fn sign_in(http: &mut Http, from: &str, name: &str, password: &str) -> Answer {
     post(http, "/api/login", from, name, password).await
 }
 
-/// The cookie of the device, as a browser sends it back, and all of it.
+/// Returns the device's cookie, as a browser sends it back, and the whole header.
 fn device(answer: &Answer) -> (String, String) {
     let whole = answer.set_cookies().find(|cookie| cookie.contains("known_device=")).unwrap();
     (whole.split(';').next().unwrap().to_owned(), whole.to_owned())
@@ -55,7 +55,7 @@ async fn a_stranger_has_five_guesses_and_the_owner_is_not_locked_out_of_a_known_
         let answer = sign_in(&mut stranger, &format!("198.51.100.{n}"), "ada", "wrong horse").await;
         is_refusal(&answer, 401, Code::WrongPassword);
     }
-    // The right password makes no difference: nobody may tell by it that it is.
+    // The right password gets the same answer, or the answer would reveal it.
     for (n, password) in [(6, "wrong horse"), (7, PASSWORD)] {
         let answer = sign_in(&mut stranger, &format!("198.51.100.{n}"), "Ada", password).await;
         let reason = is_refusal(&answer, 429, Code::TooMany);
@@ -69,16 +69,16 @@ async fn a_stranger_has_five_guesses_and_the_owner_is_not_locked_out_of_a_known_
     assert!(back.header("location").unwrap().contains("Error=TooMany"), "the form is the same door");
     assert!(back.header("retry-after").is_some());
 
-    // The device outlived the logout; the owner may even mistype there.
+    // The device cookie outlived the logout; there the owner may even mistype.
     owner.set_cookie(Some(known.clone()));
     is_refusal(&sign_in(&mut owner, "203.0.113.1", "Ada", "corect horse").await, 401, Code::WrongPassword);
     assert_eq!(sign_in(&mut owner, "203.0.113.1", "Ada", PASSWORD).await.status, 200);
 
-    // Nor is a new device, elsewhere than whoever guesses.
+    // Nor is the owner locked out on a new device at another address than the guesser's.
     let mut phone = server.client().http;
     assert_eq!(sign_in(&mut phone, "192.0.2.7", "Ada", PASSWORD).await.status, 200);
 
-    // What somebody made up, or what is another account's, is no known device.
+    // A forged cookie, or another account's, is no known device.
     let mut changed = known.clone().into_bytes();
     let last = changed.last_mut().unwrap();
     *last = if *last == b'0' { b'1' } else { b'0' };
@@ -113,7 +113,7 @@ async fn past_twenty_names_an_address_is_told_nothing_more_about_any() {
         post(&mut owner, "/api/register", "203.0.113.1", name, PASSWORD).await;
     }
     let (known, _) = device(&sign_in(&mut owner, here, "Ada", PASSWORD).await);
-    // Unknown names at the login and taken ones at the register count together; the same again tells nothing new.
+    // Unknown names at sign-in and taken ones at registration count together; a repeated one reveals nothing new.
     is_refusal(&post(&mut http, "/api/register", here, "Bob", PASSWORD).await, 409, Code::NameTaken);
     for n in 0..19 {
         for _ in 0..2 {

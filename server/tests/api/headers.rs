@@ -1,4 +1,4 @@
-//! What every answer carries, and the files of the page.
+//! The headers of every response, and the page's files.
 
 use std::collections::BTreeSet;
 
@@ -124,7 +124,7 @@ async fn no_path_leads_out_of_the_pages_files() {
     let site = folder.path().join("site");
     std::fs::create_dir_all(site.join("pkg")).unwrap();
     std::fs::write(folder.path().join("Cargo.toml"), "[workspace]").unwrap();
-    // Where the build left them, and in a folder of their own.
+    // From where the build put them, and from a separate folder.
     let servers = [TestServer::start().await, TestServer::with(|config| config.site = Some(site)).await];
     for server in &servers {
         leads_nowhere(server).await;
@@ -157,13 +157,13 @@ async fn leads_nowhere(server: &TestServer) {
     }
 }
 
-/// A request line exactly as written, which no client library would send.
+/// Sends a request line exactly as written, which no client library would.
 async fn raw_get(base: &str, path: &str) -> String {
     let host = base.strip_prefix("http://").unwrap();
     raw(base, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
 }
 
-/// A request exactly as written, and everything that comes back.
+/// Sends a request exactly as written and returns everything that comes back.
 pub async fn raw(base: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap();
@@ -173,7 +173,7 @@ pub async fn raw(base: &str, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A page's files, as the build leaves them: the last one also packed, twice.
+/// Creates a page's files as the build does: the style sheet also in two compressed versions.
 fn site() -> TempDir {
     let site = tempfile::tempdir().unwrap();
     std::fs::create_dir(site.path().join("pkg")).unwrap();

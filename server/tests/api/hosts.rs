@@ -1,4 +1,4 @@
-//! Under which names the server answers: those that nobody else can hand out, and those that its settings name.
+//! Which host names the server answers: those that nobody else can hand out, and those in its settings.
 
 use headless::{Answer, Error, Http, Socket};
 use http::Method;
@@ -9,7 +9,7 @@ use crate::account::is_refusal;
 use crate::headers::raw;
 use crate::support::{Natter, PASSWORD, TestServer};
 
-/// As if a browser had been led here by this name.
+/// Returns a client that reaches the server by this name.
 fn by(base: &str, host: &str) -> Http {
     Http::new(base).with_header("Host", host)
 }
@@ -94,7 +94,7 @@ async fn with_a_public_origin_addresses_serve_pages_and_files_to_nobody_in_parti
         assert!(matches!(device.connect().await, Err(Error::Upgrade(421))), "{host}");
     }
     assert_eq!(status_of(&server.base, "evil.example", "/login").await, 421);
-    // What the settings name is as good as the public origin.
+    // A name in the settings is as good as the public origin.
     for (host, origin) in
         [("also.example.org", "https://also.example.org"), ("chat.example.org:443", crate::support::PUBLIC)]
     {

@@ -1,4 +1,4 @@
-//! Searching for people, and what becomes of the invitations.
+//! Searching for people, and the life of invitations.
 
 use headless::Client;
 use protocol::{
@@ -18,7 +18,7 @@ fn into(username: &str, session: SessionId) -> Asked {
     Asked { username: username.into(), session_id: Some(session), leave: false }
 }
 
-/// Searches and gives the pending invitation's name.
+/// Searches and returns the ID of the pending invitation.
 async fn pending(client: &mut Client, username: &str) -> InviteId {
     client.search(username).await.unwrap();
     client.expect("Pending", outcome_is(Outcome::Pending)).await.unwrap().invite_id.unwrap()
@@ -214,7 +214,7 @@ async fn two_people_who_invite_each_other_are_in_one_session() {
     bob.search("aDA").await.unwrap();
     let session = accepted_session(&mut ada).await;
     knows(&mut ada, session).await;
-    // The search is answered as well, behind the session and the card's end, which both name it.
+    // The search is answered too, after the session and the closed card, which both name it.
     let told = bob.expect("an answer", outcome).await.unwrap();
     assert_eq!((told.status, told.username.as_str(), told.invite_id), (Outcome::Accepted, "Ada", None));
     assert_eq!(told.session_id, Some(session));
@@ -392,13 +392,14 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
         client.wait_for("both messages", heard).await.unwrap();
         assert_eq!(client.load().await.unwrap()[&session].user_ids.len(), 3);
     }
-    // Ada knew of Bob: with everybody told of everybody, each new member would fill the queues of a large session.
+    // Ada knew Bob's status already: if everybody got everybody's, each new member would flood a large session's
+    // queues.
     let told_of = ada.take_frames().into_iter().filter_map(|frame| match frame {
         ServerFrame::Status { user_id, .. } => Some(user_id),
         _ => None,
     });
     assert!(told_of.into_iter().all(|user| user == eve.id()));
-    // A change to what was said before she came is not hers to see either, live or later.
+    // Eve must not see changes to messages from before she joined either, live or later.
     ada.edit(session, before, "before Eve, a secret").await.unwrap();
     ada.say_and_wait(session, "after the edit").await.unwrap();
     let last = |sync: &protocol::Sync| sync.last_row(session).is_some_and(|row| row.data == "after the edit");

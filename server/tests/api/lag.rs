@@ -1,4 +1,4 @@
-//! Reading more slowly than others write: what is let go, and how it is made good.
+//! Reading more slowly than others write: what is discarded, and how the client recovers.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use tokio::time::timeout;
 
 use crate::support::{TestServer, accepted_session, befriend, fence};
 
-/// More than the buffers of both systems hold, at 16 KB a message.
+/// More than the buffers of both kernels hold, at 16 KB a message.
 const SAID: usize = 300;
 
-/// Enough for it by far where the system holds back little for one connection, as Linux is asked to.
+/// Far more than enough where the kernel buffers little for one connection, as we set on Linux.
 const SAID_AT_LEAST: usize = if cfg!(target_os = "linux") { 60 } else { SAID };
 
-/// Says so much that whoever does not read lags, and waits until all of it is stored.
+/// Sends so much that a client that does not read lags, and waits until all of it is stored.
 async fn say_much(client: &mut Client, session: SessionId, messages: usize) {
     for n in 0..messages {
         client.say(session, format!("{n} {}", "x".repeat(16_000))).await.unwrap();
@@ -25,7 +25,7 @@ async fn say_much(client: &mut Client, session: SessionId, messages: usize) {
     client.wait_for("every ack", |sync| sync.outbox().is_empty()).await.unwrap();
 }
 
-/// Waits until everything that was said much is here, in order.
+/// Waits until everything that [`say_much`] sent is here, in order.
 async fn has_much(client: &mut Client, session: SessionId) {
     comes_to_much(client, session).await.unwrap();
     let rows = client.sync().rows(session);
@@ -38,7 +38,7 @@ async fn comes_to_much(client: &mut Client, session: SessionId) -> Result<(), Er
     client.wait_for("everything", |sync| all(sync) == SAID).await
 }
 
-/// From now on this client takes in little before it is read, and so has more time for what it waits for.
+/// Connects with a small receive buffer, and therefore with longer timeouts.
 async fn read_slowly(client: &mut Client) {
     client.set_receive_buffer(4 * 1024);
     client.set_limit(4 * LIMIT);
@@ -52,7 +52,7 @@ async fn who_reads_too_slowly_is_told_and_catches_up_on_the_same_socket_while_no
     let (mut eve, mut cleo) = (server.online("Eve").await, server.online("Cleo").await);
     let with_eve = befriend(&mut ada, &mut eve).await;
     let with_cleo = befriend(&mut cleo, &mut bob).await;
-    read_slowly(&mut bob).await; // and not read from now on
+    read_slowly(&mut bob).await; // and not read until further down
 
     say_much(&mut ada, session, SAID).await;
     let began = Instant::now();
@@ -60,7 +60,7 @@ async fn who_reads_too_slowly_is_told_and_catches_up_on_the_same_socket_while_no
     eve.wait_for("the message", |sync| !sync.rows(with_eve).is_empty()).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 
-    // Things happen to Bob, and he does something, while nothing can be told to him.
+    // Things happen to Bob, and he acts himself, while nothing can be sent to him.
     eve.search("Bob").await.unwrap();
     fence(&mut eve).await;
     let own = bob.say(with_cleo, "from a slow line").await.unwrap();
@@ -119,7 +119,7 @@ async fn who_gives_no_hello_after_lagged_is_closed_with_4008() {
     let mut socket = Socket::open(&bob.handshake()).await.unwrap();
     socket.send_text("{\"type\":\"Hello\"}").await.unwrap();
     let mut lagged = false;
-    say_much(&mut ada, session, SAID_AT_LEAST).await; // all of it within the 12 s in which nothing is read here
+    say_much(&mut ada, session, SAID_AT_LEAST).await; // all within the 12 s in which nothing is read here
     let code = loop {
         match timeout(STALL + LIMIT, socket.next()).await.expect("the end") {
             Event::Text(text) if text == "{\"type\":\"Lagged\"}" => lagged = true,

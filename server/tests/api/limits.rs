@@ -1,4 +1,4 @@
-//! Floods, and who is counted for them.
+//! Floods, and to whom they are counted.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn few() -> Option<Limits> {
     Some(Limits { logins_per_minute: 4, registrations_per_minute: 3, ..Limits::default() })
 }
 
-/// Tries to sign in as nobody, as if from this address.
+/// Tries to sign in as a nonexistent user, as if from this address.
 async fn knock(http: &mut Http, path: &str, forwarded: &[&str]) -> Answer {
     let headers = forwarded.iter().map(|value| ("X-Forwarded-For", *value));
     let headers: Vec<_> = headers.chain([("Content-Type", "application/json")]).collect();
@@ -25,7 +25,7 @@ async fn knock(http: &mut Http, path: &str, forwarded: &[&str]) -> Answer {
     http.request(Method::POST, path, &headers, body.into()).await.unwrap()
 }
 
-/// How many of ten knocks are let through.
+/// Returns how many of ten attempts are let through.
 async fn let_through(http: &mut Http, path: &str, forwarded: impl Fn(usize) -> Vec<String>) -> usize {
     let mut through = 0;
     for n in 0..10 {
@@ -178,7 +178,7 @@ async fn a_connection_that_stays_silent_is_closed_in_about_5_s() {
         let mut stream = TcpStream::connect(host).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // A reset is an end as well.
+        // A reset counts as the end too.
         let _ = within("the end", stream.read_to_end(&mut answer)).await;
         (sent, began.elapsed().as_secs_f32())
     });
@@ -219,7 +219,7 @@ async fn a_socket_that_answers_its_heartbeats_stays_and_is_told_where_its_sessio
     }
 }
 
-/// Sends a login and does not read the answer.
+/// Sends a login without reading the answer.
 async fn asking(base: &str, credentials: &str) -> TcpStream {
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
     let server = TestServer::start().await;
     let (mut ada, mut bob, session) = server.pair().await;
     let credentials = serde_json::json!({ "Username": "Ada", "Password": PASSWORD });
-    // Enough to be more than wait their turn and are hashed meanwhile.
+    // More than can wait in the queue and be hashed meanwhile.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (mut staying, mut leaving) = (Vec::new(), Vec::new());
     for nth in 0..300 + 30 * cores {
@@ -251,7 +251,7 @@ async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
     ada.say_and_wait(session, "in the middle of it").await.unwrap();
     crate::support::holds(&mut bob, session, &["in the middle of it"]).await;
     for one in leaving {
-        drop(within("its request", one).await.unwrap()); // goes away before its answer, as floods do
+        drop(within("its request", one).await.unwrap()); // disconnects before the answer, as floods do
     }
     let mut told = 0;
     for login in staying {
@@ -263,9 +263,9 @@ async fn a_flood_of_logins_is_told_when_to_come_back_and_messages_go_on() {
         assert_eq!(answer.header("retry-after"), Some("2"), "the one place that says so");
         told += 1;
     }
-    let many = cores > 16; // which hash faster than anybody asks here
+    let many = cores > 16; // these hash faster than this test sends logins
     assert!(told >= 1 || many, "nobody was told to come back");
-    server.other_device(&ada).await; // who comes back is signed in
+    server.other_device(&ada).await; // a retry is signed in
 }
 
 #[tokio::test]
@@ -287,7 +287,7 @@ async fn who_does_not_take_no_for_an_answer_is_told_to_wait() {
     ada.expect("an invitation", invited).await.unwrap();
 }
 
-/// Security's findings 5 and 6: who is there, here or away was to be had at 30 a second.
+/// Security findings 5 and 6: anybody could probe which names exist and are online, at 30 a second.
 #[tokio::test]
 async fn past_twenty_names_that_nobody_has_a_search_tells_of_all_strangers_alike() {
     let server = TestServer::with(|config| config.limits = Some(Limits::default())).await;
@@ -298,7 +298,7 @@ async fn past_twenty_names_that_nobody_has_a_search_tells_of_all_strangers_alike
     for n in 0..20 {
         for _ in 0..2 {
             ada.search(&format!("nobody{n}")).await.unwrap();
-            ada.expect("NoUser", outcome_is(Outcome::NoUser)).await.unwrap(); // the same again tells nothing new
+            ada.expect("NoUser", outcome_is(Outcome::NoUser)).await.unwrap(); // repeating it reveals nothing new
         }
     }
     let mut told = Vec::new();

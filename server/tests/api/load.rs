@@ -1,4 +1,4 @@
-//! The load program against a real server: every mode, both ways to check, and people who are known the next time.
+//! The load program against a real server: every mode, both checks, and reuse of accounts from earlier runs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use headless::load::{
 
 use crate::support::TestServer;
 
-/// Runs for a second, in which any machine commits and delivers a few messages.
+/// Runs for a second, enough for any machine to commit and deliver a few messages.
 async fn drive(server: &TestServer, habits: Habits, plan: Plan, mode: &mut impl Mode) -> Report {
     let hidden = ProgressBar::hidden();
     let mut natter =
@@ -46,7 +46,7 @@ async fn every_mode_of_the_load_program_finds_the_server_faultless() {
         let read = sqlx::query_scalar("select max(read_seq) from session_users").fetch_one(&mut database);
         assert_eq!(read.await.map(|read: i64| read > 0).unwrap(), reads);
     }
-    // Everybody was registered once: the accounts were found again, every time.
+    // Everybody was registered only once: every later run reused the accounts.
     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut database).await.unwrap();
     let logins: i64 =
         sqlx::query_scalar("select count(*) from logins").fetch_one(&mut database).await.unwrap();

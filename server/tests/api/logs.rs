@@ -1,4 +1,4 @@
-//! What stands in the log, and what never does.
+//! What is logged, and what never is.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{Natter, PASSWORD, befriend, natter, set_password, within};
 
-/// A server whose log goes to a file, with all that can be logged.
+/// Starts a server that logs everything it can to a file.
 async fn talkative(folder: &Path, args: &[&str]) -> Natter {
     let shell = format!("export RUST_LOG=trace && exec 2>'{}'", folder.join("log").display());
     let args = [&["--log-format", "json"], args].concat();
     Natter::under(&shell, &folder.join("data"), &args).await
 }
 
-/// Everything that was logged, once the server has ended.
+/// Stops the server and returns everything it logged.
 async fn logged(mut natter: Natter, folder: &Path) -> String {
     natter.terminate().await;
     std::fs::read_to_string(folder.join("log")).unwrap()
 }
 
-/// What was logged of these events, without the others: the event, its user and its network.
+/// Returns the audit events in the log: event, user and network.
 fn events(log: &str) -> Vec<(String, Option<String>, Option<String>)> {
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,7 +1,7 @@
-//! Natter as its users meet it: a real server on a real port, real sockets, a real database, nothing replaced.
+//! Tests Natter end to end: a real server on a real port, real sockets, a real database, no mocks.
 //!
-//! Clients come from `headless`. A test waits for what is to happen, with a limit, and never for a time to pass.
-//! Names read as sentences; `docs/PROTOCOL.md` names them beside the lines of the seed they show.
+//! Clients come from `headless`. A test waits for events, with a timeout, and never sleeps for a fixed time. Test names
+//! read as sentences; `docs/PROTOCOL.md` lists them beside the lines of the seed they show.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 

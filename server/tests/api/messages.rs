@@ -1,4 +1,4 @@
-//! Saying something, changing it, reading it, catching up.
+//! Sending messages, changing them, reading them, catching up.
 
 use protocol::{
     ClientFrame, Code, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame, SessionId,
@@ -221,7 +221,7 @@ async fn a_session_one_is_not_in_answers_as_one_that_does_not_exist() {
         assert_eq!(answers[0].code, Code::NotFound, "{foreign:?}");
         assert_eq!(answers[0], answers[1], "{foreign:?}");
     }
-    // Typing, reading and naming it in a Hello give nothing away either.
+    // Typing and reading reveal nothing either.
     for session_id in [session, SessionId::new()] {
         eve.typing(session_id).await.unwrap();
         eve.send(&ClientFrame::Read { session_id, seq: Seq(1) }).await.unwrap();
@@ -311,7 +311,7 @@ async fn what_was_read_on_one_device_is_read_on_the_others() {
     phone.kill();
     phone.reconnect().await.unwrap();
     assert!(unread(1)(phone.sync()), "and it is kept");
-    // Beyond the end, or backwards, counts for nothing.
+    // Beyond the end, or backwards, is ignored.
     bob.send(&ClientFrame::Read { session_id: session, seq: Seq(1) }).await.unwrap();
     bob.send(&ClientFrame::Read { session_id: session, seq: Seq(i64::MAX) }).await.unwrap();
     bob.send(&ClientFrame::Read { session_id: session, seq: Seq(i64::MIN) }).await.unwrap();

@@ -1,4 +1,4 @@
-//! Only our own pages make a browser send us something.
+//! Only our own pages may make a browser send us something.
 
 use headless::{Client, Error, Http};
 use http::Method;
@@ -17,7 +17,7 @@ const POSTS: [(&str, &str, &str); 6] = [
     ("/logout", "application/x-www-form-urlencoded", ""),
 ];
 
-/// Origins that are not `http://127.0.0.1:PORT`, nor are to be taken for it.
+/// Lists origins that must not be taken for `http://127.0.0.1:PORT`.
 fn foreign_origins(base: &str) -> Vec<String> {
     let port = base.rsplit(':').next().unwrap().parse::<u16>().unwrap();
     let mut origins: Vec<String> =

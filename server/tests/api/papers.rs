@@ -1,4 +1,4 @@
-//! `docs/PROTOCOL.md` names a test for every line of the seed. Here: they exist.
+//! `docs/PROTOCOL.md` names a test for every line of the seed. This checks that they exist.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether there is a test of this name: `file::function` here, `file.spec.ts: title` in `end2end/tests`.
+/// Whether a test of this name exists: `file::function` here, `file.spec.ts: title` in `end2end/tests`.
 fn exists(name: &str) -> bool {
     match (name.split_once("::"), name.split_once(": ")) {
         (Some((file, function)), _) => {

@@ -1,4 +1,4 @@
-//! Who is here, who is writing.
+//! Who is online, who is typing.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use protocol::{Outcome, Presence, ServerFrame, SessionId, UserId};
 
 use crate::support::{PASSWORD, TestServer, befriend, fence, outcome, status_of};
 
-/// Waits until a client sees somebody in a session as wanted.
+/// Waits until a client sees a user of a session with this presence.
 async fn sees(client: &mut Client, session: SessionId, user: UserId, wanted: Presence) {
     let seen = |sync: &protocol::Sync| sync.sessions()[&session].users[&user].status == wanted;
     client.wait_for(&format!("{wanted:?}"), seen).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_user_is_offline_within_10_s_of_the_last_connections_end_and_online_on
     ada.search("Bob").await.unwrap();
     ada.expect("an answer", outcome).await.unwrap();
 
-    ada.take_frames(); // among them that he was online before
+    ada.take_frames(); // one of them says that he was online before
     bob.reconnect().await.unwrap();
     ada.expect("Online", status_of(bob_id, Presence::Online)).await.unwrap();
     sees(&mut ada, session, bob_id, Presence::Online).await;

@@ -1,4 +1,4 @@
-//! The private listener: how the server is, and what it counts.
+//! The private listener: health and metrics.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ async fn get(natter: &Natter, path: &str) -> (u16, String) {
     (answer.status, String::from_utf8(answer.body).unwrap())
 }
 
-/// What a metric stands at, labels included in its name.
+/// Returns the value of a metric; its name includes the labels.
 async fn metric(natter: &Natter, name: &str) -> Option<f64> {
     let (status, text) = get(natter, "/metrics").await;
     assert_eq!(status, 200);
@@ -110,9 +110,9 @@ async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_t
     }
     for (n, client) in crowd.iter_mut().enumerate() {
         if n % 3 == 0 {
-            client.kill(); // these come back from further away
+            client.kill(); // these come back further behind
         } else {
-            client.online().await.unwrap(); // anew: it has answered nothing while all the others registered
+            client.online().await.unwrap(); // reconnects: it has answered nothing while all the others registered
         }
     }
     for n in 0..40 {
@@ -129,7 +129,7 @@ async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_t
         tokio::spawn(async move {
             client.reconnect().await.unwrap();
             client.wait_for("everything", |sync| sync.rows(session).len() == 40).await.unwrap();
-            client // who goes may be the last to listen to the session, and its pages are read anew for the next
+            client // kept: if the session's last subscriber goes, its pages are read again for the next one
         })
     });
     let back: Vec<_> = futures::future::join_all(back).await.into_iter().map(Result::unwrap).collect();

@@ -94,7 +94,7 @@ async fn a_second_process_on_the_same_data_is_refused_with_a_sentence() {
     let (code, out, err) = run(natter(data.path()).args(["--listen", "127.0.0.1:0"]), "").await;
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
     assert!(one_sentence(last_line(&err)), "{err}");
-    first.client().register("Ada", PASSWORD).await.unwrap(); // the first goes on
+    first.client().register("Ada", PASSWORD).await.unwrap(); // the first keeps working
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ pub fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or_default()
 }
 
-/// The file of a database with an account in it, after its server stopped.
+/// Returns the database file of a server with an account, after it stopped.
 async fn database() -> Vec<u8> {
     let data = tempfile::tempdir().unwrap();
     let mut natter = Natter::start(data.path()).await;

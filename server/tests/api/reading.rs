@@ -1,4 +1,4 @@
-//! What one user or address can make the server hold and read, and how long it waits for who takes it.
+//! How much one user or address can make the server hold and read, and how long it waits for slow readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{TestServer, within};
 
-/// Longer than a busy machine keeps a client from reading, and shorter than these tests take.
+/// Longer than a busy machine keeps a client from reading, shorter than these tests take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut Config) {
     |config| change(config.limits.insert(Limits::default()))
 }
 
-/// A session with 30 messages of 16 KB.
+/// Creates a session with 30 messages of 16 KB.
 async fn much_to_read(server: &TestServer) -> (Client, Client, SessionId) {
     let (mut ada, bob, session) = server.pair().await;
     for _ in 0..30 {
@@ -28,7 +28,7 @@ async fn much_to_read(server: &TestServer) -> (Client, Client, SessionId) {
     (ada, bob, session)
 }
 
-/// A bare connection that takes in little before it is read.
+/// Opens a bare connection with a small receive buffer.
 async fn dial(base: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -36,7 +36,7 @@ async fn dial(base: &str) -> TcpStream {
     within("a connection", socket.connect(address)).await.unwrap()
 }
 
-/// Asks for something with somebody's login.
+/// Sends a GET with somebody's login.
 async fn ask(server: &TestServer, who: &Client, path: &str) -> TcpStream {
     let mut stream = dial(&server.base).await;
     let host = server.base.strip_prefix("http://").unwrap();
@@ -47,7 +47,7 @@ async fn ask(server: &TestServer, who: &Client, path: &str) -> TcpStream {
     stream
 }
 
-/// Takes 1 KiB ten times a second, for longer than the patience twice, and then all that is left.
+/// Reads 1 KiB ten times a second, for more than twice the patience, and returns it all.
 async fn sip(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let (began, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_millis(100)));
@@ -88,11 +88,11 @@ async fn a_socket_that_takes_its_pages_slowly_gets_all_of_them() {
     let hello = format!("{{\"type\":\"Hello\",\"Sessions\":{{\"{session}\":{{\"Rev\":0}}}}}}");
     let length = u8::try_from(hello.len()).unwrap();
     assert!(length < 126, "the shortest form of a frame");
-    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0]; // masked with nothing
+    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0]; // an all-zero mask
     frame.extend_from_slice(hello.as_bytes());
     stream.write_all(&frame).await.unwrap();
     let all = sip(&mut stream).await;
-    // The page is longer than that, and goes on.
+    // The page is longer than that, and continues.
     let text = String::from_utf8_lossy(&all);
     assert!(text.contains("\"type\":\"Welcome\"") && text.contains("\"type\":\"Page\""), "{}", all.len());
     let mut rest = vec![0; 48_000_usize.saturating_sub(all.len())];
@@ -104,7 +104,7 @@ async fn what_is_on_its_way_to_a_user_is_bounded_and_the_next_waits_for_it() {
     let server = TestServer::with(limits(|limits| limits.answers_kib_per_user = 700)).await;
     let (ada, bob, session) = much_to_read(&server).await;
     let mut first = ask(&server, &ada, "/api/load").await;
-    within("its beginning", first.read_exact(&mut [0; 2_000])).await.unwrap(); // and takes no more of it
+    within("its beginning", first.read_exact(&mut [0; 2_000])).await.unwrap(); // and reads no more of it
     let mut second = ask(&server, &ada, "/api/load").await;
     let done = Arc::new(AtomicBool::new(false));
     let ended = done.clone();
@@ -114,7 +114,7 @@ async fn what_is_on_its_way_to_a_user_is_bounded_and_the_next_waits_for_it() {
         ended.store(true, Ordering::SeqCst);
         all
     });
-    // Others get theirs, and so does the same one what is small.
+    // Others get theirs, and the same user still gets small answers.
     for _ in 0..10 {
         let mut all = Vec::new();
         within("Bob's", ask(&server, &bob, "/api/load").await.read_to_end(&mut all)).await.unwrap();

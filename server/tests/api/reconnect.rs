@@ -52,7 +52,7 @@ async fn a_plug_pulled_again_and_again_loses_and_doubles_nothing() {
     for n in 0..60 {
         ada.say(session, n.to_string()).await.unwrap();
         if n % 4 == 3 {
-            ada.kill(); // some of it is on its way
+            ada.kill(); // some of it is still in flight
             ada.reconnect().await.unwrap();
         }
     }
@@ -115,14 +115,14 @@ pub struct Record {
     pub client: Client,
     /// What was written, in order.
     pub written: Vec<MessageId>,
-    /// What was acknowledged, each time it was.
+    /// What was acknowledged, once for each time.
     acked: Vec<(MessageId, Seq, Rev)>,
-    /// How many were under way when the server died.
+    /// How many were in flight when the server died.
     cut_off: usize,
 }
 
-/// Talks without pause, a few messages ahead of the acknowledgements, and comes back whenever the server is gone.
-/// Ends when told to, with nothing left unacknowledged.
+/// Sends without pause, a few messages ahead of the acknowledgements, and reconnects whenever the server is gone. Ends
+/// when signalled, with nothing left unacknowledged.
 pub async fn converse(
     mut client: Client,
     session: SessionId,
@@ -168,7 +168,7 @@ async fn twenty_kills_of_the_server_during_a_conversation_lose_double_and_reorde
     let talks = [ada, bob].map(|client| tokio::spawn(converse(client, session, told.clone(), acks.clone())));
 
     for kill in 0..20 {
-        // At another moment each time: after 3 to 60 acknowledgements of this life of the server.
+        // At a different moment each time: after 3 to 60 acknowledgements since the server started.
         let goal = *count.borrow() + 3 + kill * 3;
         within("acknowledgements", count.wait_for(|acks| *acks >= goal)).await.unwrap();
         natter.kill_and_restart().await;
@@ -199,7 +199,7 @@ async fn twenty_kills_of_the_server_during_a_conversation_lose_double_and_reorde
     }
 }
 
-/// Everything one side wrote is stored once, in the order written, where its acknowledgements said.
+/// Checks that everything one side wrote is stored once, in order, where its acknowledgements said.
 fn check(record: &Record, stored: &[Message]) {
     let me = record.client.id();
     let own: Vec<MessageId> = stored.iter().filter(|m| m.sender == me).map(|m| m.message_id).collect();

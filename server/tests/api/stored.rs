@@ -1,4 +1,4 @@
-//! The tables the seed asks for, read beside the running server.
+//! The tables the seed asks for, read while the server runs.
 
 use protocol::{Answer, MessageId, Presence, SessionId, UserId};
 use sqlx::SqliteConnection;
@@ -11,7 +11,7 @@ async fn status(db: &mut SqliteConnection, user: UserId) -> String {
     status.fetch_one(db).await.unwrap()
 }
 
-/// Waits until the table says so.
+/// Waits until the table has this status.
 async fn becomes(db: &mut SqliteConnection, user: UserId, wanted: &str) {
     within(wanted, async { while status(db, user).await != wanted {} }).await;
 }
@@ -54,7 +54,7 @@ async fn passwords_and_tokens_are_stored_as_hashes_only() {
 
 #[tokio::test]
 async fn a_hash_that_cost_less_is_renewed_at_the_next_login_and_nobody_is_signed_out() {
-    /// Of [`PASSWORD`], at a cost of long ago.
+    /// A hash of [`PASSWORD`] at an outdated cost.
     const CHEAP: &str =
         "$argon2id$v=19$m=64,t=1,p=1$x8y+Cjlp7i/CABk3QoMfzA$bvXqMU9x/g2iAWZVBVPkWlFj4pxseTTepae74M9FFXo";
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! Servers to test against, people to test with, and words for the frames they wait for.
+//! Test servers, test users, and matchers for the frames they wait for.
 
 mod natter;
 mod passwords;
@@ -25,13 +25,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Where people reach a server behind https.
+/// The public origin of a server behind https.
 pub const PUBLIC: &str = "https://chat.example.org";
 
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse";
 
-/// A server inside the test's process.
+/// A server inside the test process.
 pub struct TestServer {
     pub base: String,
     data: TempDir,
@@ -42,7 +42,7 @@ pub struct TestServer {
 type Served = JoinHandle<Result<(), server::Error>>;
 
 impl TestServer {
-    /// A server with an empty database and without limits.
+    /// Starts a server with an empty database and without limits.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -53,13 +53,13 @@ impl TestServer {
     }
 
     async fn on(data: TempDir, address: &str, change: impl FnOnce(&mut Config)) -> Self {
-        static DESCRIPTORS: Once = Once::new(); // both ends of every connection are this process's
+        static DESCRIPTORS: Once = Once::new(); // both ends of every connection are in this process
         DESCRIPTORS.call_once(server::more_descriptors);
         let mut config = Config::new(data.path());
         config.limits = None;
         change(&mut config);
-        // A process that another test begins holds all that is open here until it has become its program: for a moment
-        // what was closed is in use still.
+        // A process that another test forks keeps our open files until its `exec`, so what we closed may still be in
+        // use for a moment.
         within("the server to start", async move {
             loop {
                 match Self::attempt(&config, address).await {
@@ -71,7 +71,7 @@ impl TestServer {
         .await
     }
 
-    /// `None` when the address or the folder is in use.
+    /// Returns `None` if the address or the folder is in use.
     async fn attempt(config: &Config, address: &str) -> Option<(String, oneshot::Sender<()>, Served)> {
         let listener = match TcpListener::bind(address).await {
             Err(error) if error.kind() == ErrorKind::AddrInUse => return None,
@@ -90,7 +90,7 @@ impl TestServer {
         }
     }
 
-    /// A server behind a proxy that adds TLS, as far as it knows.
+    /// Starts a server configured as if behind a proxy that terminates TLS.
     pub async fn behind_https(change: impl FnOnce(&mut Config)) -> Self {
         Self::with(|config| {
             config.public_origin = Some(PUBLIC.parse().unwrap());
@@ -99,14 +99,14 @@ impl TestServer {
         .await
     }
 
-    /// Somebody without an account who comes by the public address, of a server behind https.
+    /// Returns a client without an account that uses the public address of a server behind https.
     pub fn outside(&self) -> Client {
         let mut client = self.client();
         client.http = Http::new(&self.base).with_header("Host", "chat.example.org");
         client
     }
 
-    /// Stops in good order and starts again, at the same address with the same data.
+    /// Stops gracefully and starts again, at the same address with the same data.
     pub async fn restart(self) -> Self {
         self.restart_with(|_| {}).await
     }
@@ -119,34 +119,34 @@ impl TestServer {
         Self::on(data, base.strip_prefix("http://").unwrap(), change).await
     }
 
-    /// The folder with everything.
+    /// Returns the data folder.
     pub fn folder(&self) -> &Path {
         self.data.path()
     }
 
-    /// The database's file.
+    /// Returns the database file.
     pub fn database(&self) -> PathBuf {
         self.data.path().join("natter.sqlite")
     }
 
-    /// Somebody without an account.
+    /// Returns a client without an account.
     pub fn client(&self) -> Client {
         client(&self.base)
     }
 
-    /// Somebody with an account, signed in, without a socket.
+    /// Returns a client with an account, signed in, without a socket.
     pub async fn user(&self, name: &str) -> Client {
         user(&self.base, name).await
     }
 
-    /// Somebody with an account, signed in and connected.
+    /// Returns a client with an account, signed in and connected.
     pub async fn online(&self, name: &str) -> Client {
         let mut client = self.user(name).await;
         client.online().await.unwrap();
         client
     }
 
-    /// Another device of the same person, connected.
+    /// Connects another device of the same user.
     pub async fn other_device(&self, of: &Client) -> Client {
         let mut client = self.client();
         client.login(&of.me().username, PASSWORD).await.unwrap();
@@ -154,7 +154,7 @@ impl TestServer {
         client
     }
 
-    /// Ada and Bob, connected and in a session.
+    /// Returns Ada and Bob, connected and in a session.
     pub async fn pair(&self) -> (Client, Client, SessionId) {
         let (mut ada, mut bob) = (self.online("Ada").await, self.online("Bob").await);
         let session = befriend(&mut ada, &mut bob).await;
@@ -162,14 +162,14 @@ impl TestServer {
     }
 }
 
-/// Somebody without an account, who comes back quickly.
+/// Returns a client without an account that reconnects quickly.
 fn client(base: &str) -> Client {
     let mut client = Client::new(base);
     client.set_backoff(Backoff::new(Duration::from_millis(20), Duration::from_millis(200)));
     client
 }
 
-/// Somebody with an account, signed in.
+/// Returns a client with an account, signed in.
 async fn user(base: &str, name: &str) -> Client {
     let mut client = client(base);
     client.register(name, PASSWORD).await.unwrap();
@@ -177,7 +177,7 @@ async fn user(base: &str, name: &str) -> Client {
     client
 }
 
-/// One invites, the other accepts, both know the session.
+/// Lets `one` invite `other`, who accepts, and waits until both know the session.
 pub async fn befriend(one: &mut Client, other: &mut Client) -> SessionId {
     one.search(&other.me().username).await.unwrap();
     let (invite, _) = other.expect("an invitation", invited).await.unwrap();
@@ -188,46 +188,46 @@ pub async fn befriend(one: &mut Client, other: &mut Client) -> SessionId {
     session
 }
 
-/// The session that an invitation led to, as its sender is told.
+/// Waits for the session that an invitation led to, as reported to its sender.
 pub async fn accepted_session(client: &mut Client) -> SessionId {
     client.expect("the invitation to be accepted", session_of(Outcome::Accepted)).await.unwrap()
 }
 
-/// Waits until the client knows who is in a session.
+/// Waits until the client knows a session's members.
 pub async fn knows(client: &mut Client, session: SessionId) {
     let known = |sync: &protocol::Sync| sync.sessions().get(&session).is_some_and(|s| !s.users.is_empty());
     client.wait_for("the session", known).await.unwrap();
 }
 
-/// Opens a database beside the server that has it.
+/// Opens a database while its server has it open.
 pub async fn open(database: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(database).create_if_missing(true).connect().await.unwrap()
 }
 
-/// The texts a client holds of a session, in order.
+/// Returns the texts that a client has of a session, in order.
 pub fn texts(client: &Client, session: SessionId) -> Vec<String> {
     client.sync().rows(session).into_iter().map(|row| row.data).collect()
 }
 
-/// Waits until a client holds exactly these texts.
+/// Waits until a client has exactly these texts.
 pub async fn holds(client: &mut Client, session: SessionId, wanted: &[&str]) {
     let held = |sync: &protocol::Sync| sync.rows(session).into_iter().map(|row| row.data).collect::<Vec<_>>();
     client.wait_for(&format!("{wanted:?}"), |sync| held(sync) == wanted).await.unwrap();
 }
 
-/// Lets everything that was sent to this client so far arrive: it asks for something whose answer comes last.
+/// Waits until everything sent to this client so far has arrived: it requests something whose answer comes last.
 pub async fn fence(client: &mut Client) {
     let nobody = format!("nobody-{}", InviteId::new().0.simple()).chars().take(32).collect::<String>();
     client.search(&nobody).await.unwrap();
     client.expect("the fence", |frame| outcome(frame).filter(|o| o.username == nobody)).await.unwrap();
 }
 
-/// Waits, but not for ever.
+/// Waits, with a timeout.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// What a searcher is told.
+/// The answer to a search.
 pub struct Told {
     pub username: String,
     pub status: Outcome,
@@ -269,7 +269,7 @@ pub fn card_closed(frame: &ServerFrame) -> Option<(InviteId, Outcome)> {
     }
 }
 
-/// The session that an invitation led to, as whoever accepted it is told.
+/// Matches the session that an invitation led to, as reported to the user who accepted it.
 pub fn closed_with(frame: &ServerFrame) -> Option<Option<SessionId>> {
     match frame {
         ServerFrame::Search(SearchNotice::Closed { session_id, .. }) => Some(*session_id),

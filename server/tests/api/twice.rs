@@ -1,5 +1,5 @@
-//! Forms sent twice, by a double click or because an answer was lost on the way: the same registration is the same
-//! account. Invitations that are answered twice are in `invitations`.
+//! Forms sent twice, by a double click or because the answer was lost: registration is idempotent. Invitations that are
+//! answered twice are in `invitations`.
 
 use headless::{Answer, Http};
 use http::Method;
@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, TestServer, patiently};
 
 const HERE: &str = "203.0.113.7";
 
-/// Behind a trusted proxy, with limits that no test of this file meets by accident.
+/// Behind a trusted proxy, with limits that no test of this file hits by accident.
 fn proxied(config: &mut Config) {
     const MANY: u32 = 100_000;
     let limits = Limits { logins_per_minute: MANY, registrations_per_minute: MANY, ..Limits::default() };
@@ -44,7 +44,7 @@ async fn the_same_registration_again_is_the_same_account_until_the_first_login()
     is_refusal(&register(&mut http, HERE, "ada", PASSWORD).await, 409, Code::NameTaken);
     is_refusal(&register(&mut http, "198.51.100.7", "Ada", PASSWORD).await, 409, Code::NameTaken);
 
-    // To the letter: who writes the same name otherwise is somebody else, whatever the password.
+    // Byte for byte: the same name written differently is somebody else, even with the same password.
     let decomposed = register(&mut http, HERE, "Zoe\u{308}", PASSWORD).await;
     assert_eq!(decomposed.status, 200);
     let again = register(&mut http, HERE, "Zoe\u{308}", PASSWORD).await;
@@ -71,7 +71,7 @@ async fn a_double_click_makes_one_account_and_both_answers_say_so() {
         assert_eq!((one.status, other.status), (200, 200));
         assert_eq!(one.text(), other.text());
     }
-    // The form the same.
+    // The same with the form.
     let mut http = server.client().http;
     for _ in 0..2 {
         let fields = [("Username", "Bob"), ("Password", PASSWORD)];
@@ -81,7 +81,7 @@ async fn a_double_click_makes_one_account_and_both_answers_say_so() {
         let answer = patiently(&mut ask, is_busy).await;
         assert_eq!(answer.header("location"), Some("/login?Registered=1&Username=Bob"));
     }
-    // Nor is it an error to sign in or out twice.
+    // Signing in or out twice is no error either.
     for _ in 0..2 {
         assert_eq!(post(&mut http, "/api/login", "", "Bob", PASSWORD).await.status, 200);
     }

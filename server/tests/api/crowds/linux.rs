@@ -1,4 +1,4 @@
-//! What needs a second address of this machine that nobody has set up, its `ulimit` or its `/proc`: Linux has them.
+//! Tests that need Linux: a second loopback address without any setup, `ulimit`, or `/proc`.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn who_takes_nothing_of_an_answer_loses_the_connection() {
         }
     })
     .await;
-    // Who reads has all the time that it takes.
+    // A client that reads may take as long as it needs.
     let mut quick = dial(&server.base, HERE).await;
     quick.write_all(request.as_bytes()).await.unwrap();
     let (all, _) = ended(&mut quick).await;
@@ -99,7 +99,7 @@ fn threads(pid: u32, name: &str) -> (u64, Vec<i32>) {
     (turns, ranks)
 }
 
-/// A flood of requests is to be beside those who talk, and behind them.
+/// A flood of requests must not slow down those who chat: it gets other threads, at a lower priority.
 #[tokio::test]
 async fn messages_and_http_have_threads_of_their_own() {
     const MANY: u64 = 300;
@@ -144,7 +144,7 @@ async fn the_server_takes_as_many_open_files_as_it_may_and_keeps_some_for_itself
     let (_, line) = open_files(natter.pid());
     let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u32>().is_ok()).collect();
     assert_eq!(numbers, ["300", "300"], "{line}");
-    // And has room for them from the start: making it holds everybody up.
+    // The table has room for them from the start: growing it would block everybody.
     let own = std::fs::read_to_string(format!("/proc/{}/status", natter.pid())).unwrap();
     let room = own.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<u32>().ok());
     assert!(room >= Some(300), "{room:?}");
@@ -168,7 +168,7 @@ async fn a_machine_without_descriptors_makes_the_server_wait_and_not_fail() {
     let mut natter = Natter::under("ulimit -n 60", data.path(), &args).await;
     let mut open = Vec::new();
     for _ in 0..100 {
-        open.push(dial(&natter.base, HERE).await); // the system holds those that the server cannot take
+        open.push(dial(&natter.base, HERE).await); // the kernel queues those that the server cannot accept
     }
     within("the last descriptor", async {
         while open_files(natter.pid()).0 < 60 {

@@ -1,4 +1,4 @@
-//! The program itself: as a server, and as a command.
+//! The binary itself: as a server, and as a command.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -9,30 +9,30 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use super::{client, user, within};
 
-/// The binary itself, as a process of its own.
+/// The binary, running as a separate process.
 pub struct Natter {
     child: Child,
     pub base: String,
-    /// Where it tells how it is, when it was asked to.
+    /// The address of the private listener, if it has one.
     pub private: Option<String>,
     data: PathBuf,
     args: Vec<String>,
-    /// What a shell does before it becomes the server.
+    /// What the shell runs before it becomes the server.
     shell: String,
 }
 
 impl Natter {
-    /// Starts it on this data, at a free port and without limits, and waits until it says that it is listening.
+    /// Starts it on this data, at a free port and without limits, and waits until it reports that it is listening.
     pub async fn start(data: &Path) -> Self {
         Self::with(data, &["--limits", "off"]).await
     }
 
-    /// The same with other settings.
+    /// The same, with other settings.
     pub async fn with(data: &Path, args: &[&str]) -> Self {
         Self::under("true", data, args).await
     }
 
-    /// The same after a command of the shell, such as `ulimit`.
+    /// The same, after a shell command such as `ulimit`.
     pub async fn under(shell: &str, data: &Path, args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         Self::at(shell.to_owned(), data, "127.0.0.1:0", args).await
@@ -55,72 +55,72 @@ impl Natter {
         Self { child, base, private, data: data.to_owned(), args, shell }
     }
 
-    /// Somebody without an account.
+    /// Returns a client without an account.
     pub fn client(&self) -> Client {
         client(&self.base)
     }
 
-    /// Somebody with an account, signed in, without a socket.
+    /// Returns a client with an account, signed in, without a socket.
     pub async fn user(&self, name: &str) -> Client {
         user(&self.base, name).await
     }
 
-    /// Somebody with an account, signed in and connected.
+    /// Returns a client with an account, signed in and connected.
     pub async fn online(&self, name: &str) -> Client {
         let mut client = self.user(name).await;
         client.online().await.unwrap();
         client
     }
 
-    /// `kill -9`, and the same again: same data, same port.
+    /// Kills it with `kill -9` and restarts it with the same data and port.
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().await.unwrap();
         self.start_again().await;
     }
 
-    /// After its end: the same again, same data, same port.
+    /// Restarts it after it has ended, with the same data and port.
     pub async fn start_again(&mut self) {
         let address = self.base.strip_prefix("http://").unwrap().to_owned();
         *self = Self::at(self.shell.clone(), &self.data, &address, self.args.clone()).await;
     }
 
-    /// SIGTERM, as a service manager does it.
+    /// Stops it with SIGTERM, as a service manager would.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM").await;
         self.ended().await
     }
 
-    /// The process.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
     /// Sends a signal.
     pub async fn signal(&self, name: &str) {
-        // The shell's own: a small system has no program of that name.
+        // The shell's builtin: a minimal system has no `kill` program.
         let kill = format!("kill -s {name} {}", self.pid());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
     }
 
-    /// Waits until the process is gone.
+    /// Waits until the process has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         within("the process to end", self.child.wait()).await.unwrap()
     }
 }
 
-/// The address in the next line of a program.
+/// Reads the address from the next line of a program's output.
 async fn address_in(stdout: &mut BufReader<ChildStdout>, before: &str) -> String {
     let mut line = String::new();
     within("the line on stdout", stdout.read_line(&mut line)).await.unwrap();
     line.trim().strip_prefix(before).unwrap_or_else(|| panic!("{line:?}")).to_owned()
 }
 
-/// The binary, to be run on this data, with nothing of this process's environment that could set it up.
+/// Returns a command of the binary on this data, without settings from this process's environment.
 pub fn natter(data: &Path) -> Command {
     natter_under("true", data)
 }
 
-/// The same after a command of the shell.
+/// The same, after a shell command.
 fn natter_under(shell: &str, data: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{shell} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_natter")]);
@@ -131,12 +131,12 @@ fn natter_under(shell: &str, data: &Path) -> Command {
     command
 }
 
-/// Runs a command to its end: exit code, stdout, stderr.
+/// Runs a command to its end; returns exit code, stdout and stderr.
 pub async fn run(command: &mut Command, input: &str) -> (Option<i32>, String, String) {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let _ = stdin.write_all(input.as_bytes()).await; // it may not want any
+    let _ = stdin.write_all(input.as_bytes()).await; // it may not read any
     drop(stdin);
     let output = within("the command to end", child.wait_with_output()).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
