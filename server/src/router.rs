@@ -21,7 +21,7 @@ const BODY: usize = 16 * 1024;
 
 /// Builds the whole server. The last layer runs first.
 pub(crate) fn router(state: AppState) -> Router {
-    // Leptos spawns while it renders. It fails harmlessly for a second server in this process.
+    // Leptos spawns tasks while it renders. A second server in this process finds it done.
     let _ = Executor::init_tokio();
     let layer = logins::layer(state.chat.clone(), state.config.public_origin.as_ref());
     let router = Router::new();

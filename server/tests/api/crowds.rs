@@ -219,14 +219,14 @@ async fn a_socket_in_good_use_is_not_bound_by_the_time_of_an_answer() {
     let (mut ada, mut bob, session) = server.pair().await;
     bob.set_receive_buffer(4 * 1024);
     bob.online().await.unwrap();
-    // More than there is room for on the way to Bob, who for a long time takes none of it.
+    // More than the buffers on the way to Bob can hold, who reads none of it for a long time.
     let (began, mut said) = (Instant::now(), 0);
     while said < 20 || began.elapsed() < 4 * PATIENCE {
         ada.say_and_wait(session, format!("{said} {}", "x".repeat(16_000))).await.unwrap();
         said += 1;
     }
     bob.wait_for("everything", |sync| sync.rows(session).len() == said).await.unwrap();
-    // And one that says nothing ends by its own rules: for want of a Hello.
+    // And a silent one ends by the socket's own rule: for lack of a Hello.
     let mut silent = Socket::open(&bob.handshake()).await.unwrap();
     match within("the end", silent.next()).await {
         Event::Closed(code) => assert_eq!(code, Some(close::POLICY)),

@@ -73,8 +73,7 @@ async fn who_takes_nothing_of_an_answer_loses_the_connection() {
     drop(readers);
 }
 
-/// How often each thread of this name has gone to sleep or was interrupted, all together, and how far it stands behind
-/// others (`nice`).
+/// Returns the total number of context switches of the threads of this name, and the `nice` value of each.
 fn threads(pid: u32, name: &str) -> (u64, Vec<i32>) {
     let (mut turns, mut ranks) = (0, Vec::new());
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
