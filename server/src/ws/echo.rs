@@ -22,7 +22,7 @@ pub(crate) async fn upgrade(
 ) -> Response {
     match Upgrade::of(ready.map(|ready| ready.0), &headers, upgrade) {
         Ok(upgrade) => upgrade.on_upgrade(run),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
