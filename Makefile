@@ -71,7 +71,7 @@ lint: toolchain ## Format, clippy for both halves, and the check of what reaches
 	$(call say,Format)
 	cargo fmt --all --check
 	$(call say,Clippy: the server's half (first time: about 6 minutes on two cores))
-	cargo clippy $(NATIVE) --all-targets -- -D warnings
+	cargo clippy $(NATIVE),server/echo --all-targets -- -D warnings
 	$(call say,Clippy: the browser's half (first time: about 2 minutes))
 	cargo clippy $(WASM) -- -D warnings
 	$(call say,What reaches the browser)
