@@ -77,7 +77,10 @@ fn next(trail: &Trail) -> Option<Element> {
         return None;
     }
     let find = |what: &str| document.query_selector(what).ok().flatten().filter(is_there);
-    let near = trail.place.and_then(|place| find(PLACES[place].1));
+    // Whoever tabs past the last message reaches the end, where this button disappears. Back at the history they would
+    // never get past it.
+    let is_jump = trail.been.last().is_some_and(|been| been.class_name() == "jump");
+    let near = trail.place.and_then(|place| find(if is_jump { "#message" } else { PLACES[place].1 }));
     let before = || trail.been.iter().rev().find(|been| is_there(been)).cloned();
     near.or_else(before).or_else(|| PLACES.iter().rev().find_map(|(_, home)| find(home)))
 }

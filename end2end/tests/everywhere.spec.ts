@@ -48,7 +48,7 @@ async function walk(page: Page): Promise<string[]> {
   for (let step = 0; step < many + 3; step++) {
     await page.keyboard.press('Tab');
     wrong.push(
-      ...(await page.evaluate(() => {
+      ...(await page.evaluate(async () => {
         const element = document.activeElement as HTMLElement;
         if (element === document.body) return [];
         const name = element.outerHTML.slice(0, 90);
@@ -56,13 +56,18 @@ async function walk(page: Page): Promise<string[]> {
         const wrong: string[] = [];
         const { outlineStyle, outlineWidth } = getComputedStyle(element);
         if (outlineStyle === 'none' || parseFloat(outlineWidth) < 2) wrong.push(`the focus does not show: ${name}`);
-        const { left, top, right, bottom } = element.getBoundingClientRect();
-        const spots = [0.05, 0.5, 0.95].flatMap((x) => [0.05, 0.5, 0.95].map((y) => [left + (right - left) * x, top + (bottom - top) * y] as const));
-        const met = spots.some(([x, y]) => {
-          const there = document.elementFromPoint(x, y);
-          return there && (element.contains(there) || there.contains(element));
-        });
-        if (!met) wrong.push(`covered or out of sight: ${name}`);
+        const met = () => {
+          const { left, top, right, bottom } = element.getBoundingClientRect();
+          const spots = [0.05, 0.5, 0.95].flatMap((x) => [0.05, 0.5, 0.95].map((y) => [left + (right - left) * x, top + (bottom - top) * y] as const));
+          return spots.some(([x, y]) => {
+            const there = document.elementFromPoint(x, y);
+            return there && (element.contains(there) || there.contains(element));
+          });
+        };
+        // The page looks where it is 250 ms after it was scrolled; until then the jump to the end may lie over the end.
+        const patience = performance.now() + 1_000;
+        while (element.isConnected && !met() && performance.now() < patience) await new Promise(requestAnimationFrame);
+        if (element.isConnected && !met()) wrong.push(`covered or out of sight: ${name}`);
         return wrong;
       })),
     );

@@ -39,6 +39,12 @@ test('in a conversation, to its messages', async ({ person }) => {
   await press(ada.jump);
   await expect(ada.jump).toBeHidden();
   await expect(ada.history).toBeFocused();
+  // Who comes to it by Tab and is at the end by then goes on to the composer, and is not sent back.
+  await ada.history.evaluate((box) => (box.scrollTop = 0));
+  await ada.jump.focus();
+  await ada.history.evaluate((box) => (box.scrollTop = box.scrollHeight));
+  await expect(ada.jump).toBeHidden();
+  await expect(ada.composer).toBeFocused();
   const line = await Line.tap(ada);
   line.onSaid((frame) => {
     if (frame.type !== 'Message') return true;

@@ -7,6 +7,7 @@ use protocol::MessageId;
 use super::each;
 use super::message::{MessageRow, MessageRowProps};
 use super::scroll::Scroll;
+use crate::focus;
 use crate::live::{Live, Older, Thread};
 use crate::whole::IntoWhole;
 
@@ -88,10 +89,14 @@ fn Jump(live: Live, thread: Thread) -> impl IntoView {
         1 => "1 new message".to_owned(),
         n => format!("{n} new messages"),
     };
+    let go = move |_| {
+        live.to_end(thread);
+        focus::on(".messages");
+    };
     move || {
         (!thread.following.get()).then(|| {
             view! {
-                <button type="button" class="jump" on:click=move |_| live.to_end(thread)>
+                <button type="button" class="jump" on:click=go>
                     {words}
                 </button>
             }
