@@ -13,7 +13,7 @@ const LOOK_EVERY: usize = 64;
 /// From this length on (bytes) the log is checkpointed, as far as no reader needs it. Then, if nobody reads, the next
 /// commit starts the log over. Writers wait meanwhile: a longer log would mean a longer wait and more to read after a
 /// crash; a shorter one more work, because pages that change often are moved more often.
-const MOVE: i64 = 4 << 20;
+const MOVE: i64 = 8 << 20;
 
 /// From this length on the writer waits for the readers, a little, so that the log can start over.
 const INSIST: i64 = 14 << 20;
