@@ -42,7 +42,10 @@ async function walk(page: Page): Promise<string[]> {
     (document.activeElement as HTMLElement | null)?.blur();
     getSelection()?.removeAllRanges();
     const all = [...document.querySelectorAll<HTMLElement>(usable)].filter((element) => element.checkVisibility({ visibilityProperty: true }));
-    (window as unknown as { unmet: Set<HTMLElement> }).unmet = new Set(all);
+    const unmet = new Set(all);
+    (window as unknown as { unmet: Set<HTMLElement> }).unmet = unmet;
+    // Also what the focus goes on to when the element that has it disappears.
+    addEventListener('focusin', ({ target }) => unmet.delete(target as HTMLElement));
   }, USABLE);
   const many = await page.evaluate(() => (window as unknown as { unmet: Set<HTMLElement> }).unmet.size);
   for (let step = 0; step < many + 3; step++) {
@@ -52,7 +55,6 @@ async function walk(page: Page): Promise<string[]> {
         const element = document.activeElement as HTMLElement;
         if (element === document.body) return [];
         const name = element.outerHTML.slice(0, 90);
-        (window as unknown as { unmet: Set<HTMLElement> }).unmet.delete(element);
         const wrong: string[] = [];
         const { outlineStyle, outlineWidth } = getComputedStyle(element);
         if (outlineStyle === 'none' || parseFloat(outlineWidth) < 2) wrong.push(`the focus does not show: ${name}`);
