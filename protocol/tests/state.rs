@@ -71,6 +71,12 @@ impl Desk {
         self.sync.receive(ServerFrame::Page { session_id, epoch, from: Rev(from), to, more: false, messages })
     }
 
+    /// The message that this client sent is stored: every change in this session is one.
+    fn ack(&mut self, message_id: MessageId, seq: i64) -> protocol::Step {
+        let (seq, rev, time_stamp) = (Seq(seq), Rev(seq), TimeStamp(5));
+        self.sync.receive(ServerFrame::Ack { message_id, seq, rev, time_stamp })
+    }
+
     fn unread(&self) -> i64 {
         self.sync.sessions()[&self.session].unread(self.sync.me())
     }
@@ -395,24 +401,14 @@ fn what_was_said_while_ones_own_message_waited_is_unread() {
     desk.reconnect(2, 2, 0);
     let said = vec![desk.message(1, desk.bob), desk.message(2, desk.bob)];
     let _ = desk.page(0, said);
-    let _ = desk.sync.receive(ServerFrame::Ack {
-        message_id: id,
-        seq: Seq(3),
-        rev: Rev(3),
-        time_stamp: TimeStamp(5),
-    });
+    let _ = desk.ack(id, 3);
     assert_eq!(desk.unread(), 2);
     let _ = desk.live(desk.message(4, desk.ada)); // from another device
     assert_eq!(desk.unread(), 2);
     let _ = desk.sync.read(desk.session, Seq(2));
     assert_eq!(desk.unread(), 0, "one's own words are no news");
     let (id, _) = desk.write("and now");
-    let _ = desk.sync.receive(ServerFrame::Ack {
-        message_id: id,
-        seq: Seq(5),
-        rev: Rev(5),
-        time_stamp: TimeStamp(6),
-    });
+    let _ = desk.ack(id, 5);
     assert_eq!(desk.unread(), 0);
 }
 
