@@ -39,7 +39,7 @@ BINARY := target/release/natter
 # Folders count as well as files, so that a deleted file rebuilds too.
 SOURCES := $(shell find protocol/src chat app frontend server/src style public -not -name '.*' 2>/dev/null) \
 	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
-NATIVE := -p protocol -p chat -p app -p server -p headless --features app/ssr
+NATIVE := -p protocol -p chat -p app -p server -p headless -p trials --features app/ssr
 WASM := -p frontend --target wasm32-unknown-unknown
 PLAYWRIGHT = cd end2end && CHROMIUM="$(BROWSER)" npx --no-install playwright test
 
@@ -99,7 +99,7 @@ faults-short: $(BINARY) toolchain strace ## The short lane of the faults
 
 faults: $(BINARY) toolchain strace ## Break the release in every way we know, then test the checker (LONG=1: the longest)
 	$(call say,Faults$(comma) the $(if $(LONG),long,full) lane)
-	@cargo build --quiet --release -p headless --bin faults
+	@cargo build --quiet --release -p trials --bin faults
 	@target/release/faults --natter $(BINARY) --lane $(if $(LONG),long,full) $(ARGS)
 	@$(MAKE) --no-print-directory faults-planted $(if $(LONG),autobahn) ARGS=
 
@@ -115,11 +115,11 @@ faults-planted: toolchain strace ## The checker's own test: six bugs planted on 
 
 # Without --url the program starts the release on a folder of its own, which keeps the accounts for the next run.
 load: toolchain $(if $(findstring --url,$(ARGS)),,$(BINARY)) ## Drive a server as many people at once (ARGS="rate --rate 1000", "--help", …)
-	@cargo build --quiet --release -p headless --bin load --bin relay
+	@cargo build --quiet --release -p trials --bin load --bin relay
 	@target/release/load $(if $(findstring --folder,$(ARGS)),,--folder target/load) $(or $(ARGS),rate --floor)
 
 bench: $(BINARY) peers ## Natter beside Prosody, ejabberd and Socket.IO: writes docs/BENCHMARKS.md (20 minutes; ARGS=--quick tries it)
-	@cargo build --quiet --release -p headless --bin bench --bin relay
+	@cargo build --quiet --release -p trials --bin bench --bin relay
 	@target/release/bench $(ARGS)
 
 # The suite is for Python 2.7 only, which Debian no longer has: pyenv does.
@@ -207,7 +207,7 @@ nginx: ## Install nginx for the test behind a proxy, where missing
 	@command -v nginx >/dev/null || $(call debian,nginx-light,nginx)
 
 peers: ## Install what the benchmark compares with, where missing: Prosody, ejabberd, Socket.IO (no service is started)
-	@headless/peers/install.sh
+	@trials/peers/install.sh
 
 strace: ## Install strace, with which the faults make a disk fail, where missing and possible
 	@command -v strace >/dev/null || ( $(call debian,strace,strace) ) || true

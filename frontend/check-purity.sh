@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 crates=$(cargo tree -p frontend --target wasm32-unknown-unknown -e normal --prefix none --format '{p}|{f}' | sort -u)
-server_only='^(argon2|axum|chat|headless|hyper|hyper-util|leptos_axum|libsqlite3-sys|server|sqlx|sqlx-core|tower-sessions|tower-sessions-core) v'
+server_only='^(argon2|axum|chat|headless|hyper|hyper-util|leptos_axum|libsqlite3-sys|server|sqlx|sqlx-core|tower-sessions|tower-sessions-core|trials) v'
 runtime='^tokio v[^|]*\|(.*,)?(rt|rt-multi-thread|net|full)(,|$)'
 
 if found=$(grep -E "$server_only|$runtime" <<<"$crates"); then

@@ -18,7 +18,6 @@ mod hosts;
 mod invitations;
 mod lag;
 mod limits;
-mod load;
 mod logs;
 mod messages;
 mod origin;
