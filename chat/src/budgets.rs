@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::hub::Shards;
+use crate::shards::Shards;
 
 /// The unit in which room is counted, in bytes. Everything takes at least one.
 pub(crate) const UNIT: usize = 1024;

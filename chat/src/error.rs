@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use protocol::{Code, Fault};
 
+/// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint concurrently
+/// (sqlite.org/wal.html, "the WAL-reset bug").
+pub const MIN_SQLITE: &str = "3.51.3";
+
 /// The domain's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -116,7 +120,7 @@ pub enum OpenError {
     )]
     Older(PathBuf),
     /// The SQLite in this program is too old to be safe.
-    #[error("This program was built with SQLite {0}, which can lose commits; {min} or newer is needed.", min = crate::MIN_SQLITE)]
+    #[error("This program was built with SQLite {0}, which can lose commits; {min} or newer is needed.", min = MIN_SQLITE)]
     OldSqlite(String),
     /// The SQLite in this program lacks a feature.
     #[error(

@@ -7,6 +7,7 @@
 mod names;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,9 +19,10 @@ use crate::logins::Lock;
 use crate::network::{Scope, network, scopes};
 use names::Names;
 pub(crate) use names::Question;
+use wait::HOUR;
+pub(crate) use wait::Wait;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Wrong passwords for one account from one network, on devices its owner has never signed in from: a burst of five,
 /// then one every five minutes. So an attacker locks out only their own network.
@@ -55,15 +57,6 @@ const TIDY_EVERY: u32 = 1024;
 struct Rate {
     burst: u32,
     every: Duration,
-}
-
-/// Why an attempt is refused for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Wait this long.
-    For(Duration),
-    /// The same, after too many in a row, so the wait is long until the owner has signed in.
-    ForTheOwner(Duration),
 }
 
 /// Recent guesses.

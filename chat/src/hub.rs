@@ -9,8 +9,6 @@
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
 mod outbox;
-mod shards;
-mod sync;
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -23,20 +21,17 @@ use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 
 pub use outbox::Outgoing;
 use outbox::{Kind, Outbox};
-pub(crate) use shards::Shards;
-use sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use sync::{Mutex, MutexGuard};
 
-use crate::LoginId;
+use crate::locks::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::locks::{Mutex, MutexGuard};
+use crate::logins::LoginId;
+use crate::origin::ConnId;
+use crate::shards::{Part, Shards};
 
 /// A drain asks no socket to come back sooner than this: a restart takes time.
 const DRAIN_LEAST: Duration = Duration::from_millis(500);
 
 const RESTARTS: &str = "The server restarts.";
-
-/// Names one socket in this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub(crate) u64);
 
 /// The sockets of this process. Clones are handles to the same hub.
 #[derive(Clone, Default)]
@@ -270,8 +265,7 @@ impl Hub {
 
     /// Returns every login that has a socket here.
     pub(crate) fn logins(&self) -> HashSet<LoginId> {
-        let logins =
-            |part: shards::Part<'_, _, Arc<Socket>>| part.values().map(|s| s.login).collect::<Vec<_>>();
+        let logins = |part: Part<'_, _, Arc<Socket>>| part.values().map(|s| s.login).collect::<Vec<_>>();
         self.0.sockets.each().flat_map(logins).collect()
     }
 
@@ -292,7 +286,7 @@ impl Hub {
     }
 
     fn all(&self) -> Vec<Arc<Socket>> {
-        let sockets = |part: shards::Part<'_, _, Arc<Socket>>| part.values().cloned().collect::<Vec<_>>();
+        let sockets = |part: Part<'_, _, Arc<Socket>>| part.values().cloned().collect::<Vec<_>>();
         self.0.sockets.each().flat_map(sockets).collect()
     }
 }

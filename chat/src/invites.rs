@@ -1,5 +1,11 @@
 //! Finding a person by name, and the life of the invitation.
 
+pub(crate) mod invite;
+pub(crate) mod notices;
+pub(crate) mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -7,8 +13,10 @@ use protocol::{Answer, Asked, Code, Fault, InviteId, Outcome, Presence, SearchNo
 
 use crate::accounts::too_many;
 use crate::name::Sought;
-use crate::store::{AskResult, NewInvite};
 use crate::{Chat, Connection, Result};
+use notices::sentence;
+use rules::NewAnswer;
+pub(crate) use rules::{AskResult, NewInvite};
 
 impl Chat {
     /// Searches for a person and invites them. Every search is answered on the socket that asked: a notice that names a
@@ -40,7 +48,7 @@ impl Chat {
         let new = NewInvite {
             from: user,
             from_name: conn.actor().username().to_owned(),
-            conn: conn.id(),
+            origin: conn.origin(),
             to,
             to_name: to_name.clone(),
             session: asked.session_id,
@@ -49,7 +57,7 @@ impl Chat {
             refused: question.as_ref().err().map(|wait| too_many(*wait).into_fault()),
             conversations: self.0.options.conversations,
         };
-        let result = self.0.store.ask(new).await;
+        let result = rules::ask(&self.0.store, new).await;
         if !matches!(result, Ok(AskResult::NoUser)) {
             self.not_told(question.unwrap_or_default());
         }
@@ -81,26 +89,7 @@ impl Chat {
     pub async fn answer(&self, conn: &Connection, invite: InviteId, answer: Answer) -> Result<()> {
         let user = conn.actor().user_id();
         self.0.live.pace(user).await;
-        let most = self.0.options.conversations;
-        self.0.store.answer_within(user, conn.id(), invite, answer, most).await
-    }
-}
-
-/// Returns the sentence for a searcher whom the other person has already invited.
-pub(crate) fn both_want(name: &str) -> String {
-    format!("{name} has invited you as well. You can talk now.")
-}
-
-/// Returns the sentence for a searcher.
-pub(crate) fn sentence(status: Outcome, name: &str) -> String {
-    match status {
-        Outcome::Pending => format!("Your invitation is with {name}."),
-        Outcome::Accepted => format!("{name} accepted. You can talk now."),
-        Outcome::Rejected => format!("{name} does not want to talk now."),
-        Outcome::Offline => format!("{name} is offline: cannot establish a session."),
-        Outcome::NoUser => format!("There is no user “{name}”."),
-        Outcome::AlreadyConnected => format!("You talk with {name} already."),
-        Outcome::Cancelled => format!("Your invitation to {name} was taken back."),
-        Outcome::Unknown => String::new(), // nothing that a server says
+        let (origin, conversations) = (conn.origin(), self.0.options.conversations);
+        rules::answer(&self.0.store, NewAnswer { user, origin, invite, answer, conversations }).await
     }
 }

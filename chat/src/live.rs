@@ -5,9 +5,10 @@
 //! others in the order in which they were stored.
 
 mod connection;
+mod frames;
+mod presence;
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -15,29 +16,29 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use protocol::{Presence, ServerFrame, SessionId, UserId, close};
+use protocol::{Outcome, Presence, ServerFrame, UserId, close};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::answers::{Answers, Room};
 use crate::budgets::Budgets;
 use crate::hub::Hub;
+use crate::logins::LoginId;
+use crate::options::Options;
+use crate::origin::Origin;
 use crate::presence::Leases;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
 use crate::turns::{Turn, Turns};
 use crate::vital::vital;
-use crate::{LoginId, Options};
 pub use connection::Connection;
+pub(crate) use presence::presence_of;
 
 /// How often sockets are checked against their logins, which may have expired.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// How often another process's (`natter password`'s) revocations are polled: their sockets must close within a second.
 const LOOK: Duration = Duration::from_millis(400);
-
-/// Most presence changes recorded together.
-const EDGES: usize = 64;
 
 /// After this many events, or this many bytes in them, the sockets' writers get a turn: one commit may hold more than a
 /// socket's queue, and a client that reads everything it is sent must not lag for that.
@@ -229,7 +230,7 @@ impl Shared {
                 let (session, message) = (live.session_id, &live.message);
                 let (change, ack) = ((message.seq, message.rev), ServerFrame::ack(message));
                 let frame = || encode(&ServerFrame::Message(live));
-                let answer = origin.map(|origin| (origin, encode(&ack)));
+                let answer = origin.map(|origin| (origin.0, encode(&ack)));
                 self.hub.publish_change(session, change, frame, answer);
                 if let Some(handed_in) = handed_in {
                     self.delivery.record(handed_in.elapsed());
@@ -245,75 +246,42 @@ impl Shared {
                 self.hub.publish(session_id, &encode(&opened));
                 self.introduce(session_id, &joined, &others);
             }
-            Event::ToUser { user_id, frame, except } => {
-                self.hub.send_to_user(user_id, &encode(&frame), except)
+            Event::Repeated { origin, message_id, seq, rev, time_stamp } => {
+                self.tell(origin, &ServerFrame::Ack { message_id, seq, rev, time_stamp });
             }
-            Event::ToConn { conn, frame } => self.hub.answer(conn, encode(&frame)),
-            Event::Failed { conn } => {
-                self.hub.close(conn, close::TRY_LATER, "The server cannot store messages just now.");
+            Event::NotStored { origin, session_id, message_id, why } => {
+                self.tell(origin, &frames::not_stored(session_id, message_id, why));
             }
-        }
-    }
-
-    /// Sends everybody in a session the presence of the new members, and the new members who else is online: a user who
-    /// is not named is offline. Naming everybody to everybody would fill the queues of a large session with every new
-    /// member.
-    fn introduce(&self, session_id: SessionId, joined: &[UserId], others: &[UserId]) {
-        let status = |user_id: &UserId| (*user_id, self.leases().of(*user_id));
-        let frame = |(user_id, status)| encode(&ServerFrame::Status { user_id, status });
-        for new in joined {
-            self.hub.publish(session_id, &frame(status(new)));
-        }
-        for other in others.iter().map(status).filter(|(_, status)| *status == Presence::Online) {
-            let frame = frame(other);
-            joined.iter().for_each(|new| self.hub.send_to_user(*new, &frame, None));
-        }
-    }
-
-    /// Sends every presence change to those who share a session with the user, in order, and records it; in batches
-    /// when everybody comes back together. If a user came and went within a batch, only the last change is sent.
-    async fn tell_edges(self: Arc<Self>, mut edges: mpsc::UnboundedReceiver<(UserId, Presence)>) {
-        let mut queued = Vec::new();
-        while edges.recv_many(&mut queued, EDGES).await > 0 {
-            let last: HashMap<UserId, Presence> = queued.drain(..).collect();
-            let users: Vec<(UserId, Presence)> = last.iter().map(|(user, status)| (*user, *status)).collect();
-            match self.store.acquaintances(&last.keys().copied().collect::<Vec<_>>()).await {
-                Ok(pairs) => {
-                    let frame =
-                        |(user_id, status)| (user_id, encode(&ServerFrame::Status { user_id, status }));
-                    let frames: HashMap<UserId, Bytes> = last.into_iter().map(frame).collect();
-                    for (user, other) in pairs {
-                        self.hub.send_to_user(other, &frames[&user], None);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "presence was not told");
-                }
+            Event::Unchanged { origin, live } => self.tell(origin, &ServerFrame::Message(live)),
+            Event::Invited { invite } => self.tell_user(invite.to_user, &frames::invited(&invite)),
+            Event::Waits { invite } => {
+                let frame = frames::outcome(&invite, Outcome::Pending, invite.session_id);
+                self.tell_user(invite.from_user, &frame);
             }
-            // Last: a failing disk is no reason to notify nobody.
-            if let Err(error) = self.store.set_status(&users).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "presence was not recorded");
+            Event::Ended { invite, answer, session } => {
+                self.tell_user(invite.to_user, &frames::closed(&invite, answer, session));
+                self.tell_user(invite.from_user, &frames::outcome(&invite, answer.into(), session));
+            }
+            Event::EndedAgain { origin, invite, answer, session } => {
+                self.tell(origin, &frames::ended_again(&invite, answer, session));
+            }
+            Event::Met { origin, username, session, is_new } => {
+                self.tell(origin, &frames::met(username, session, is_new));
+            }
+            Event::Failed { origin } => {
+                self.hub.close(origin.0, close::TRY_LATER, "The server cannot store messages just now.");
             }
         }
     }
 
-    async fn end_leases(self: Arc<Self>) {
-        loop {
-            let next = self.leases().next_expiry();
-            let due = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => {}
-                () = self.leases_changed.notified() => continue,
-            }
-            for user in self.leases().expire(Instant::now()) {
-                let _ = self.edges.send((user, Presence::Offline));
-            }
-        }
+    /// Answers one socket.
+    fn tell(&self, origin: Origin, frame: &ServerFrame) {
+        self.hub.answer(origin.0, encode(frame));
+    }
+
+    /// Tells all sockets of a user.
+    fn tell_user(&self, user: UserId, frame: &ServerFrame) {
+        self.hub.send_to_user(user, &encode(frame), None);
     }
 
     /// Closes the sockets of ended logins, and drops the throttles of idle users.
@@ -348,17 +316,6 @@ impl Shared {
             }
         }
     }
-
-    fn came_or_stayed(&self, user: UserId, came: bool) {
-        if came {
-            let _ = self.edges.send((user, Presence::Online));
-        }
-        self.leases_changed.notify_one();
-    }
-
-    fn leases(&self) -> std::sync::MutexGuard<'_, Leases> {
-        self.leases.lock().expect("nothing panics under the leases' lock")
-    }
 }
 
 /// Encodes a frame: the only place where frames become bytes.
@@ -366,18 +323,9 @@ pub(crate) fn encode(frame: &ServerFrame) -> Bytes {
     frame.encode().into()
 }
 
-/// Returns the presence of several users, for a snapshot.
-pub(crate) fn presence_of<'a>(
-    live: &Live,
-    users: impl Iterator<Item = &'a UserId>,
-) -> BTreeMap<UserId, Presence> {
-    let leases = live.shared.leases();
-    users.map(|user| (*user, leases.of(*user))).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use protocol::{Epoch, Head, LiveMessage, Message, MessageId, Rev, Seq, TimeStamp};
+    use protocol::{Epoch, Head, LiveMessage, Message, MessageId, Rev, Seq, SessionId, TimeStamp};
 
     use super::*;
     use crate::hub::Outgoing;

@@ -1,55 +1,12 @@
 //! Logins: one per signed-in browser or program. The transport makes the token; only its hash gets here.
 
-use std::fmt;
+mod login;
 
-use protocol::{TimeStamp, UserId};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use protocol::{Code, TimeStamp};
 
-use crate::{Chat, Result, audit};
-
-/// Names a login: the SHA-256 of its token. A thief of the database cannot sign in with what it holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LoginId(pub(crate) [u8; 32]);
-
-impl LoginId {
-    /// Returns the login that this token belongs to.
-    #[must_use]
-    pub fn of_token(token: &[u8]) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-}
-
-impl fmt::Debug for LoginId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoginId({:02x}{:02x}…)", self.0[0], self.0[1])
-    }
-}
-
-/// A login as stored.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// Who is signed in.
-    pub user_id: UserId,
-    /// The browser's or program's user agent.
-    pub user_agent: String,
-    /// The address it signed in from.
-    pub ip: String,
-    /// When it expires unless used again.
-    pub expires_at: TimeStamp,
-    /// What the transport stores with it.
-    pub data: String,
-}
-
-/// An account and its current password: a new password makes another lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Lock([u8; 32]);
-
-impl Lock {
-    pub(crate) fn of(user: UserId, password_hash: &str) -> Self {
-        Self(Sha256::new().chain_update(user.0).chain_update(password_hash).finalize().into())
-    }
-}
+use crate::store::Store;
+use crate::{Chat, Error, Result, audit};
+pub use login::{Lock, Login, LoginId};
 
 impl Chat {
     /// Stores a new login of a user who gave the password of `lock`; if they then have too many, the least recently
@@ -59,7 +16,7 @@ impl Chat {
     /// [`protocol::Code::WrongPassword`] if the account's password has changed since; the database failed.
     pub async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
         let user = login.user_id;
-        if !self.0.store.create_login(id, login, lock).await? {
+        if !create(&self.0.store, id, login, lock).await? {
             return Ok(false);
         }
         let most = self.0.options.logins_per_user;
@@ -103,4 +60,20 @@ impl Chat {
         self.0.live.revoke(id);
         Ok(())
     }
+}
+
+/// Stores a login, unless the password has changed since it was given. Returns false if the identifier already exists.
+pub(crate) async fn create(store: &Store, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
+    store
+        .run(move |mut tx| {
+            let login = login.clone();
+            Box::pin(async move {
+                let hash = tx.password_hash(login.user_id).await?;
+                if hash.is_none_or(|hash| Lock::of(login.user_id, &hash) != lock) {
+                    return Err(Error::refused(Code::WrongPassword));
+                }
+                tx.insert_login(id, login).await
+            })
+        })
+        .await
 }

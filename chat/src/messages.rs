@@ -1,25 +1,25 @@
 //! Sending, changing and reading messages.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::api::History;
-use protocol::{Code, Epoch, Fault, Message, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, text};
+use protocol::{
+    Code, Fault, LiveMessage, MessageId, Rev, SendMessage, Seq, ServerFrame, SessionId, UserId, text,
+};
 
 use crate::live::{Ticket, encode};
-use crate::store::{Changes, Post};
-use crate::{Actor, Chat, Connection, Error, Result};
+use crate::origin::Origin;
+use crate::page::{PAGE_BYTES, PAGE_ROWS, page, weight};
+use crate::quota::Quota;
+use crate::store::{Changes, Event, Post, Store, Tx};
+use crate::{Actor, Chat, Connection, Error, Result, clock};
 
-/// Most messages in a `Page` or a part of the history. Pages are as large as their byte limit allows, because a client
-/// that was away for long pays a round trip for each.
-const PAGE_ROWS: i64 = 256;
+/// Most messages in a part of the history.
 const HISTORY_ROWS: i64 = 50;
-
-/// Most bytes in a `Page`, to stay below [`protocol::MAX_FRAME_BYTES`], and in a part of the history.
-pub(crate) const PAGE_BYTES: usize = 60 * 1024;
-
-/// Most bytes a message takes in a page besides its text: field names, identifiers, numbers.
-const ROW_BYTES: usize = 280;
 
 impl Chat {
     /// Hands in a message. Its answer comes through the socket: an `Ack` once it is committed and on disk, a `Refused`
@@ -37,8 +37,8 @@ impl Chat {
         self.0.live.pace_text(sender, message.data.len()).await;
         let handed_in = Instant::now();
         let held = Box::new((ticket, self.0.live.storing(sender, message.data.len()).await));
-        let (conn, gate) = (conn.id(), conn.gate());
-        self.0.store.post(Post { sender, conn, gate, message, handed_in, _held: held }).await
+        let (origin, gate) = (conn.origin(), conn.gate());
+        self.0.store.post(Post { sender, origin, gate, message, handed_in, _held: held }).await
     }
 
     /// Replaces the text of the user's own message. Everybody, this socket included, gets the message in its new state.
@@ -57,7 +57,8 @@ impl Chat {
         let user = conn.actor().user_id();
         self.0.live.pace_text(user, data.len()).await;
         let _held = self.0.live.storing(user, data.len()).await;
-        self.0.store.change(user, conn.id(), session, id, Some(data)).await
+        let (origin, data) = (conn.origin(), Some(data));
+        change(&self.0.store, NewChange { user, origin, session, message: id, data }).await
     }
 
     /// Deletes the user's own message: its text is gone for good, its place stays.
@@ -65,8 +66,9 @@ impl Chat {
     /// # Errors
     /// [`Code::NotFound`] if the message is not the user's own; the database failed.
     pub async fn delete(&self, conn: &Connection, session: SessionId, id: MessageId) -> Result<()> {
-        self.0.live.pace(conn.actor().user_id()).await;
-        self.0.store.change(conn.actor().user_id(), conn.id(), session, id, None).await
+        let (user, origin) = (conn.actor().user_id(), conn.origin());
+        self.0.live.pace(user).await;
+        change(&self.0.store, NewChange { user, origin, session, message: id, data: None }).await
     }
 
     /// Notes that the user has seen everything up to `seq`, and notifies their other sockets.
@@ -121,67 +123,59 @@ impl Chat {
     }
 }
 
-/// Builds a page: as much of what changed after `from`, up to `head`, as fits into one frame.
-pub(crate) fn page(
-    session_id: SessionId,
-    epoch: Epoch,
-    from: Rev,
-    head: Rev,
-    changed: impl IntoIterator<Item = Message>,
-) -> ServerFrame {
-    let (mut messages, mut bytes, mut to) = (Vec::<Message>::new(), 0, None);
-    for message in changed {
-        bytes += weight(&message);
-        let is_full = bytes > PAGE_BYTES || i64::try_from(messages.len()).is_ok_and(|held| held == PAGE_ROWS);
-        if let Some(last) = messages.last().filter(|_| is_full) {
-            to = Some(last.rev);
-            break;
-        }
-        messages.push(message);
-    }
-    ServerFrame::Page { session_id, epoch, from, to: to.unwrap_or(head), more: to.is_some(), messages }
+/// A change that a user wants to make to their own message.
+#[derive(Debug, Clone)]
+pub(crate) struct NewChange {
+    pub(crate) user: UserId,
+    /// The socket that asks.
+    pub(crate) origin: Origin,
+    pub(crate) session: SessionId,
+    pub(crate) message: MessageId,
+    /// The new text; `None` deletes the message.
+    pub(crate) data: Option<String>,
 }
 
-/// Returns how many bytes a message takes in a page: of all that a text may hold, JSON escapes these bytes, as two.
-pub(crate) fn weight(message: &Message) -> usize {
-    let escaped = message.data.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t'));
-    ROW_BYTES + message.data.len() + escaped.count()
+/// Replaces the text of the user's own message, or deletes it, which is allowed however full the disk is. A repeat
+/// changes nothing more and is answered again, to its origin alone.
+pub(crate) async fn change(store: &Store, new: NewChange) -> Result<()> {
+    let quota = store.quota().clone();
+    store
+        .run(move |mut tx| {
+            let (new, quota) = (new.clone(), quota.clone());
+            Box::pin(async move { change_within(&mut tx, &quota, new).await })
+        })
+        .await
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-    use protocol::text::MAX_MESSAGE_BYTES;
-
-    use super::*;
-    use crate::Options;
-    use crate::live::Live;
-    use crate::store::Store;
-
-    /// Sends the longest possible message to a session that does not exist: its fate does not matter here.
-    async fn say(chat: &Chat, conn: &Connection) -> Result<()> {
-        let (session_id, message_id) = (SessionId::new(), MessageId::new());
-        let data = "x".repeat(MAX_MESSAGE_BYTES);
-        let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };
-        chat.post(conn, message, Box::new(())).await
+async fn change_within(tx: &mut Tx<'_>, quota: &Quota, new: NewChange) -> Result<()> {
+    let NewChange { user, origin, session: session_id, message, data } = new;
+    let found = tx.own_message(user, session_id, message).await?;
+    // The same error for somebody else's message, a deleted one, and one that never existed.
+    let mut message = found.ok_or(Error::refused(Code::NotFound))?;
+    if message.deleted_at.is_some() && data.is_some() {
+        return Err(Error::refused(Code::NotFound));
     }
-
-    #[tokio::test]
-    async fn of_what_one_user_writes_at_once_each_commit_takes_little_and_nobody_else_waits() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, mut engine, _commits) = Store::connect(folder.path(), false).await.unwrap();
-        let (live, _edges) = Live::at_rest(store.clone(), &Options::default());
-        let chat = Chat::of(store, live, Options::default());
-        let [ada, bob] = [engine.person("ada").await, engine.person("bob").await];
-        let [ada, bob] = [chat.actor(ada).await.unwrap().unwrap(), chat.actor(bob).await.unwrap().unwrap()];
-        let devices = [ada.clone(), ada].map(|ada| chat.connect(ada));
-        for n in 0..4 {
-            assert!(say(&chat, &devices[n % 2]).now_or_never().is_some());
+    let is_same = match &data {
+        Some(data) => *data == message.data,
+        None => message.deleted_at.is_some(),
+    };
+    if is_same {
+        tx.announce(Event::Unchanged { origin, live: LiveMessage { session_id, message } });
+        return Ok(());
+    }
+    if let Some(data) = &data {
+        if let Some(full) = quota.now().full(user, data.len()) {
+            return Err(full.into());
         }
-        let mut fifth = Box::pin(say(&chat, &devices[0]));
-        assert!((&mut fifth).now_or_never().is_none(), "its place is in a later commit");
-        assert!(say(&chat, &chat.connect(bob)).now_or_never().is_some());
-        assert!(engine.step().await);
-        assert!((&mut fifth).now_or_never().is_some());
+        tx.count(user, data.len());
     }
+    let now = clock::now();
+    match data {
+        Some(data) => (message.data, message.edited_at) = (data, Some(now)),
+        None => (message.data, message.deleted_at) = (String::new(), Some(now)),
+    }
+    tx.change(session_id, &mut message).await?;
+    let live = LiveMessage { session_id, message };
+    tx.announce(Event::Changed { live, origin: None, handed_in: None });
+    Ok(())
 }

@@ -9,11 +9,12 @@ mod looks;
 mod tests;
 
 use caseless::Caseless;
-use protocol::{Code, Fault};
+use protocol::Fault;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-pub(crate) use looks::skeleton;
+use letters::unusable;
+pub(crate) use looks::{key, skeleton};
 
 /// In characters as people count them: grapheme clusters (UAX 29).
 const LENGTH: std::ops::RangeInclusive<usize> = 2..=32;
@@ -104,19 +105,6 @@ impl Sought {
     }
 }
 
-/// Returns the key of a name: NFKC_Casefold (Unicode 3.13), in which invisible characters count for nothing.
-pub(crate) fn key(name: &str) -> String {
-    let mut key: String = name.nfd().collect();
-    loop {
-        let seen = key.chars().filter(|c| !letters::is_ignorable(*c));
-        let next: String = seen.default_case_fold().nfkc().collect();
-        if next == key {
-            return key;
-        }
-        key = next; // at most twice: a key is its own key
-    }
-}
-
 /// Returns the key of a name as it was before [`key`] replaced it.
 pub(crate) fn earlier_key(name: &str) -> String {
     name.nfkc().collect::<String>().chars().default_case_fold().nfkc().collect()
@@ -132,10 +120,6 @@ pub(crate) fn versions() -> String {
         version(caseless::UNICODE_VERSION),
         version((major.into(), minor.into(), patch.into())),
     )
-}
-
-fn unusable(reason: impl Into<String>) -> Fault {
-    Fault::new(Code::UnusableName, reason)
 }
 
 fn too_short() -> Fault {

@@ -7,7 +7,7 @@
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
-use protocol::{LiveMessage, ServerFrame};
+use protocol::{LiveMessage, Message};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use tokio::sync::mpsc;
@@ -69,8 +69,8 @@ pub(crate) async fn before_commit(events: &mut [Event]) {
 /// Splits off the part of an event that goes out too early, and leaves the rest.
 fn split(event: &mut Event) -> Option<Event> {
     let Event::Changed { live, origin, .. } = event else { return None };
-    let conn = (*origin)?;
-    let ack = Event::ToConn { conn, frame: ServerFrame::ack(&live.message) };
+    let Message { message_id, seq, rev, time_stamp, .. } = live.message;
+    let ack = Event::Repeated { origin: (*origin)?, message_id, seq, rev, time_stamp };
     if is(Bug::AckBeforeCommit) {
         *origin = None; // its ack went out
         return Some(ack);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use protocol::{Code, Fault, MessageId, SessionId, UserId};
 
-use crate::{Error, Options};
+use crate::Error;
+use crate::options::Options;
 
 /// A day's text is counted by the hour; an hour counts as long as any part of it is less than a day ago.
 const HOUR: Duration = Duration::from_secs(60 * 60);

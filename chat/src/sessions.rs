@@ -1,339 +1,53 @@
-//! Snapshots: what a page renders first, what `load` answers, what welcomes a socket.
+//! Sessions: who is in one, and how many of them somebody may have. Decided inside the transactions of the store.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
+use protocol::{Code, Fault, SessionId, UserId};
 
-use bytes::Bytes;
-use futures::{Stream, stream};
-use protocol::api::LoadedSession;
-use protocol::{
-    Me, Message, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession,
-    User, UserId,
-};
+use crate::error::Result;
+use crate::store::{Event, Tx};
 
-use crate::live::{encode, presence_of};
-use crate::messages::{PAGE_BYTES, weight};
-use crate::store::SessionRow;
-use crate::turns::Turn;
-use crate::{Actor, Chat, Connection, Result, Room};
-
-/// Newest messages per session in a `load`.
-const LOAD_ROWS: i64 = 30;
-
-/// Newest messages of the session that a page opens with.
-const OPEN_ROWS: i64 = 50;
-
-/// Sessions in a snapshot: the most recently active. The page gets the others from its `Welcome`.
-const DRAWN: i64 = 100;
-
-/// Most bytes of their newest messages. Those that do not fit come from the history.
-const DRAWN_BYTES: i64 = 256 * 1024;
-
-/// Approximate size of a session in a `Welcome`: two people, with longer names than most.
-const HEAD_BYTES: usize = 640;
-
-/// Cost of choosing among a user's sessions, per session.
-const CHOICE_BYTES: usize = 64;
-
-/// How much of a `load` is gathered before it is written.
-const PART_BYTES: usize = 32 * 1024;
-
-/// The answer to a `Hello`: the `Welcome`, the first `Page` (or a `Reset`) of each session where the client named a
-/// position other than the head, and the open invitations. One frame at a time, so that a client that is behind in many
-/// sessions and reads slowly does not have all their pages in memory.
-#[derive(Default)]
-pub struct Greeting {
-    welcome: Option<Bytes>,
-    behind: VecDeque<(SessionRow, Position)>,
-    invitations: VecDeque<Bytes>,
-    /// Room for the `Welcome`, held until all of it is written.
-    _room: Room,
+/// Creates the session of a pair and announces it.
+pub(crate) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
+    let session = SessionId::new();
+    tx.insert_session(session, (a, b)).await?;
+    for user in [a, b] {
+        tx.add_user(session, user).await?;
+    }
+    announce(tx, session, vec![a, b]).await?;
+    Ok(session)
 }
 
-impl Greeting {
-    /// Returns the next frame to write; `None` after the last.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn next(&mut self, chat: &Chat, conn: &Connection) -> Result<Option<Bytes>> {
-        if let Some(welcome) = self.welcome.take() {
-            return Ok(Some(welcome));
+/// Adds a user to a session and announces it. From then on it is no longer the pair's session, so the pair may start a
+/// new one.
+pub(crate) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
+    tx.add_user(session, user).await?;
+    tx.widen(session).await?;
+    announce(tx, session, vec![user]).await
+}
+
+/// Refuses one more conversation of a user who has reached the limit: the actor, or the other, who is named.
+pub(crate) async fn has_room(
+    tx: &mut Tx<'_>,
+    most: Option<u32>,
+    actor: Option<UserId>,
+    (other, name): (UserId, &str),
+) -> Result<()> {
+    let Some(most) = most else { return Ok(()) };
+    for (user, name) in actor.map(|actor| (actor, None)).into_iter().chain([(other, Some(name))]) {
+        if tx.count_sessions(user, most).await? < i64::from(most) {
+            continue;
         }
-        let Some((row, position)) = self.behind.pop_front() else {
-            return Ok(self.invitations.pop_front());
+        let reason = match name {
+            Some(name) => format!("{name} has {most} conversations already, and nobody can have more here."),
+            None => format!("You have {most} conversations already, and nobody can have more here."),
         };
-        let SessionRow { session_id, epoch, rev, .. } = row;
-        let other_history = position.epoch.is_some_and(|own| own != epoch);
-        if other_history || position.rev > rev {
-            return Ok(Some(encode(&ServerFrame::Reset { session_id, epoch, rev })));
-        }
-        chat.page(conn, session_id, position.rev).await.map(Some)
+        return Err(Fault::new(Code::TooMany, reason).into());
     }
+    Ok(())
 }
 
-impl Chat {
-    /// Streams every session of a user, its users and its newest messages: the answer of `GET /api/load`, as JSON, part
-    /// by part. Each session is read on its own, after the parts before it are written: no read stays open while
-    /// waiting for a client, and at most one session is in memory.
-    ///
-    /// # Errors
-    /// The database failed; this may happen midway.
-    pub async fn load(
-        &self,
-        actor: &Actor,
-        address: Option<IpAddr>,
-    ) -> Result<impl Stream<Item = Result<Part>> + Send + use<>> {
-        let user = actor.user_id();
-        let mut sessions: Vec<_> = {
-            let turn = self.0.live.turn(user).await;
-            let sessions = self.0.store.sessions_of(user).await?;
-            turn.cost(sessions.len() * CHOICE_BYTES);
-            sessions.into_iter().map(|(session, ..)| session).collect()
-        };
-        sessions.sort_unstable_by(|one, other| other.cmp(one));
-        let load = Load { chat: self.clone(), user, address, sessions, began: false, ended: false };
-        Ok(stream::try_unfold(load, |mut load| async move {
-            let part = load.next().await?;
-            Ok(part.map(|part| (part, load)))
-        }))
-    }
-
-    /// Returns what a page renders first: the most recently active sessions with their newest message each, and the
-    /// session it opens with, with more.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn snapshot(&self, actor: &Actor, open: Option<SessionId>) -> Result<Snapshot> {
-        let (user, store) = (actor.user_id(), &self.0.store);
-        let turn = self.0.live.turn(user).await;
-        let rows = store.chosen_with_users(user, DRAWN, open).await?;
-        let heads = self.heads(rows);
-        let mut newest: HashMap<SessionId, Vec<Message>> = HashMap::new();
-        for (session, message) in store.chosen_newest(user, DRAWN, DRAWN_BYTES).await? {
-            newest.entry(session).or_default().push(message);
-        }
-        if let Some(open) = open.filter(|open| heads.iter().any(|(row, _)| row.session_id == *open)) {
-            let history = store.history(user, open, None, OPEN_ROWS, PAGE_BYTES).await?;
-            newest.insert(open, history.map(|history| history.messages).unwrap_or_default());
-        }
-        let said: usize = newest.values().flatten().map(weight).sum();
-        turn.cost(said + heads.len() * (HEAD_BYTES + CHOICE_BYTES));
-        let sessions = heads.into_iter().map(|(row, head)| {
-            let messages = newest.remove(&row.session_id).unwrap_or_default();
-            let oldest = messages.first().map_or(Seq(row.last_seq.0 + 1), |message| message.seq);
-            let more = oldest.0 > row.joined_seq.0 + 1;
-            (row.session_id, SnapshotSession { head, messages, more })
-        });
-        let sessions = sessions.collect();
-        let me = Me { user_id: user, username: actor.username().to_owned() };
-        let (invited, asked) = store.invitations(user).await?;
-        Ok(Snapshot { me, sessions, invited, asked })
-    }
-
-    /// Waits for room for an answer to a user: see [`Room`].
-    pub async fn room(&self, actor: &Actor, address: Option<IpAddr>, bytes: usize) -> Room {
-        self.0.live.room(actor.user_id(), address, bytes).await
-    }
-
-    /// Answers a `Hello`, the first as well as those after a lag: returns the frames to write before anything that is
-    /// queued for the socket.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn hello(
-        &self,
-        conn: &Connection,
-        positions: BTreeMap<SessionId, Position>,
-    ) -> Result<Greeting> {
-        let (actor, user) = (conn.actor(), conn.actor().user_id());
-        if self.actor(actor.login()).await?.is_none() {
-            // Signed out while the socket was opening: its current holder must not see what came since.
-            self.0.live.revoke(actor.login());
-            drop(conn.left());
-            return Ok(Greeting::default());
-        }
-        let turn = self.0.live.turn(user).await;
-        let sessions = self.0.store.sessions_of(user).await?;
-        let bytes = sessions.len() * HEAD_BYTES;
-        for (session, head, joined) in sessions {
-            conn.follow(session, head, joined);
-        }
-        drop(turn); // the holder of the room may need it
-        let mut room = self.0.live.room(user, conn.address(), bytes).await;
-        let turn = self.0.live.turn(user).await;
-        turn.cost(bytes);
-        // Read again: this includes what was committed before the socket followed; what comes later is queued.
-        let heads = self.heads(self.0.store.sessions_with_users(user).await?);
-        let behind =
-            heads.iter().filter_map(|(row, _)| Some((row.clone(), *positions.get(&row.session_id)?)));
-        let is_behind = |row: &SessionRow, position: &Position| {
-            position.rev != row.rev || position.epoch.is_some_and(|own| own != row.epoch)
-        };
-        let behind = behind.filter(|(row, position)| is_behind(row, position)).collect();
-        let sessions = heads.into_iter().map(|(row, head)| (row.session_id, head)).collect();
-        let (invited, asked) = self.0.store.invitations(user).await?;
-        let invited = invited.into_iter().map(|invited| SearchNotice::Invited {
-            invite_id: invited.invite_id,
-            username: invited.username,
-        });
-        let welcome = encode(&ServerFrame::Welcome { user_id: user, sessions });
-        room.shrink_to(welcome.len());
-        Ok(Greeting {
-            welcome: Some(welcome),
-            behind,
-            invitations: invited.chain(asked).map(|notice| encode(&ServerFrame::Search(notice))).collect(),
-            _room: room,
-        })
-    }
-
-    /// Returns where each session stands for a user, and who is in it, by session.
-    fn heads(&self, rows: Vec<(SessionRow, UserId, String)>) -> Vec<(SessionRow, SessionHead)> {
-        let presence = presence_of(&self.0.live, rows.iter().map(|(_, id, _)| id));
-        let mut heads: Vec<(SessionRow, SessionHead)> = Vec::new();
-        for (row, id, username) in rows {
-            let status = presence.get(&id).copied().unwrap_or_default();
-            if heads.last().is_none_or(|(last, _)| last.session_id != row.session_id) {
-                let SessionRow { epoch, rev, last_seq, read_seq, .. } = row;
-                heads.push((row, SessionHead { epoch, rev, last_seq, read_seq, users: BTreeMap::new() }));
-            }
-            let (_, head) = heads.last_mut().expect("just pushed");
-            head.users.insert(id, User { username, status });
-        }
-        heads
-    }
-}
-
-/// A part of an answer, and the room that it takes until it is written.
-pub struct Part {
-    /// What to write.
-    pub bytes: Bytes,
-    /// Hold it until then.
-    pub room: Room,
-}
-
-/// A `load` in progress.
-struct Load {
-    chat: Chat,
-    user: UserId,
-    address: Option<IpAddr>,
-    /// The sessions still to come, the last first.
-    sessions: Vec<SessionId>,
-    began: bool,
-    ended: bool,
-}
-
-impl Load {
-    /// Returns the next part: many small sessions together, or one large one.
-    async fn next(&mut self) -> Result<Option<Part>> {
-        let mut small = Vec::new();
-        while small.len() < PART_BYTES {
-            let Some(session) = self.sessions.pop() else { break };
-            let turn = self.chat.0.live.turn(self.user).await;
-            let Some(weight) = self.chat.0.store.weight(self.user, session, LOAD_ROWS).await? else {
-                continue;
-            };
-            let weight = usize::try_from(weight).unwrap_or_default();
-            if small.len() + weight <= 2 * PART_BYTES {
-                self.read(&turn, session, &mut small).await?;
-            } else if small.is_empty() {
-                drop(turn); // the holder of the room may need it
-                let mut room = self.chat.0.live.room(self.user, self.address, weight).await;
-                let mut large = Vec::with_capacity(weight);
-                let turn = self.chat.0.live.turn(self.user).await;
-                self.read(&turn, session, &mut large).await?;
-                room.shrink_to(large.len());
-                return Ok(Some(Part { bytes: large.into(), room }));
-            } else {
-                self.sessions.push(session); // after the gathered part is written
-                break;
-            }
-        }
-        if small.is_empty() {
-            if std::mem::replace(&mut self.ended, true) {
-                return Ok(None);
-            }
-            small.extend_from_slice(if self.began { b"}" } else { b"{}" });
-        }
-        Ok(Some(Part { bytes: small.into(), room: Room::default() }))
-    }
-
-    /// Reads a session and appends it.
-    async fn read(&mut self, turn: &Turn, session: SessionId, json: &mut Vec<u8>) -> Result<()> {
-        let Some((users, messages)) = self.chat.0.store.loaded(self.user, session, LOAD_ROWS).await? else {
-            return Ok(()); // left meanwhile
-        };
-        turn.cost(messages.iter().map(|message| message.data.len()).sum());
-        let user_ids = users.into_iter().collect();
-        let messages = messages.into_iter().map(Into::into).collect();
-        json.push(if std::mem::replace(&mut self.began, true) { b',' } else { b'{' });
-        let loaded = LoadedSession { user_ids, messages };
-        serde_json::to_writer(&mut *json, &session).expect("an identifier");
-        json.push(b':');
-        serde_json::to_writer(json, &loaded).expect("string keys only");
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use protocol::{TimeStamp, close};
-
-    use super::*;
-    use crate::store::NewInvite;
-    use crate::{Lock, Login, LoginId, Options, Outgoing, Username};
-
-    #[tokio::test]
-    async fn a_login_that_ends_while_its_socket_is_opened_is_told_nothing_of_what_comes_then() {
-        let data = tempfile::tempdir().unwrap();
-        let chat = Chat::open(data.path(), Options::default()).await.unwrap();
-        let mut actors = Vec::new();
-        for name in ["Ada", "Bob"] {
-            let user =
-                chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
-            let login = Login {
-                user_id: user.unwrap(),
-                user_agent: String::new(),
-                ip: String::new(),
-                expires_at: TimeStamp(i64::MAX),
-                data: "{}".into(),
-            };
-            let id = LoginId::of_token(name.as_bytes());
-            let lock = Lock::of(login.user_id, "hash");
-            assert!(chat.create_login(id, login, lock).await.unwrap());
-            actors.push(chat.actor(id).await.unwrap().unwrap());
-        }
-        let (ada, bob) = (actors.remove(0), actors.remove(0));
-        chat.0.store.revoke_login(ada.login()).await.unwrap(); // and then a socket arrives that was requested before
-        let conn = chat.connect(ada.clone());
-        let (from, to) = (bob.user_id(), ada.user_id());
-        let (from_name, to_name) = ("Bob".to_owned(), "Ada".to_owned());
-        chat.0
-            .store
-            .ask(NewInvite {
-                from,
-                from_name,
-                conn: conn.id(),
-                to: Some(to),
-                to_name,
-                session: None,
-                may_wait: true,
-                held_back: false,
-                refused: None,
-                conversations: None,
-            })
-            .await
-            .unwrap();
-        let told = async {
-            while conn.waiting() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(15), told).await.expect("the invitation is published");
-        let mut greeting = chat.hello(&conn, BTreeMap::new()).await.unwrap();
-        assert!(greeting.next(&chat, &conn).await.unwrap().is_none());
-        assert!(matches!(conn.outgoing().await, Outgoing::Close(close::LOGIN_REVOKED, _)));
-        chat.close().await;
-    }
+async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -> Result<()> {
+    let (head, last_seq) = tx.head(session_id).await?;
+    let users = tx.users_in(session_id).await?;
+    tx.announce(Event::Opened { session_id, head, last_seq, users, joined });
+    Ok(())
 }

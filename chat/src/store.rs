@@ -1,10 +1,10 @@
 //! Storage: SQLite in WAL mode, with one connection that writes and a few that read.
 //!
-//! Every method is one unit of work and at most one transaction. Units that write are queued for the single writer
-//! (`writer`), which commits everything queued together, and only then answers; what the units announce goes out as
-//! [`Event`]s in commit order. A caller that goes away cancels nothing.
+//! A method of [`Store`] reads, or is one unit of work. Units of the domain come through [`Store::run`] and use the
+//! methods of [`Tx`]. All are queued for the single writer (`writer`), which commits everything queued together, and only
+//! then answers; what the units announce goes out as [`Event`]s in commit order. A caller that goes away cancels nothing.
 //!
-//! Only the rest of `chat` calls it; it knows no sockets.
+//! Only the rest of `chat` calls it. It knows rows: no sockets, no frames, no sentences, and not who may do what.
 
 mod backup;
 #[cfg(test)]
@@ -28,6 +28,7 @@ mod restore;
 mod sessions;
 #[cfg(test)]
 mod speed;
+mod sql;
 #[cfg(test)]
 mod trouble;
 mod users;
@@ -41,16 +42,15 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 
 pub use backup::{BackupError, Contents, backup};
-pub(crate) use event::Event;
+pub(crate) use event::{Event, NotStored};
 pub(crate) use health::Health;
-pub(crate) use invites::{AskResult, NewInvite};
-pub(crate) use messages::Changes;
+pub(crate) use messages::{Beginning, Changes};
 pub(crate) use names::Taken;
-pub use open::MIN_SQLITE;
 pub(crate) use posting::Post;
 pub use restore::{Restored, restore};
 pub(crate) use sessions::SessionRow;
 pub(crate) use users::UserRow;
+pub(crate) use writer::{Tx, Work};
 
 use crate::quota::Quota;
 use crate::{Error, Result};
@@ -113,9 +113,18 @@ impl Store {
     /// Returns what another process would start with if this one ended here. Reopening the files would take long.
     #[cfg(test)]
     pub(crate) fn crashed(&self, engine: &mut Engine) -> (Self, Engine, mpsc::Receiver<Vec<Event>>) {
-        let (writer, engine, events) = engine.crashed();
+        let (writer, engine, events) = Writer::after_crash(engine);
         let (read, health, quota) = (self.read.clone(), self.health.clone(), engine.quota().clone());
         (Self { read, writer, health, quota, folder: None }, engine, events)
+    }
+
+    /// Runs a unit of work in a transaction and answers once it is committed and synced. The unit may be run more than
+    /// once: its only effects are its transaction and what it announces.
+    ///
+    /// # Errors
+    /// The unit's own; the database failed.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        self.writer.run(work).await
     }
 
     /// Hands in a message. Its answer is an [`Event`].

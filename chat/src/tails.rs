@@ -10,17 +10,16 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Counter;
-use protocol::{Epoch, LiveMessage, Message, Rev, Seq, SessionId};
+use protocol::{Code, LiveMessage, Rev, Seq, SessionId};
 
-use crate::Result;
-use crate::hub::Shards;
+use crate::error::{Error, Result};
+use crate::shards::Shards;
 use crate::store::Store;
 use rows::{Answer, BYTES, ROWS, Rows, State};
 
@@ -48,19 +47,6 @@ struct Tail {
     /// Locked while the beginning is read, so that it is read once.
     reading: tokio::sync::Mutex<()>,
     rows: Mutex<Rows>,
-}
-
-/// The beginning of a tail, from the store.
-pub(crate) struct Beginning {
-    pub(crate) epoch: Epoch,
-    /// Where the session stands.
-    pub(crate) rev: Rev,
-    /// Every change after this one is in `messages`.
-    pub(crate) floor: Rev,
-    /// In the order of their `Rev`.
-    pub(crate) messages: VecDeque<Message>,
-    /// Whether only the limits keep it from reaching further back.
-    pub(crate) is_full: bool,
 }
 
 impl Tails {
@@ -150,6 +136,7 @@ impl Tails {
         }
         self.reads.increment(1);
         let beginning = store.tail(session, Rev((after.0 - BEFORE).max(0)), ROWS, BYTES).await?;
+        let beginning = beginning.ok_or(Error::refused(Code::NotFound))?;
         self.accounted(&mut tail.rows(), |rows| rows.begin(beginning));
         Ok(())
     }

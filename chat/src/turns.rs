@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::UserId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::hub::Shards;
+use crate::shards::Shards;
 
 /// Concurrent long reads of one user: half of the reading connections.
 const AT_ONCE: usize = 2;

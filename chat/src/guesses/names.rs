@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use protocol::UserId;
 
-use super::{HOUR, Wait};
+use super::wait::{HOUR, Wait};
 use crate::network::{Scope, scopes};
 
 /// Names that one address may learn about in an hour at the doors, and by searching: there each account has its own

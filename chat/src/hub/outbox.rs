@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::sync::{Mutex, MutexGuard};
+use crate::locks::{Mutex, MutexGuard};
 
 /// Most published bytes and frames queued for one socket: what a stalled reader may cost.
 const MAX_BYTES: usize = 64 * 1024;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use protocol::{Head, Seq, ServerFrame, SessionId};
 
 use super::{Shared, encode};
-use crate::hub::{ConnId, Outgoing, Socket};
+use crate::hub::{Outgoing, Socket};
+use crate::origin::{ConnId, Origin};
 use crate::quota::Gate;
 use crate::{Actor, Chat};
 
@@ -51,6 +52,11 @@ impl Connection {
     pub fn from(mut self, address: Option<IpAddr>) -> Self {
         self.address = address;
         self
+    }
+
+    /// Returns where what it sends comes from.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin(self.id())
     }
 
     /// Returns its identifier in this process.

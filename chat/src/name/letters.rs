@@ -5,12 +5,10 @@ use icu_properties::props::{
     BinaryProperty, CanonicalCombiningClass, DefaultIgnorableCodePoint, EnumeratedProperty, GeneralCategory,
     GeneralCategoryGroup, IndicSyllabicCategory, JoiningType, XidContinue,
 };
-use protocol::Fault;
+use protocol::{Code, Fault};
 use unicode_normalization::UnicodeNormalization;
 use unicode_script::{Script, ScriptExtension, UnicodeScript};
 use unicode_security::mixed_script::AugmentedScriptSet;
-
-use super::unusable;
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
@@ -25,6 +23,11 @@ const SUBJOINED: usize = 7;
 const COENGS: usize = 3;
 const KHMER_MARKS: usize = 4;
 const COENG: char = '\u{17d2}';
+
+/// Refuses a name, with a sentence that gives the rule.
+pub(super) fn unusable(reason: impl Into<String>) -> Fault {
+    Fault::new(Code::UnusableName, reason)
+}
 
 /// Accepts a name in which every character is where it belongs. `plain` is its NFKC.
 pub(super) fn check(shown: &str, plain: &str) -> Result<(), Fault> {

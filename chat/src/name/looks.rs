@@ -1,4 +1,4 @@
-//! What a name looks like (UTS 39, confusable detection), and the reserved names.
+//! When two names are the same, when they only look alike (UTS 39, confusable detection), and the reserved names.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
-use super::key;
+use super::letters::is_ignorable;
 
 /// A user with one of these names would seem to speak for the server, or for the reader.
 const RESERVED: [&str; 15] = [
@@ -26,6 +26,19 @@ const RESERVED: [&str; 15] = [
     "system",
     "you",
 ];
+
+/// Returns the key of a name: NFKC_Casefold (Unicode 3.13), in which invisible characters count for nothing.
+pub(crate) fn key(name: &str) -> String {
+    let mut key: String = name.nfd().collect();
+    loop {
+        let seen = key.chars().filter(|c| !is_ignorable(*c));
+        let next: String = seen.default_case_fold().nfkc().collect();
+        if next == key {
+            return key;
+        }
+        key = next; // at most twice: a key is its own key
+    }
+}
 
 /// Returns the skeleton: two names with the same one look alike. UTS 39's, case folded, with `w` as the `vv` it looks
 /// like.

@@ -10,17 +10,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use protocol::{Answer, ClientFrame, MessageId, Refused, ServerFrame, SessionId};
+use protocol::{Answer, ClientFrame, Message, MessageId, Refused, ServerFrame, SessionId};
 use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::truth::{Log, Truth};
 use super::{Plant, Verdict};
-use crate::hub::ConnId;
+use crate::invites::NewInvite;
+use crate::invites::rules::{self, NewAnswer};
 use crate::live::Live;
-use crate::store::{Engine, Event, NewInvite, Store};
+use crate::origin::{ConnId, Origin};
+use crate::store::{Engine, Event, Store};
 use crate::{Actor, Chat, Connection, Error, Options, Outgoing, Result};
+
+/// No socket.
+const NOBODY: Origin = Origin(ConnId(0));
 
 /// One connection between a device and the server, with the frames in flight in both directions.
 #[derive(Default)]
@@ -161,7 +166,7 @@ impl Server {
         let new = NewInvite {
             from: from.user_id(),
             from_name: name(from),
-            conn: ConnId(0),
+            origin: NOBODY,
             to: Some(to.user_id()),
             to_name: name(to),
             session,
@@ -171,11 +176,12 @@ impl Server {
             conversations: None,
         };
         let store = self.store.clone();
-        self.at_once(async { store.ask(new).await.map(drop) }).await?.expect("may be asked");
+        self.at_once(async { rules::ask(&store, new).await.map(drop) }).await?.expect("may be asked");
         let waiting = self.store.invitations(to.user_id()).await.expect("the database is whole").0;
         let invite = waiting.first().expect("asked just now").invite_id;
-        let answering = store.answer(to.user_id(), ConnId(0), invite, Answer::Accepted);
-        self.at_once(answering).await?.expect("may be accepted");
+        let (user, answer) = (to.user_id(), Answer::Accepted);
+        let new = NewAnswer { user, origin: NOBODY, invite, answer, conversations: None };
+        self.at_once(rules::answer(&store, new)).await?.expect("may be accepted");
         Ok(())
     }
 
@@ -323,18 +329,17 @@ impl Server {
     /// Passes an event on: immediately what a planted bug does not wait with, later what it does wait with.
     fn announce(&mut self, event: Event) {
         match (self.plant, event) {
-            (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
-                let frame = ServerFrame::ack(&live.message);
-                self.announced.push_back(Event::ToConn { conn, frame });
+            (Some(Plant::AckBeforeCommit), Event::Changed { live, origin: Some(origin), .. }) => {
+                self.announced.push_back(acknowledged(origin, &live.message));
                 self.late.push(Event::Changed { live, origin: None, handed_in: None });
             }
-            (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
+            (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(origin), .. }) => {
                 self.announced.push_back(Event::Changed {
                     live: live.clone(),
                     origin: None,
                     handed_in: None,
                 });
-                self.late.push(Event::Changed { live, origin: Some(conn), handed_in: None });
+                self.late.push(Event::Changed { live, origin: Some(origin), handed_in: None });
             }
             (_, event) => self.announced.push_back(event),
         }
@@ -343,8 +348,8 @@ impl Server {
     fn really_commit(&mut self) {
         for event in std::mem::take(&mut self.late) {
             let rest = match (self.plant, event) {
-                (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(conn), .. }) => {
-                    Event::ToConn { conn, frame: ServerFrame::ack(&live.message) }
+                (Some(Plant::FanOutBeforeCommit), Event::Changed { live, origin: Some(origin), .. }) => {
+                    acknowledged(origin, &live.message)
                 }
                 (_, event) => event,
             };
@@ -364,4 +369,10 @@ impl Server {
             None => self.really_commit(),
         }
     }
+}
+
+/// Returns the acknowledgement of a message alone.
+fn acknowledged(origin: Origin, message: &Message) -> Event {
+    let Message { message_id, seq, rev, time_stamp, .. } = *message;
+    Event::Repeated { origin, message_id, seq, rev, time_stamp }
 }

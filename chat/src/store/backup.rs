@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::folder::{DATABASE, is_link, is_same};
+use super::folder::{DATABASE, folder_of, is_link, is_same, sync_folder_of};
 use super::open::one_line;
 use super::writer::log;
 
@@ -135,14 +135,4 @@ async fn copy(path: &Path, file: &Path, partial: &Path) -> Result<Contents> {
 pub(super) async fn count(db: &mut SqliteConnection) -> sqlx::Result<(i64, i64)> {
     let counted = "select (select count(*) from users), (select count(*) from messages)";
     sqlx::query_as(counted).fetch_one(db).await
-}
-
-/// Returns the folder that holds a file.
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes the name of a file just created or renamed survive a power failure.
-pub(super) fn sync_folder_of(file: &Path) -> io::Result<()> {
-    File::open(folder_of(file))?.sync_all()
 }

@@ -1,23 +1,30 @@
-//! What a committed unit of work announces. `live` carries it to the sockets.
+//! What came of committed work, in the order of the commits. `live` turns each into frames for sockets.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use protocol::{Head, LiveMessage, Seq, ServerFrame, SessionId, UserId};
+use protocol::{Answer, Head, LiveMessage, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
-use crate::hub::ConnId;
+use crate::invites::invite::Invite;
+use crate::origin::Origin;
+use crate::quota::Full;
 
 /// Something that happened and is on disk.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A message is new, edited or deleted. If `origin` is the socket that sent it, that socket gets an acknowledgement
-    /// instead of the message.
+    /// A message is new, edited or deleted. If `origin` sent it, it gets an acknowledgement instead of the message.
     Changed {
         live: LiveMessage,
-        origin: Option<ConnId>,
+        origin: Option<Origin>,
         /// When it was handed in, if its way to the sockets is measured.
         handed_in: Option<Instant>,
     },
+    /// A message was sent again: it is stored already.
+    Repeated { origin: Origin, message_id: MessageId, seq: Seq, rev: Rev, time_stamp: TimeStamp },
+    /// A message is not stored.
+    NotStored { origin: Origin, session_id: SessionId, message_id: MessageId, why: NotStored },
+    /// A message was to be changed into what it already is.
+    Unchanged { origin: Origin, live: LiveMessage },
     /// A session was created, or gained the users in `joined`.
     Opened {
         session_id: SessionId,
@@ -26,10 +33,27 @@ pub(crate) enum Event {
         users: BTreeMap<UserId, String>,
         joined: Vec<UserId>,
     },
-    /// A frame for every socket of a user, except one.
-    ToUser { user_id: UserId, frame: ServerFrame, except: Option<ConnId> },
-    /// A frame for one socket.
-    ToConn { conn: ConnId, frame: ServerFrame },
-    /// The commit failed: what this socket sent is not stored, and it must reconnect and send it again.
-    Failed { conn: ConnId },
+    /// An invitation is new.
+    Invited { invite: Invite },
+    /// An invitation waits for its answer: it is new, or was made again.
+    Waits { invite: Invite },
+    /// An invitation has ended; accepting it led to a session.
+    Ended { invite: Invite, answer: Answer, session: Option<SessionId> },
+    /// An invitation was ended the same way again.
+    EndedAgain { origin: Origin, invite: Invite, answer: Answer, session: Option<SessionId> },
+    /// Asking for somebody led to the session that the two share, which is new if both had asked.
+    Met { origin: Origin, username: String, session: SessionId, is_new: bool },
+    /// The commit failed: what this origin sent is not stored, and it must reconnect and send it again.
+    Failed { origin: Origin },
+}
+
+/// Why a message is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotStored {
+    /// Its sender is not in the session.
+    NotInSession,
+    /// Somebody else's message has its identifier.
+    Taken,
+    /// There is no room for it now.
+    Full(Full),
 }

@@ -8,8 +8,7 @@ use protocol::{MessageId, SessionId};
 use tempfile::TempDir;
 
 use super::Store;
-use super::contract::{Database, Person, post, undisturbed};
-use crate::hub::ConnId;
+use crate::testing::{Database, Person, post, undisturbed};
 
 /// Bytes of a word that only one text contains.
 const WORD: usize = 16;
@@ -62,7 +61,7 @@ async fn what_was_deleted_or_edited_is_in_no_file_after_a_stop_or_a_crash() {
     assert_eq!(left(&words, db.folder.path()), words.len(), "the search finds what is there");
     for (nth, id) in ids.into_iter().enumerate() {
         let data = (nth % 2 == 0).then(|| format!("edited {}", "y".repeat(nth * 40)));
-        db.store.change(ada.id, ConnId(7), session, id, data).await.unwrap();
+        db.change(ada, session, id, data).await.unwrap();
         db.announced().await;
     }
     let crashed = copy_of(db.folder.path());

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use protocol::{Code, TimeStamp, UserId};
+use protocol::{TimeStamp, UserId};
 
 use super::Store;
-use crate::logins::Lock;
-use crate::{Error, Login, LoginId, Result, clock};
+use super::writer::Tx;
+use crate::clock;
+use crate::error::Result;
+use crate::logins::{Login, LoginId};
 
 pub(super) const LOGIN_USER: &str =
     "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
@@ -17,48 +19,12 @@ const SIGNED_IN: &str =
     "update users set registered_from = null where user_id = $1 and registered_from is not null";
 
 impl Store {
-    /// Stores a login, unless the password has changed since. Returns false if the identifier already exists.
-    pub(crate) async fn create_login(&self, id: LoginId, login: Login, lock: Lock) -> Result<bool> {
-        let now = clock::now();
-        self.writer
-            .run(move |tx| {
-                Box::pin(async move {
-                    let Login { user_id, user_agent, ip, expires_at, data } = login;
-                    let hash: Option<String> =
-                        sqlx::query_scalar("select password_hash from users where user_id = $1")
-                            .bind(user_id)
-                            .fetch_optional(&mut *tx.db)
-                            .await?;
-                    if hash.is_none_or(|hash| Lock::of(user_id, &hash) != lock) {
-                        return Err(Error::refused(Code::WrongPassword));
-                    }
-                    let made = sqlx::query(
-                        "insert into logins (token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data)
-                         values ($1, $2, $3, $4, $5, $5, $6, $7) on conflict (token_hash) do nothing",
-                    )
-                    .bind(id.0.as_slice())
-                    .bind(user_id)
-                    .bind(user_agent)
-                    .bind(ip)
-                    .bind(now)
-                    .bind(expires_at)
-                    .bind(data)
-                    .execute(&mut *tx.db)
-                    .await?;
-                    sqlx::query(SIGNED_IN).bind(user_id).execute(&mut *tx.db).await?;
-                    // A sign-in is rare enough to do the cleanup too.
-                    sqlx::query("delete from logins where expires_at <= $1").bind(now).execute(tx.db).await?;
-                    Ok(made.rows_affected() == 1)
-                })
-            })
-            .await
-    }
-
     /// Changes a login; does nothing if it was revoked.
     pub(crate) async fn save_login(&self, id: LoginId, data: String, expires_at: TimeStamp) -> Result<()> {
         let now = clock::now();
         self.writer
             .run(move |tx| {
+                let data = data.clone();
                 Box::pin(async move {
                     let save =
                         "update logins set data = $2, expires_at = $3, last_used_at = $4 where token_hash = $1";
@@ -164,5 +130,35 @@ impl Store {
             }
         }
         Ok(logins)
+    }
+}
+
+impl Tx<'_> {
+    /// Returns the hash of a user's password; `None` if there is no such user.
+    pub(crate) async fn password_hash(&mut self, user: UserId) -> Result<Option<String>> {
+        let hash = sqlx::query_scalar("select password_hash from users where user_id = $1");
+        Ok(hash.bind(user).fetch_optional(&mut *self.db).await?)
+    }
+
+    /// Stores a login. Returns false if the identifier already exists.
+    pub(crate) async fn insert_login(&mut self, id: LoginId, login: Login) -> Result<bool> {
+        let (now, Login { user_id, user_agent, ip, expires_at, data }) = (clock::now(), login);
+        let made = sqlx::query(
+            "insert into logins (token_hash, user_id, user_agent, ip, created_at, last_used_at, expires_at, data)
+             values ($1, $2, $3, $4, $5, $5, $6, $7) on conflict (token_hash) do nothing",
+        )
+        .bind(id.0.as_slice())
+        .bind(user_id)
+        .bind(user_agent)
+        .bind(ip)
+        .bind(now)
+        .bind(expires_at)
+        .bind(data)
+        .execute(&mut *self.db)
+        .await?;
+        sqlx::query(SIGNED_IN).bind(user_id).execute(&mut *self.db).await?;
+        // A sign-in is rare enough to do the cleanup too.
+        sqlx::query("delete from logins where expires_at <= $1").bind(now).execute(&mut *self.db).await?;
+        Ok(made.rows_affected() == 1)
     }
 }

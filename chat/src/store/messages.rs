@@ -3,24 +3,16 @@
 use std::collections::VecDeque;
 
 use protocol::api::History;
-use protocol::{Code, Epoch, LiveMessage, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+use protocol::{Epoch, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Event, Store, brief};
-use crate::hub::ConnId;
-use crate::messages::weight;
-use crate::tails::Beginning;
-use crate::{Error, Result, clock};
-
-/// The columns of a message, for a query over `messages m`.
-macro_rules! MESSAGE {
-    () => {
-        "m.message_id, m.data, m.time_stamp, m.sender_id, m.seq, m.rev, m.edited_at, m.deleted_at"
-    };
-}
-pub(super) use MESSAGE;
+use super::sql::MESSAGE;
+use super::writer::Tx;
+use super::{Store, brief};
+use crate::error::Result;
+use crate::page::weight;
 
 /// The messages of session `$1` that changed after `here.after`, as places and sizes: up to the limit of those still as
 /// written (`fresh`), and of the others (`altered`), each with the weight of those before it in the given direction.
@@ -174,6 +166,19 @@ pub(crate) struct Changes {
     pub(crate) messages: Vec<Message>,
 }
 
+/// The last changes of a session: what a tail begins with.
+pub(crate) struct Beginning {
+    pub(crate) epoch: Epoch,
+    /// Where the session stands.
+    pub(crate) rev: Rev,
+    /// Every change after this one is in `messages`.
+    pub(crate) floor: Rev,
+    /// In the order of their `Rev`.
+    pub(crate) messages: VecDeque<Message>,
+    /// Whether only the limits keep it from reaching further back.
+    pub(crate) is_full: bool,
+}
+
 /// Must run within a transaction, so that all of it is from one moment.
 pub(super) async fn history(
     db: &mut SqliteConnection,
@@ -237,14 +242,15 @@ impl Store {
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
     }
 
-    /// Returns the last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody.
+    /// Returns the last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody;
+    /// `None` if there is no such session.
     pub(crate) async fn tail(
         &self,
         session: SessionId,
         after: Rev,
         rows: usize,
         bytes: usize,
-    ) -> Result<Beginning> {
+    ) -> Result<Option<Beginning>> {
         let query = sqlx::query_as(TAIL)
             .bind(session)
             .bind(after)
@@ -252,9 +258,7 @@ impl Store {
             .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
         let mut db = self.read.acquire().await?;
         let found: Vec<Found> = brief(query.fetch_all(&mut *db)).await?;
-        let Some(Found { epoch, head: rev, .. }) = found.first() else {
-            return Err(Error::refused(Code::NotFound));
-        };
+        let Some(Found { epoch, head: rev, .. }) = found.first() else { return Ok(None) };
         let reach = after.0.max(rev.0.saturating_sub_unsigned(rows as u64));
         let (floor, is_full) = (Rev(reach.min(rev.0)), reach > after.0);
         let mut tail = Beginning { epoch: *epoch, rev: *rev, floor, messages: VecDeque::new(), is_full };
@@ -267,7 +271,7 @@ impl Store {
             }
             tail.messages.push_front(message);
         }
-        Ok(tail)
+        Ok(Some(tail))
     }
 
     /// Returns the newest messages before a place (or of all), as this user may see them, of at most `bytes` (but at
@@ -284,82 +288,61 @@ impl Store {
         brief(history(&mut tx, user, session, before, limit, bytes)).await
     }
 
-    /// Replaces the text of the user's own message, or deletes it (`None`), which is allowed however full the disk is.
-    /// A repeat changes nothing more and is answered again, to `conn` alone.
-    pub(crate) async fn change(
-        &self,
+    /// Dates every message of a session to this time, in milliseconds.
+    #[cfg(test)]
+    pub(crate) async fn said_at(&self, session: SessionId, at: i64) {
+        let done = self.run(move |tx| {
+            let dated = sqlx::query("update messages set time_stamp = $2 where session_id = $1");
+            let dated = dated.bind(session).bind(at);
+            Box::pin(async move { Ok(dated.execute(tx.db).await.map(drop)?) })
+        });
+        done.await.expect("the database is whole");
+    }
+}
+
+/// The user's own message, if they are still in its session.
+const OWN: &str = concat!(
+    "select ",
+    MESSAGE!(),
+    " from messages m
+     join session_users u on u.session_id = m.session_id and u.user_id = $3 and u.left_at is null
+     where m.session_id = $1 and m.message_id = $2 and m.sender_id = $3",
+);
+
+impl Tx<'_> {
+    /// Finds a user's own message.
+    pub(crate) async fn own_message(
+        &mut self,
         user: UserId,
-        conn: ConnId,
-        session_id: SessionId,
-        message_id: MessageId,
-        data: Option<String>,
-    ) -> Result<()> {
-        let quota = self.quota.clone();
-        self.writer
-            .run(move |mut tx| {
-                Box::pin(async move {
-                    let row: Option<Row> = sqlx::query_as(concat!(
-                        "select ",
-                        MESSAGE!(),
-                        " from messages m
-                         join session_users u on u.session_id = m.session_id and u.user_id = $3 and u.left_at is null
-                         where m.session_id = $1 and m.message_id = $2 and m.sender_id = $3",
-                    ))
-                    .bind(session_id)
-                    .bind(message_id)
-                    .bind(user)
-                    .fetch_optional(&mut *tx.db)
-                    .await?;
-                    // The same error for somebody else's message, a deleted one, and one that never existed.
-                    let mut message = row.map(Message::from).ok_or(Error::refused(Code::NotFound))?;
-                    if message.deleted_at.is_some() && data.is_some() {
-                        return Err(Error::refused(Code::NotFound));
-                    }
-                    let now = clock::now();
-                    let same = match &data {
-                        Some(data) => *data == message.data,
-                        None => message.deleted_at.is_some(),
-                    };
-                    if same {
-                        let frame = protocol::ServerFrame::Message(LiveMessage { session_id, message });
-                        tx.announce(Event::ToConn { conn, frame });
-                        return Ok(());
-                    }
-                    if let Some(data) = &data {
-                        let mut count = quota.now();
-                        if let Some(full) = count.full(user, data.len()) {
-                            return Err(full.into());
-                        }
-                        count.take(user, data.len());
-                    }
-                    match data {
-                        Some(data) => (message.data, message.edited_at) = (data, Some(now)),
-                        None => (message.data, message.deleted_at) = (String::new(), Some(now)),
-                    }
-                    message.rev = sqlx::query_scalar(
-                        "update sessions set rev = rev + 1 where session_id = $1 returning rev",
-                    )
-                    .bind(session_id)
-                    .fetch_one(&mut *tx.db)
-                    .await?;
-                    let row = sqlx::query_scalar(
-                        "update messages set data = $3, rev = $4, edited_at = $5, deleted_at = $6
-                         where session_id = $1 and seq = $2 returning rowid",
-                    )
-                    .bind(session_id)
-                    .bind(message.seq)
-                    .bind(&message.data)
-                    .bind(message.rev)
-                    .bind(message.edited_at)
-                    .bind(message.deleted_at)
-                    .fetch_one(&mut *tx.db)
-                    .await?;
-                    tx.forget(row);
-                    let live = LiveMessage { session_id, message };
-                    tx.announce(Event::Changed { live, origin: None, handed_in: None });
-                    Ok(())
-                })
-            })
-            .await
+        session: SessionId,
+        message: MessageId,
+    ) -> Result<Option<Message>> {
+        let row: Option<Row> =
+            sqlx::query_as(OWN).bind(session).bind(message).bind(user).fetch_optional(&mut *self.db).await?;
+        Ok(row.map(Message::from))
+    }
+
+    /// Stores a message in its changed state, as the next change of its session, whose `Rev` it gets. Nothing is left
+    /// of its earlier text.
+    pub(crate) async fn change(&mut self, session: SessionId, message: &mut Message) -> Result<()> {
+        message.rev =
+            sqlx::query_scalar("update sessions set rev = rev + 1 where session_id = $1 returning rev")
+                .bind(session)
+                .fetch_one(&mut *self.db)
+                .await?;
+        let row = sqlx::query_scalar(
+            "update messages set data = $3, rev = $4, edited_at = $5, deleted_at = $6
+             where session_id = $1 and seq = $2 returning rowid",
+        )
+        .bind(session)
+        .bind(message.seq)
+        .bind(&message.data)
+        .bind(message.rev)
+        .bind(message.edited_at)
+        .bind(message.deleted_at)
+        .fetch_one(&mut *self.db)
+        .await?;
+        self.forget(row);
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use protocol::UserId;
 
-use super::{Store, UserRow};
-use crate::name::{Sought, key, skeleton, versions};
+use super::Store;
+use crate::name::{key, skeleton, versions};
 use crate::{Error, Result, Username};
 
 /// Why a name is not available.
@@ -36,16 +36,6 @@ const TAKEN: &str = "select exists (select 1 from users where username_key = $1)
                             exists (select 1 from skeletons where skeleton = $2)";
 
 impl Store {
-    /// Looks up a user by name. An account that kept its earlier key comes first: its name is still its own.
-    pub(crate) async fn user_named(&self, sought: &Sought) -> Result<Option<UserRow>> {
-        let user = sqlx::query_as(
-            "select user_id, username, password_hash from users where user_id = coalesce(
-                 (select user_id from earlier_keys where username_key = $1),
-                 (select user_id from users where username_key = $2))",
-        );
-        Ok(user.bind(&sought.earlier).bind(&sought.key).fetch_optional(&self.read).await?)
-    }
-
     /// Returns why this name is not available, if it is not.
     pub(crate) async fn taken(&self, name: &Username) -> Result<Option<Taken>> {
         let found = sqlx::query_as(TAKEN).bind(name.key()).bind(name.skeleton());
@@ -161,9 +151,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::name::Sought;
     use crate::name::earlier_key;
-    use crate::store::contract::undisturbed;
     use crate::store::open::MIGRATIONS;
+    use crate::testing::undisturbed;
 
     /// A database made by the previous rules: names were shown in NFKC, and their keys kept invisible characters.
     async fn database_of_the_earlier_rules(names: &[&str]) -> (TempDir, Vec<UserId>) {

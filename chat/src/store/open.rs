@@ -13,15 +13,11 @@ use super::folder::{DATABASE, Folder, create_database};
 use super::vacuum::{self, Vacuum};
 use super::writer::{Connection, Engine, Erasing, log};
 use super::{Event, Health, Store, Writer};
-use crate::OpenError;
+use crate::error::{MIN_SQLITE, OpenError};
 use crate::quota::Quota;
 
-/// The first SQLite in which WAL mode cannot lose commits when two connections write or checkpoint concurrently
-/// (sqlite.org/wal.html, "the WAL-reset bug").
-pub const MIN_SQLITE: &str = "3.51.3";
-
 /// Connections that read.
-pub(super) const READERS: u32 = 4;
+const READERS: u32 = 4;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -203,7 +199,7 @@ mod tests {
     use protocol::{MessageId, Rev, SessionId, UserId};
 
     use super::*;
-    use crate::store::contract::undisturbed;
+    use crate::testing::undisturbed;
 
     #[tokio::test]
     async fn a_database_of_the_first_version_is_brought_up_with_all_that_is_in_it() {

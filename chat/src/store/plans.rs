@@ -3,7 +3,6 @@
 use protocol::{MessageId, SessionId};
 use rusqlite::{StatementStatus, ToSql};
 
-use super::contract::Database;
 use super::invites::{FORGET_LOOKS, LATELY, LOOKED, OPEN_OF, WAITING_FOR};
 use super::logins::LOGIN_USER;
 use super::messages::{CHANGES, HISTORY, TAIL};
@@ -11,6 +10,7 @@ use super::posting::STATEMENTS;
 use super::reading::MARK;
 use super::sessions::{CHOSEN_NEWEST, CHOSEN_WITH_USERS, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_IN, WEIGHT};
 use super::users::FORGET_NETWORKS;
+use crate::testing::Database;
 
 /// Returns SQLite's query plan, one line per step.
 async fn plan(db: &Database, sql: &str) -> Vec<String> {

@@ -6,26 +6,25 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::{Code, Fault, LiveMessage, Message, MessageId, Refused, Rev, SendMessage, Seq, ServerFrame};
-use protocol::{SessionId, TimeStamp, UserId};
+use protocol::{LiveMessage, Message, MessageId, Rev, SendMessage, Seq, SessionId, TimeStamp, UserId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
-use super::Event;
+use super::event::{Event, NotStored};
 use super::reading::PASS;
 use crate::clock;
-use crate::hub::ConnId;
+use crate::origin::Origin;
 use crate::quota::{Count, Full, Gate, Quota};
 
-/// A message handed in by a socket. Its text has been checked.
+/// A message that was handed in. Its text has been checked.
 pub(crate) struct Post {
     pub(crate) sender: UserId,
-    pub(crate) conn: ConnId,
-    /// What that socket was temporarily refused.
+    pub(crate) origin: Origin,
+    /// What that origin was temporarily refused.
     pub(crate) gate: Arc<Gate>,
     pub(crate) message: SendMessage,
     /// When; its way to the sockets is measured from here.
     pub(crate) handed_in: Instant,
-    /// Dropped when the message has been dealt with: limits what one socket, and one user, may have in flight.
+    /// Dropped when the message has been dealt with: limits what one origin, and one user, may have in flight.
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -79,7 +78,7 @@ pub(super) fn store(
         let session = post.message.session_id;
         let Some((seq, rev)) = known.head(&mut head, session, post.sender)? else {
             post.passes();
-            events.push(post.refused(Code::NotFound));
+            events.push(post.not_stored(NotStored::NotInSession));
             continue;
         };
         if let Some(full) = post.held_back(&count, &mut stored)? {
@@ -193,22 +192,23 @@ impl Post {
             deleted_at: None,
         };
         let live = LiveMessage { session_id, message };
-        Event::Changed { live, origin: Some(self.conn), handed_in: Some(self.handed_in) }
+        Event::Changed { live, origin: Some(self.origin), handed_in: Some(self.handed_in) }
     }
 
     /// Answers a message whose identifier is taken.
     fn repeated(&self, sender: UserId, place: Place) -> Event {
         self.passes();
-        if sender == self.sender { self.acknowledged(place) } else { self.refused(Code::Conflict) }
-    }
-
-    fn acknowledged(&self, Place { seq, rev, at }: Place) -> Event {
-        let message_id = self.message.message_id;
-        Event::ToConn { conn: self.conn, frame: ServerFrame::Ack { message_id, seq, rev, time_stamp: at } }
+        match sender == self.sender {
+            true => {
+                let (origin, Place { seq, rev, at: time_stamp }) = (self.origin, place);
+                Event::Repeated { origin, message_id: self.message.message_id, seq, rev, time_stamp }
+            }
+            false => self.not_stored(NotStored::Taken),
+        }
     }
 
     /// Returns why the message is not accepted now, if it is not: there is no room for it, or there was none for an
-    /// earlier message that has not come again yet, through this socket or another.
+    /// earlier message that has not come again yet, through this origin or another.
     fn held_back(&self, count: &Count, stored: &mut CachedStatement<'_>) -> rusqlite::Result<Option<Full>> {
         let (session, id) = self.name();
         if let Some((first, full)) = self.gate.before(session, id) {
@@ -230,25 +230,11 @@ impl Post {
     fn put_off(&self, full: Full) -> Event {
         let (session_id, message_id) = self.name();
         self.gate.close(session_id, message_id, full);
-        let after_ms = u64::try_from(full.wait().as_millis()).unwrap_or(u64::MAX);
-        self.not_taken(full.fault(), Some(after_ms))
+        self.not_stored(NotStored::Full(full))
     }
 
-    fn refused(&self, code: Code) -> Event {
-        self.not_taken(Fault::of(code), None)
-    }
-
-    fn not_taken(&self, fault: Fault, after_ms: Option<u64>) -> Event {
+    fn not_stored(&self, why: NotStored) -> Event {
         let (session_id, message_id) = self.name();
-        let refused = Refused {
-            message_id: Some(message_id),
-            session_id: Some(session_id),
-            invite_id: None,
-            username: None,
-            code: fault.error,
-            reason: fault.reason,
-            after_ms,
-        };
-        Event::ToConn { conn: self.conn, frame: ServerFrame::Refused(refused) }
+        Event::NotStored { origin: self.origin, session_id, message_id, why }
     }
 }

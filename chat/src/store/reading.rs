@@ -5,7 +5,7 @@ use protocol::{Seq, SessionId, UserId};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::sessions::read_seq;
+use super::sql::read_seq;
 use crate::{Error, Result};
 
 /// Forward only, and never beyond the last message. Numbered in SQLite's style: to SQLite, `$1` is a name.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::backup::{BackupError, Contents, Result, count, sync_folder_of};
-use super::folder::{DATABASE, Folder, create_new, is_link};
+use super::backup::{BackupError, Contents, Result, count};
+use super::folder::{DATABASE, Folder, create_new, is_link, sync_folder_of};
 use super::writer::log;
 use super::{failure, open};
 use crate::{OpenError, clock};

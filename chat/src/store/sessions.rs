@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::{Epoch, Head, Message, Rev, Seq, SessionId, UserId};
-use sqlx::SqliteConnection;
 
-use super::messages::MESSAGE;
+use super::sql::{MESSAGE, read_seq};
 use super::writer::Tx;
-use super::{Event, Store, brief};
+use super::{Store, brief};
 use crate::{Result, clock};
 
 /// A session as one of its users sees it.
@@ -20,20 +19,6 @@ pub(crate) struct SessionRow {
     pub(crate) joined_seq: Seq,
     pub(crate) read_seq: Seq,
 }
-
-/// How far a user has read, of `sessions s join session_users own`: up to their marker, and past their own messages
-/// that directly follow it. What others said in between is unread, whatever the user wrote later: a message that waited
-/// for a connection was written before. Storing this with every message would cost as much as the message, so the
-/// writer stores it now and then ([`PASS`](super::reading::PASS)), and a query examines at most a thousand.
-macro_rules! read_seq {
-    () => {
-        "coalesce((select r.seq - 1 from (
-                       select m.seq, m.sender_id from messages m
-                       where m.session_id = s.session_id and m.seq > own.read_seq order by m.seq limit 1000) r
-                   where r.sender_id <> own.user_id limit 1), min(s.last_seq, own.read_seq + 1000))"
-    };
-}
-pub(super) use read_seq;
 
 /// Where a user's sessions stand, and after which place the user may see them.
 pub(super) const SESSIONS_OF: &str = "select s.session_id, s.epoch, s.rev, own.joined_seq
@@ -215,93 +200,91 @@ impl Store {
     }
 }
 
-/// Returns the session of a pair, if they have one.
-pub(super) async fn of_pair(db: &mut SqliteConnection, a: UserId, b: UserId) -> Result<Option<SessionId>> {
-    let found = sqlx::query_scalar("select session_id from sessions where pair_key = $1");
-    Ok(found.bind(pair_key(a, b)).fetch_optional(db).await?)
-}
-
-/// Whether the user is in the session.
-pub(super) async fn has_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -> Result<bool> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "select 1 from session_users where session_id = $1 and user_id = $2 and left_at is null",
-    )
-    .bind(session)
-    .bind(user)
-    .fetch_optional(db)
-    .await?;
-    Ok(found.is_some())
-}
-
-/// Counts a user's sessions, up to `most`.
-pub(super) async fn count(db: &mut SqliteConnection, user: UserId, most: u32) -> Result<i64> {
-    let count = sqlx::query_scalar(
-        "select count(*) from (
-             select 1 from session_users where user_id = $1 and left_at is null limit $2) own",
-    );
-    Ok(count.bind(user).bind(most).fetch_one(db).await?)
-}
-
-/// Creates the session of a pair and announces it.
-pub(super) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
-    let (session_id, epoch) = (SessionId::new(), Epoch::new());
-    sqlx::query(
-        "insert into sessions (session_id, pair_key, title, last_seq, rev, epoch, created_at)
-         values ($1, $2, null, 0, 0, $3, $4)",
-    )
-    .bind(session_id)
-    .bind(pair_key(a, b))
-    .bind(epoch)
-    .bind(clock::now())
-    .execute(&mut *tx.db)
-    .await?;
-    for user in [a, b] {
-        add_user(tx.db, session_id, user).await?;
+impl Tx<'_> {
+    /// Finds the session of a pair.
+    pub(crate) async fn session_of_pair(&mut self, a: UserId, b: UserId) -> Result<Option<SessionId>> {
+        let found = sqlx::query_scalar("select session_id from sessions where pair_key = $1");
+        Ok(found.bind(pair_key(a, b)).fetch_optional(&mut *self.db).await?)
     }
-    announce(tx, session_id, vec![a, b]).await?;
-    Ok(session_id)
-}
 
-/// Adds a user to a session and announces it. From then on it is no longer the pair's session, so the pair may start a
-/// new one.
-pub(super) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
-    add_user(tx.db, session, user).await?;
-    sqlx::query("update sessions set pair_key = null where session_id = $1")
+    /// Whether the user is in the session.
+    pub(crate) async fn is_in(&mut self, session: SessionId, user: UserId) -> Result<bool> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "select 1 from session_users where session_id = $1 and user_id = $2 and left_at is null",
+        )
         .bind(session)
-        .execute(&mut *tx.db)
+        .bind(user)
+        .fetch_optional(&mut *self.db)
         .await?;
-    announce(tx, session, vec![user]).await
-}
+        Ok(found.is_some())
+    }
 
-/// Adds a user, who may not see what was said before.
-async fn add_user(db: &mut SqliteConnection, session: SessionId, user: UserId) -> Result<()> {
-    sqlx::query(
-        "insert into session_users (session_id, user_id, joined_seq, read_seq, left_at)
-         select session_id, $2, last_seq, last_seq, null from sessions where session_id = $1",
-    )
-    .bind(session)
-    .bind(user)
-    .execute(db)
-    .await?;
-    Ok(())
-}
+    /// Counts a user's sessions, up to `most`.
+    pub(crate) async fn count_sessions(&mut self, user: UserId, most: u32) -> Result<i64> {
+        let count = sqlx::query_scalar(
+            "select count(*) from (
+                 select 1 from session_users where user_id = $1 and left_at is null limit $2) own",
+        );
+        Ok(count.bind(user).bind(most).fetch_one(&mut *self.db).await?)
+    }
 
-async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -> Result<()> {
-    let (epoch, rev, last_seq) =
-        sqlx::query_as("select epoch, rev, last_seq from sessions where session_id = $1")
-            .bind(session_id)
-            .fetch_one(&mut *tx.db)
-            .await?;
-    let users: Vec<(UserId, String)> = sqlx::query_as(
-        "select u.user_id, u.username from session_users su join users u on u.user_id = su.user_id
-         where su.session_id = $1 and su.left_at is null",
-    )
-    .bind(session_id)
-    .fetch_all(&mut *tx.db)
-    .await?;
-    let users: BTreeMap<_, _> = users.into_iter().collect();
-    tx.announce(Event::Opened { session_id, head: Head { epoch, rev }, last_seq, users, joined });
-    Ok(())
+    /// Stores the session of a pair, with nobody in it yet.
+    pub(crate) async fn insert_session(
+        &mut self,
+        session: SessionId,
+        (a, b): (UserId, UserId),
+    ) -> Result<()> {
+        sqlx::query(
+            "insert into sessions (session_id, pair_key, title, last_seq, rev, epoch, created_at)
+             values ($1, $2, null, 0, 0, $3, $4)",
+        )
+        .bind(session)
+        .bind(pair_key(a, b))
+        .bind(Epoch::new())
+        .bind(clock::now())
+        .execute(&mut *self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Adds a user, who may not see what was said before.
+    pub(crate) async fn add_user(&mut self, session: SessionId, user: UserId) -> Result<()> {
+        sqlx::query(
+            "insert into session_users (session_id, user_id, joined_seq, read_seq, left_at)
+             select session_id, $2, last_seq, last_seq, null from sessions where session_id = $1",
+        )
+        .bind(session)
+        .bind(user)
+        .execute(&mut *self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes a pair's session one that is no pair's.
+    pub(crate) async fn widen(&mut self, session: SessionId) -> Result<()> {
+        let widen = sqlx::query("update sessions set pair_key = null where session_id = $1");
+        widen.bind(session).execute(&mut *self.db).await?;
+        Ok(())
+    }
+
+    /// Returns where a session stands.
+    pub(crate) async fn head(&mut self, session: SessionId) -> Result<(Head, Seq)> {
+        let head = sqlx::query_as("select epoch, rev, last_seq from sessions where session_id = $1");
+        let (epoch, rev, last_seq) = head.bind(session).fetch_one(&mut *self.db).await?;
+        Ok((Head { epoch, rev }, last_seq))
+    }
+
+    /// Returns everybody in a session, with their names.
+    pub(crate) async fn users_in(&mut self, session: SessionId) -> Result<BTreeMap<UserId, String>> {
+        let users: Vec<(UserId, String)> = sqlx::query_as(
+            "select u.user_id, u.username from session_users su join users u on u.user_id = su.user_id
+             where su.session_id = $1 and su.left_at is null",
+        )
+        .bind(session)
+        .fetch_all(&mut *self.db)
+        .await?;
+        Ok(users.into_iter().collect())
+    }
 }
 
 /// Makes one key for a pair, in either order.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use protocol::{MessageId, SessionId};
 use tempfile::TempDir;
 
-use super::contract::{Database, Person, post};
 use super::{Event, Store};
+use crate::testing::{Database, Person, post};
 
 /// Pairs of people, each with a session.
 const PAIRS: usize = 50;

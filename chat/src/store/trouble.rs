@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use protocol::{MessageId, Seq, ServerFrame, SessionId};
+use protocol::{MessageId, Seq, SessionId};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::contract::{Database, Person, post, undisturbed};
 use super::{Event, Store};
-use crate::hub::ConnId;
+use crate::origin::{ConnId, Origin};
+use crate::testing::{Database, Person, post, undisturbed};
 
 const MIB: u64 = 1 << 20;
 
@@ -124,7 +124,7 @@ async fn with_a_full_disk_nothing_is_acknowledged_reading_goes_on_and_writing_re
     let _ = std::fs::write(&filler, vec![0; 32 << 20]);
     for (conn, id) in [(8, lost), (9, MessageId::new())] {
         let mut refused = post(ada, session, id, &text);
-        refused.conn = ConnId(conn);
+        refused.origin = Origin(ConnId(conn));
         db.store.post(refused).await.unwrap();
         assert!(matches!(db.announced().await[..], [Event::Failed { .. }]));
     }
@@ -138,7 +138,7 @@ async fn with_a_full_disk_nothing_is_acknowledged_reading_goes_on_and_writing_re
     assert!(remount.success());
     becomes("writing again", async || db.store.health().takes_commits()).await;
     let mut again = post(ada, session, lost, &text);
-    again.conn = ConnId(10);
+    again.origin = Origin(ConnId(10));
     db.store.post(again).await.unwrap();
     let Event::Changed { live, .. } = db.announced().await.remove(0) else {
         panic!("it was not stored before")
@@ -169,7 +169,7 @@ async fn talk_and_crash() {
         loop {
             conn += 1;
             let mut said = post(ada, session, id, "hello");
-            said.conn = ConnId(conn);
+            said.origin = Origin(ConnId(conn));
             db.store.post(said).await.unwrap();
             match db.announced().await.remove(0) {
                 Event::Changed { live, .. } => {
@@ -177,7 +177,7 @@ async fn talk_and_crash() {
                     println!("acked {id} {}", live.message.seq);
                     break;
                 }
-                Event::ToConn { frame: ServerFrame::Ack { .. }, .. } => {
+                Event::Repeated { .. } => {
                     panic!("stored, though it had failed")
                 }
                 Event::Failed { .. } => println!("failed {id}"),

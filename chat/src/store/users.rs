@@ -4,6 +4,7 @@ use protocol::{Presence, TimeStamp, UserId};
 
 use super::Store;
 use super::names::{self, Taken};
+use crate::name::Sought;
 use crate::{Result, Username, clock};
 
 /// SQLite leaves this number to the application (sqlite.org/pragma.html#pragma_user_version).
@@ -37,6 +38,7 @@ impl Store {
         let name = name.clone();
         self.writer
             .run(move |tx| {
+                let (name, password_hash, from) = (name.clone(), password_hash.clone(), from.clone());
                 Box::pin(async move {
                     if let Some(taken) = names::taken(tx.db, name.key(), name.skeleton()).await? {
                         return Ok(Err(taken));
@@ -61,12 +63,23 @@ impl Store {
             .await
     }
 
+    /// Looks up a user by name. An account that kept its earlier key comes first: its name is still its own.
+    pub(crate) async fn user_named(&self, sought: &Sought) -> Result<Option<UserRow>> {
+        let user = sqlx::query_as(
+            "select user_id, username, password_hash from users where user_id = coalesce(
+                 (select user_id from earlier_keys where username_key = $1),
+                 (select user_id from users where username_key = $2))",
+        );
+        Ok(user.bind(&sought.earlier).bind(&sought.key).fetch_optional(&self.read).await?)
+    }
+
     /// Replaces this hash with another of the same password; the logins stay. Returns false if it is no longer the
     /// user's hash.
     pub(crate) async fn renew_password_hash(&self, user: UserId, old: &str, new: &str) -> Result<bool> {
         let (old, new) = (old.to_owned(), new.to_owned());
         self.writer
             .run(move |tx| {
+                let (old, new) = (old.clone(), new.clone());
                 Box::pin(async move {
                     let renewed = sqlx::query(
                         "update users set password_hash = $3 where user_id = $1 and password_hash = $2",
@@ -89,9 +102,10 @@ impl Store {
     /// Backdates every account by this many milliseconds.
     #[cfg(test)]
     pub(crate) async fn made_earlier(&self, by: i64) {
-        let earlier = sqlx::query("update users set created_at = created_at - $1").bind(by);
-        let done =
-            self.writer.run(move |tx| Box::pin(async move { Ok(earlier.execute(tx.db).await.map(drop)?) }));
+        let done = self.writer.run(move |tx| {
+            let earlier = sqlx::query("update users set created_at = created_at - $1").bind(by);
+            Box::pin(async move { Ok(earlier.execute(tx.db).await.map(drop)?) })
+        });
         done.await.expect("the database is whole");
     }
 
@@ -99,6 +113,7 @@ impl Store {
     pub(crate) async fn set_password(&self, user: UserId, password_hash: String) -> Result<()> {
         self.writer
             .run(move |tx| {
+                let password_hash = password_hash.clone();
                 Box::pin(async move {
                     sqlx::query(
                         "update users set password_hash = $2, registered_from = null where user_id = $1",
@@ -134,6 +149,7 @@ impl Store {
         let edges = json(edges.iter().map(|(user, status)| (hex(*user), status_name(*status))));
         self.writer
             .run(move |tx| {
+                let edges = edges.clone();
                 Box::pin(async move {
                     sqlx::query(
                         "update users set status = j.value ->> 1, last_seen = $2

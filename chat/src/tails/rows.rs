@@ -6,8 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::{Epoch, Message, Rev, Seq, SessionId};
 
-use super::Beginning;
-use crate::messages::{page, weight};
+use crate::page::{page, weight};
+use crate::store::Beginning;
 
 /// Most changes in one tail: some seconds of a busy session.
 pub(super) const ROWS: usize = 512;

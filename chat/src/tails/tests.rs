@@ -1,14 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use protocol::{MessageId, SendMessage, ServerFrame, TimeStamp, UserId};
+use protocol::{Epoch, Message, MessageId, ServerFrame, TimeStamp, UserId};
 
 use super::*;
-use crate::Username;
-use crate::hub::ConnId;
-use crate::messages::page;
-use crate::store::{NewInvite, Post};
+use crate::page::page;
+use crate::store::Beginning;
+use crate::testing::Database;
 
 fn message(seq: i64, rev: i64) -> Message {
     Message {
@@ -126,57 +125,21 @@ fn a_tail_is_bounded_and_lets_its_oldest_go() {
     assert!(!rows.append(message(1000, 1000)), "a change is missing: it is of no use any more");
 }
 
-/// Creates two users, and a session with this many messages.
-async fn session_of(store: &Store, messages: i64) -> SessionId {
-    let mut people = Vec::new();
-    for name in ["Ada", "Bob"] {
-        let made = store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
-        people.push(made.unwrap());
-    }
-    let (from, to) = (people[0], people[1]);
-    let (from_name, to_name) = ("Ada".into(), "Bob".into());
-    store
-        .ask(NewInvite {
-            from,
-            from_name,
-            conn: ConnId(1),
-            to: Some(to),
-            to_name,
-            session: None,
-            may_wait: true,
-            held_back: false,
-            refused: None,
-            conversations: None,
-        })
-        .await
-        .unwrap();
-    let invited = store.invitations(to).await.unwrap().0;
-    store.answer(to, ConnId(1), invited[0].invite_id, protocol::Answer::Accepted).await.unwrap();
-    let session_id = store.sessions_of(from).await.unwrap()[0].0;
+/// Gives two people a session with this many messages.
+async fn session_of(db: &mut Database, messages: i64) -> SessionId {
+    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
+    let session = db.pair(ada, bob).await;
     for n in 0..messages {
-        let (message_id, data) = (MessageId::new(), n.to_string());
-        let message = SendMessage { session_id, message_id, data, time_stamp: None, sender: None };
-        let handed_in = Instant::now();
-        let post = Post {
-            sender: from,
-            conn: ConnId(1),
-            message,
-            handed_in,
-            gate: Arc::default(),
-            _held: Box::new(()),
-        };
-        store.post(post).await.unwrap();
+        db.say(ada, session, MessageId::new(), &n.to_string()).await;
     }
-    store.mark_read(to, session_id, Seq(messages)).await.unwrap(); // behind them in the writer's queue
-    session_id
+    session
 }
 
 #[tokio::test]
 async fn a_crowd_that_comes_back_reads_a_session_once_and_nobody_waits_who_asks_later() {
-    let data = tempfile::tempdir().unwrap();
-    let (store, mut events) = Store::open(data.path()).await.unwrap();
-    tokio::spawn(async move { while events.recv().await.is_some() {} });
-    let session = session_of(&store, 200).await;
+    let mut db = Database::new().await;
+    let session = session_of(&mut db, 200).await;
+    let store = db.store;
     let reads = Arc::new(AtomicU64::new(0));
     let tails = Tails::new(Counter::from_arc(reads.clone()));
     let asked = (0..40).map(|n| tails.page(&store, session, Seq(0), Rev(190 - n)));

@@ -1,12 +1,12 @@
-//! Messages: storing, repeating, changing and reading them.
+//! Messages: storing, repeating and reading them.
 
 use std::collections::BTreeMap;
 
-use protocol::{Answer, Code, MessageId, Rev, Seq, ServerFrame};
+use protocol::{Answer, Message, MessageId, Rev, Seq, SessionId};
 
-use super::*;
-use crate::Options;
-use crate::quota::Gate;
+use super::super::{Event, NotStored};
+use crate::origin::{ConnId, Origin};
+use crate::testing::{Database, Person, invite, invited, opened, post, stored};
 
 #[tokio::test]
 async fn places_have_no_holes_and_a_repeat_gets_the_first_answer_for_ever() {
@@ -17,17 +17,20 @@ async fn places_have_no_holes_and_a_repeat_gets_the_first_answer_for_ever() {
     let one = stored(db.say(ada, session, first, "one").await).message;
     assert_eq!((one.seq, one.rev, one.data.as_str()), (Seq(1), Rev(1), "one"));
     let acknowledged = |event: Event| match event {
-        Event::ToConn { frame: ServerFrame::Ack { seq, rev, time_stamp, .. }, .. } => (seq, rev, time_stamp),
+        Event::Repeated { seq, rev, time_stamp, .. } => (seq, rev, time_stamp),
         other => panic!("{other:?}"),
     };
     assert_eq!(acknowledged(db.say(ada, session, first, "one").await), (one.seq, one.rev, one.time_stamp));
     let refused = |event: Event| match event {
-        Event::ToConn { frame: ServerFrame::Refused(refused), .. } => refused.code,
+        Event::NotStored { why, .. } => why,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(db.say(bob, session, first, "mine").await), Code::Conflict);
-    assert_eq!(refused(db.say(eve, session, MessageId::new(), "let me in").await), Code::NotFound);
-    assert_eq!(refused(db.say(ada, SessionId::new(), MessageId::new(), "nowhere").await), Code::NotFound);
+    assert_eq!(refused(db.say(bob, session, first, "mine").await), NotStored::Taken);
+    assert_eq!(refused(db.say(eve, session, MessageId::new(), "let me in").await), NotStored::NotInSession);
+    assert_eq!(
+        refused(db.say(ada, SessionId::new(), MessageId::new(), "nowhere").await),
+        NotStored::NotInSession
+    );
     assert_eq!(stored(db.say(bob, session, second, "two").await).message.seq, Seq(2));
 
     let mut db = db.reopened().await;
@@ -51,7 +54,7 @@ async fn many_at_once_keep_their_order_and_repeats_among_them_are_stored_once() 
         for event in db.announced().await {
             match event {
                 Event::Changed { live, .. } => order.push((live.message.message_id, live.message.seq.0)),
-                Event::ToConn { frame: ServerFrame::Ack { message_id, seq, .. }, .. } => {
+                Event::Repeated { message_id, seq, .. } => {
                     repeats += 1;
                     assert!(order.contains(&(message_id, seq.0)), "a repeat is told the first one's place");
                 }
@@ -87,110 +90,14 @@ async fn a_failed_commit_stores_nothing_lets_its_sockets_go_and_writing_goes_on(
 
     db.store.post(post(ada, session, small, "behind it, on the same socket")).await.unwrap();
     let mut elsewhere = post(bob, session, MessageId::new(), "on another socket");
-    elsewhere.conn = ConnId(8);
+    elsewhere.origin = Origin(ConnId(8));
     db.store.post(elsewhere).await.unwrap();
     let stored = stored(db.announced().await.remove(0)).message;
     assert_eq!((stored.sender, stored.seq), (bob.id, Seq(1)), "nothing overtakes what has to be sent again");
     let mut again = post(ada, session, small, "behind it, on the same socket");
-    again.conn = ConnId(9);
+    again.origin = Origin(ConnId(9));
     db.store.post(again).await.unwrap();
     assert!(matches!(db.announced().await[..], [Event::Changed { .. }]));
-}
-
-/// A socket that sends messages: everything passes through one gate.
-#[derive(Default)]
-struct Speaker(Arc<Gate>);
-
-impl Speaker {
-    async fn says(&self, db: &mut Database, from: Person, session: SessionId, id: MessageId) -> Event {
-        let post = Post { gate: self.0.clone(), ..post(from, session, id, "something") };
-        db.store.post(post).await.unwrap();
-        db.announced().await.remove(0)
-    }
-}
-
-fn is_put_off(event: &Event) -> bool {
-    let Event::ToConn { frame: ServerFrame::Refused(refused), .. } = event else { return false };
-    refused.after_ms.is_some() && refused.code == Code::TooMany
-}
-
-#[tokio::test]
-async fn on_a_disk_that_is_nearly_full_new_messages_wait_in_order_and_everything_else_passes() {
-    let mut db = Database::new().await;
-    let (ada, bob, cleo) = (db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await);
-    let (session, other) = (db.pair(ada, bob).await, db.pair(ada, cleo).await);
-    let [old, first, second, elsewhere] = [(); 4].map(|()| MessageId::new());
-    let (desk, phone) = (Speaker::default(), Speaker::default());
-    stored(desk.says(&mut db, ada, session, old).await);
-
-    db.store.quota().pretend(true);
-    assert!(is_put_off(&desk.says(&mut db, ada, session, first).await));
-    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
-    let repeated = desk.says(&mut db, ada, session, old).await;
-    assert!(matches!(repeated, Event::ToConn { frame: ServerFrame::Ack { seq: Seq(1), .. }, .. }));
-    let edit = |text: &str| db.store.change(ada.id, ConnId(7), session, old, Some(text.to_owned()));
-    assert!(matches!(edit("another text").await, Err(Error::TooMany { .. })), "an edit is text as well");
-    edit("something").await.unwrap(); // unchanged
-    let _told = db.announced().await;
-    db.store.change(ada.id, ConnId(7), session, old, None).await.unwrap();
-    assert!(stored(db.announced().await.remove(0)).message.deleted_at.is_some(), "a deletion passes");
-
-    db.store.quota().pretend(false);
-    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await), "whatever room there is");
-    stored(desk.says(&mut db, ada, other, elsewhere).await);
-    stored(phone.says(&mut db, ada, session, MessageId::new()).await);
-    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
-    assert_eq!(stored(desk.says(&mut db, ada, session, first).await).message.seq, Seq(3));
-    assert_eq!(stored(desk.says(&mut db, ada, session, second).await).message.seq, Seq(4));
-}
-
-#[tokio::test]
-async fn what_was_put_off_and_stored_by_another_socket_meanwhile_is_acknowledged_and_lets_the_rest_pass() {
-    let mut db = Database::new().await;
-    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
-    let session = db.pair(ada, bob).await;
-    let [first, second] = [(); 2].map(|()| MessageId::new());
-    let (desk, phone) = (Speaker::default(), Speaker::default());
-    db.store.quota().pretend(true);
-    assert!(is_put_off(&desk.says(&mut db, ada, session, first).await));
-    stored_elsewhere(&mut db, &phone, ada, session, first).await;
-    db.store.quota().pretend(true);
-    let repeated = desk.says(&mut db, ada, session, first).await;
-    assert!(matches!(repeated, Event::ToConn { frame: ServerFrame::Ack { .. }, .. }), "{repeated:?}");
-    assert!(is_put_off(&desk.says(&mut db, ada, session, second).await));
-    stored_elsewhere(&mut db, &phone, ada, session, second).await;
-    stored(desk.says(&mut db, ada, session, MessageId::new()).await);
-}
-
-/// Stores a message through another socket.
-async fn stored_elsewhere(
-    db: &mut Database,
-    socket: &Speaker,
-    from: Person,
-    session: SessionId,
-    id: MessageId,
-) {
-    db.store.quota().pretend(false);
-    stored(socket.says(db, from, session, id).await);
-}
-
-#[tokio::test]
-async fn a_days_text_counts_for_each_user_with_edits_and_without_repeats() {
-    let mut db = Database::new().await;
-    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
-    let session = db.pair(ada, bob).await;
-    let options = Options { text_per_day: Some(25), disk_floor: None, ..Options::default() };
-    db.store.quota().set(&options);
-    let (desk, id) = (Speaker::default(), MessageId::new());
-    for _ in 0..5 {
-        desk.says(&mut db, ada, session, id).await; // nine bytes, and repeats
-    }
-    let edit = |text: &str| db.store.change(ada.id, ConnId(7), session, id, Some(text.to_owned()));
-    edit("sixteen bytes....").await.unwrap_err();
-    edit("eight b.").await.unwrap();
-    let _told = db.announced().await;
-    assert!(is_put_off(&desk.says(&mut db, ada, session, MessageId::new()).await), "17 and 9");
-    stored(Speaker::default().says(&mut db, bob, session, MessageId::new()).await);
 }
 
 #[tokio::test]
@@ -201,7 +108,7 @@ async fn history_and_changes_come_in_parts() {
     for nth in 1..=10 {
         db.say(ada, session, MessageId::new(), &nth.to_string()).await;
     }
-    let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
+    let seqs = |messages: &[Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
     let newest = db.store.history(bob.id, session, None, 4, usize::MAX).await.unwrap().unwrap();
     assert_eq!((seqs(&newest.messages), newest.more), (vec![7, 8, 9, 10], true));
     let oldest = db.store.history(bob.id, session, Some(Seq(5)), 4, usize::MAX).await.unwrap().unwrap();
@@ -229,10 +136,10 @@ async fn what_is_read_stops_where_it_is_full_and_one_message_always_comes() {
         db.say(ada, session, ids[ids.len() - 1], &long).await;
     }
     for id in [ids[1], ids[3], ids[10]] {
-        db.store.change(ada.id, ConnId(7), session, id, Some("y".repeat(1_000))).await.unwrap();
+        db.change(ada, session, id, Some("y".repeat(1_000))).await.unwrap();
         db.announced().await;
     }
-    let seqs = |messages: &[protocol::Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
+    let seqs = |messages: &[Message]| messages.iter().map(|m| m.seq.0).collect::<Vec<_>>();
     // Each weighs 1,280.
     let newest = db.store.history(bob.id, session, None, 50, 4_000).await.unwrap().unwrap();
     assert_eq!((seqs(&newest.messages), newest.more), (vec![10, 11, 12], true));
@@ -248,36 +155,10 @@ async fn what_is_read_stops_where_it_is_full_and_one_message_always_comes() {
         let fits = (bytes / 1_280 + 1).min(12);
         assert_eq!(found[..fits], order[..fits], "{bytes}");
         assert!(found.len() <= 2 * fits, "{bytes}: {}", found.len());
-        let tail = db.store.tail(session, Rev(0), 50, bytes).await.unwrap();
+        let tail = db.store.tail(session, Rev(0), 50, bytes).await.unwrap().unwrap();
         let held: Vec<_> = tail.messages.iter().map(|m| m.seq.0).collect();
         assert_eq!(held, order[12 - (bytes / 1_280).min(12)..], "{bytes}");
     }
-}
-
-#[tokio::test]
-async fn only_the_writer_changes_a_message_and_each_change_is_the_next() {
-    let mut db = Database::new().await;
-    let (ada, bob) = (db.person("Ada").await, db.person("Bob").await);
-    let session = db.pair(ada, bob).await;
-    let id = MessageId::new();
-    db.say(ada, session, id, "helo").await;
-    let conn = ConnId(7);
-    assert_eq!(code(db.store.change(bob.id, conn, session, id, Some("no".into())).await), Code::NotFound);
-    assert_eq!(code(db.store.change(ada.id, conn, session, MessageId::new(), None).await), Code::NotFound);
-
-    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
-    let edited = stored(db.announced().await.remove(0)).message;
-    assert_eq!((edited.seq, edited.rev, edited.data.as_str()), (Seq(1), Rev(2), "hello"));
-    assert!(edited.edited_at.is_some());
-    db.store.change(ada.id, conn, session, id, Some("hello".into())).await.unwrap();
-    assert!(matches!(db.announced().await.remove(0), Event::ToConn { .. }), "nothing new: told again to one");
-
-    db.store.change(ada.id, conn, session, id, None).await.unwrap();
-    let deleted = stored(db.announced().await.remove(0)).message;
-    assert_eq!((deleted.rev, deleted.data.as_str()), (Rev(3), ""));
-    assert_eq!(code(db.store.change(ada.id, conn, session, id, Some("back".into())).await), Code::NotFound);
-    let changes = db.store.changes(bob.id, session, Rev(1), 9, usize::MAX).await.unwrap().unwrap();
-    assert_eq!(changes.messages, [deleted]);
 }
 
 #[tokio::test]
@@ -292,7 +173,7 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
         match step % 5 {
             2 | 4 if step > 4 => {
                 let data = (step % 3 > 0).then(|| format!("edited in step {step}"));
-                if db.store.change(ada.id, ConnId(7), session, ids[at], data).await.is_err() {
+                if db.change(ada, session, ids[at], data).await.is_err() {
                     continue; // it is deleted
                 }
             }
@@ -304,9 +185,9 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
         let message = stored(db.announced().await.remove(0)).message;
         now.insert(message.seq, message);
         if step == 30 {
-            db.store.ask(invite(ada, eve, Some(session), true)).await.unwrap();
+            db.ask_new(invite(ada, eve, Some(session), true)).await.unwrap();
             let invite_id = invited(&db.announced().await);
-            db.store.answer(eve.id, ConnId(7), invite_id, Answer::Accepted).await.unwrap();
+            db.answer(eve, invite_id, Answer::Accepted).await.unwrap();
             opened(&db.announced().await);
         }
     }
@@ -326,7 +207,7 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
             }
         }
         for rows in [1, 4, 100] {
-            let tail = db.store.tail(session, Rev(after), rows, usize::MAX).await.unwrap();
+            let tail = db.store.tail(session, Rev(after), rows, usize::MAX).await.unwrap().unwrap();
             let floor = after.max(head.0 - i64::try_from(rows).unwrap()).min(head.0);
             assert_eq!((tail.rev, tail.floor), (head, Rev(floor)), "{after} {rows}");
             assert!(tail.messages.iter().eq(all.iter().filter(|m| m.rev.0 > floor)), "{after} {rows}");

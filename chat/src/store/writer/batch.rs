@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::super::Event;
+use super::super::event::Event;
 use super::super::failure::{self, Failure};
 use super::super::posting::{self, Post};
 use super::super::reading::Mark;
 use super::super::wipe;
 use super::connection::{Connection, run};
-use super::{Job, Tx, Unit};
-use crate::hub::ConnId;
+use super::unit::{Effects, Job, Tx, Unit};
+use crate::origin::Origin;
 use crate::quota::Quota;
 
 enum Step {
@@ -29,6 +29,9 @@ pub(super) struct Batch {
     marks: Vec<Mark>,
     events: Vec<Event>,
     has_forgotten: bool,
+    /// Units that the engine has run, to run one in ten twice.
+    #[cfg(test)]
+    pub(super) units: u32,
 }
 
 impl Batch {
@@ -37,13 +40,13 @@ impl Batch {
     /// dropped too.
     pub(super) fn new(
         jobs: impl Iterator<Item = Job>,
-        broken: &HashMap<ConnId, Instant>,
+        broken: &HashMap<Origin, Instant>,
     ) -> (Self, Option<oneshot::Sender<bool>>) {
         let (mut steps, mut marks) = (Vec::<Step>::new(), Vec::new());
         let mut close = None;
         for job in jobs {
             match (job, steps.last_mut()) {
-                (Job::Post(post), _) if broken.contains_key(&post.conn) => {}
+                (Job::Post(post), _) if broken.contains_key(&post.origin) => {}
                 (Job::Post(post), Some(Step::Posts(posts))) => posts.push(post),
                 (Job::Post(post), _) => steps.push(Step::Posts(vec![post])),
                 (Job::Mark(mark), _) => marks.push(mark),
@@ -54,7 +57,15 @@ impl Batch {
                 }
             }
         }
-        (Self { steps, marks, events: Vec::new(), has_forgotten: false }, close)
+        let batch = Self {
+            steps,
+            marks,
+            events: Vec::new(),
+            has_forgotten: false,
+            #[cfg(test)]
+            units: 0,
+        };
+        (batch, close)
     }
 
     /// Counts the messages, markers and other units in it.
@@ -85,24 +96,32 @@ impl Batch {
                 Step::Posts(posts) => posting::store(direct, known, quota, posts, &mut self.events)?,
                 Step::Unit(unit) => {
                     known.forget();
-                    let (announced, mut forgotten) = (self.events.len(), Vec::new());
                     run(direct, "savepoint unit")?;
-                    let tx = Tx { db: &mut *db, events: &mut self.events, forgotten: &mut forgotten };
-                    match unit.run(tx).await {
+                    #[cfg(test)]
+                    {
+                        // A unit may be run again: one in ten is, the first among them.
+                        self.units += 1;
+                        if self.units % 10 == 1 {
+                            let _ = unit.run(Tx { db: &mut *db, effects: &mut Effects::default() }).await;
+                            run(direct, "rollback to unit")?;
+                        }
+                    }
+                    let mut effects = Effects::default();
+                    match unit.run(Tx { db: &mut *db, effects: &mut effects }).await {
                         None => {
-                            self.has_forgotten |= !forgotten.is_empty();
-                            for row in forgotten {
+                            self.has_forgotten |= !effects.forgotten.is_empty();
+                            for row in effects.forgotten {
                                 wipe::around(direct, "messages", row)?;
                             }
+                            let mut count = quota.now();
+                            effects.written.iter().for_each(|(user, bytes)| count.take(*user, *bytes));
+                            self.events.extend(effects.events);
                         }
                         Some(error) if failure::of_the_disk(error) => {
                             let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
                             return Err(why.into());
                         }
-                        Some(_) => {
-                            self.events.truncate(announced);
-                            run(direct, "rollback to unit")?;
-                        }
+                        Some(_) => run(direct, "rollback to unit")?,
                     }
                     run(direct, "release unit")?;
                 }
@@ -121,14 +140,14 @@ impl Batch {
         let mut senders = BTreeSet::new();
         for step in self.steps {
             match step {
-                Step::Posts(posts) => senders.extend(posts.iter().map(|post| post.conn)),
+                Step::Posts(posts) => senders.extend(posts.iter().map(|post| post.origin)),
                 Step::Unit(unit) => unit.finish(committed),
             }
         }
         self.marks.into_iter().for_each(|mark| mark.finish(committed));
         match committed {
             true => self.events,
-            false => senders.into_iter().map(|conn| Event::Failed { conn }).collect(),
+            false => senders.into_iter().map(|origin| Event::Failed { origin }).collect(),
         }
     }
 }

@@ -20,17 +20,18 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::super::event::Event;
 use super::super::failure::Failure;
-use super::super::{Event, Health};
+use super::super::health::Health;
 use super::alarm::Alarm;
 use super::batch::Batch;
 use super::connection::Connection;
 use super::erasing::{AtRest, Erasing};
 use super::log::{self, Log};
-use super::{BATCH, Job};
+use super::unit::{BATCH, Job};
 #[cfg(test)]
-use crate::LoginId;
-use crate::hub::ConnId;
+use crate::logins::LoginId;
+use crate::origin::Origin;
 use crate::quota::Quota;
 use crate::vital::vital;
 
@@ -58,7 +59,7 @@ pub(crate) struct Engine {
     committed: mpsc::Sender<Vec<Event>>,
     /// Sockets that lost a message to a failed commit, and when: they are being closed, and will resend it when they
     /// reconnect. What they had queued behind it must not be stored before it.
-    broken: HashMap<ConnId, Instant>,
+    broken: HashMap<Origin, Instant>,
     health: Health,
     /// Whether the disk has failed since the start, even if it works again.
     has_failed: bool,
@@ -71,6 +72,9 @@ pub(crate) struct Engine {
     due: Option<Instant>,
     alarm: Alarm,
     meters: Meters,
+    /// Units run so far.
+    #[cfg(test)]
+    units: u32,
 }
 
 struct Meters {
@@ -113,6 +117,8 @@ impl Engine {
             due: None,
             alarm: Alarm::default(),
             meters,
+            #[cfg(test)]
+            units: 0,
         }
     }
 
@@ -145,13 +151,13 @@ impl Engine {
         login
     }
 
-    /// Returns what another process would start with if this one ended here: uncommitted work is gone.
+    /// Ends here. Returns what is left for another engine: uncommitted work is gone.
     #[cfg(test)]
-    pub(in crate::store) fn crashed(&mut self) -> (super::Writer, Self, mpsc::Receiver<Vec<Event>>) {
+    pub(super) fn crash(&mut self) -> (Connection, SqliteConnectOptions, Health, Quota, Erasing) {
         let mut db = self.db.take().expect("not closed");
         db.parts().2.forget();
         let quota = Quota::new(self.options.get_filename().parent().expect("in a folder"));
-        super::Writer::new(db, self.options.clone(), self.health.clone(), quota, self.erasing.again())
+        (db, self.options.clone(), self.health.clone(), quota, self.erasing.again())
     }
 
     /// Schedules emptying the log, to erase what an earlier process may have left in it; and warns now and then that
@@ -221,6 +227,10 @@ impl Engine {
         let _working = self.health.working();
         self.meters.queue_depth.set(float(self.queue.len() + jobs.len()));
         let (mut batch, close) = Batch::new(jobs.into_iter(), &self.broken);
+        #[cfg(test)]
+        {
+            batch.units = self.units;
+        }
         let size = batch.size();
         self.last = size;
         let result = match &mut self.db {
@@ -237,12 +247,16 @@ impl Engine {
         if batch.has_forgotten() {
             self.erasing.expect();
         }
+        #[cfg(test)]
+        {
+            self.units = batch.units;
+        }
         let events = batch.finish(matches!(result, Ok(true)));
         if !matches!(result, Ok(true)) {
             let now = Instant::now();
             self.broken.retain(|_, since| now - *since < GONE);
             self.broken.extend(events.iter().filter_map(|event| match event {
-                Event::Failed { conn } => Some((*conn, now)),
+                Event::Failed { origin } => Some((*origin, now)),
                 _ => None,
             }));
         }

@@ -12,8 +12,6 @@ use sqlx::SqlitePool;
 use sqlx::pool::PoolConnection;
 use tokio::sync::oneshot;
 
-use super::super::open::READERS;
-
 /// How long after a deletion the log is emptied: half of the promised minute, to leave time for retries, and long
 /// enough that frequent deletions cost little extra work.
 const SOON: Duration = Duration::from_secs(30);
@@ -99,7 +97,7 @@ impl Erasing {
         tokio::spawn(async move {
             let mut taken = AtRest::new();
             let take = async {
-                for _ in 0..READERS {
+                for _ in 0..readers.options().get_max_connections() {
                     taken.push(readers.acquire().await?);
                 }
                 Ok::<_, sqlx::Error>(())
