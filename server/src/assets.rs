@@ -5,13 +5,11 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use app::Assets;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use leptos::config::{LeptosOptions, get_configuration};
 use rust_embed::{EmbeddedFile, RustEmbed};
-
-use crate::router::body;
 
 /// What cargo-leptos built. With `--precompress` every file is also there as `.br` and `.gz`.
 #[derive(RustEmbed)]
@@ -112,4 +110,8 @@ fn names(known: &HeaderValue, etag: &str) -> bool {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn body(bytes: impl Into<Bytes>) -> Body {
+    Body::from(bytes.into())
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use crate::config::{Config, Limits, PublicOrigin};
+use crate::config::{Config, Limits};
 use crate::host::Host;
+use crate::public_origin::PublicOrigin;
 
 /// A private chat that anyone can host.
 ///

@@ -9,7 +9,7 @@ use chat::{Caller, Device};
 use http::{HeaderMap, HeaderValue, Method, header};
 use tower_sessions::cookie::{Cookie, SameSite};
 
-use crate::config::PublicOrigin;
+use crate::public_origin::PublicOrigin;
 use crate::state::AppState;
 
 const COOKIE: &str = "known_device";

@@ -6,9 +6,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::nonce::Nonce;
 
-use crate::config::PublicOrigin;
 use crate::host::{self, Authority};
 use crate::logins;
+use crate::public_origin::PublicOrigin;
 use crate::state::AppState;
 
 /// For every response. OWASP, HTTP Headers; ASVS 5.0, 3.4.

@@ -22,12 +22,14 @@ mod forms;
 mod front;
 mod headers;
 pub mod host;
+mod hosts;
 mod limits;
 mod logins;
 mod origin;
 mod page;
 mod places;
 mod private;
+mod public_origin;
 mod refusal;
 mod router;
 mod state;
@@ -48,9 +50,10 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use accept::Door;
 use admission::{Gate, Patience};
-pub use config::{Config, Limits, PublicOrigin};
+pub use config::{Config, Limits};
 use front::Front;
-use host::Hosts;
+use hosts::Hosts;
+pub use public_origin::PublicOrigin;
 use state::{AppState, Sockets};
 
 /// Connections still open this long after the stop are cut.
@@ -148,7 +151,7 @@ async fn serve_until(
     let patience = config.patience;
     let taking = Patience { answer: config.answer_patience, socket: config.stall };
     let sockets = Sockets { threads: Handle::current(), running: connections.clone() };
-    let hosts = Hosts::of(&config);
+    let hosts = Hosts::new(config.public_origin.clone(), &config.also_hosts);
     let router = router::router(AppState::new(chat.clone(), config, sockets));
     let door = Arc::new(Door { threads: front.handle(), gate, router, patience, taking });
     let bound = listener.local_addr()?;

@@ -15,7 +15,7 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use tower_sessions::{Expiry, SessionManagerLayer, SessionStore};
 
-use crate::config::PublicOrigin;
+use crate::public_origin::PublicOrigin;
 
 /// The seed's Authentication_Token.
 const COOKIE: &str = "authentication_token";

@@ -10,8 +10,9 @@ use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use protocol::{Code, Fault};
 
-use crate::config::PublicOrigin;
-use crate::host::{Authority, Hosts};
+use crate::host::Authority;
+use crate::hosts::Hosts;
+use crate::public_origin::PublicOrigin;
 use crate::refusal::Asker;
 use crate::state::AppState;
 
@@ -69,7 +70,7 @@ mod tests {
             map.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         let asked = map.get(header::HOST).map(|host| host.to_str().unwrap().parse().unwrap());
-        is_ours(&Hosts::of(&config), asked.as_ref(), &map)
+        is_ours(&Hosts::new(config.public_origin.clone(), &config.also_hosts), asked.as_ref(), &map)
     }
 
     #[test]

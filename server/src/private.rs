@@ -13,7 +13,7 @@ use http::{StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::host::{self, Hosts};
+use crate::hosts::{self, Hosts};
 use crate::telemetry;
 
 /// How often the histograms are compacted when nobody scrapes them.
@@ -33,7 +33,7 @@ pub(crate) fn router(chat: Chat, hosts: Hosts, stopping: CancellationToken) -> R
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn_with_state(hosts, host::guard))
+        .layer(middleware::from_fn_with_state(hosts, hosts::guard))
         .with_state(state)
 }
 

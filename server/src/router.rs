@@ -2,7 +2,7 @@
 
 use any_spawner::Executor;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
-use crate::{answer, client, cookies, device, forms, headers, host, limits, logins, origin, page, ws};
+use crate::{answer, client, cookies, device, forms, headers, hosts, limits, logins, origin, page, ws};
 
 /// Most bytes of a request body.
 const BODY: usize = 16 * 1024;
@@ -41,11 +41,11 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), limits::take_turns))
         .layer(middleware::from_fn_with_state(state.clone(), bound_body))
         .layer(middleware::from_fn_with_state(state.clone(), origin::guard))
-        .layer(middleware::from_fn_with_state(state.clone(), limits::crowd))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::count))
         .layer(middleware::from_fn_with_state(state.clone(), client::find))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(cookies::single))
-        .layer(middleware::from_fn_with_state(state.hosts.clone(), host::guard))
+        .layer(middleware::from_fn_with_state(state.hosts.clone(), hosts::guard))
         .layer(middleware::from_fn_with_state(state.clone(), headers::add))
         .with_state(state)
 }
@@ -94,9 +94,4 @@ async fn bound_body(State(state): State<AppState>, request: Request, next: Next)
 /// Answers for a bug of ours. The panic itself is on standard error.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     refusal(Fault::of(Code::Internal)).into_response()
-}
-
-/// Wraps bytes as a body, for the files.
-pub(crate) fn body(bytes: impl Into<Bytes>) -> Body {
-    Body::from(bytes.into())
 }

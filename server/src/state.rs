@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::assets::Files;
 use crate::config::Config;
 use crate::flash::Flash;
-use crate::host::Hosts;
+use crate::hosts::Hosts;
 use crate::limits::{Crowd, Doors};
 
 /// Handles to everything; cheap to clone.
@@ -39,7 +39,7 @@ impl AppState {
         let doors = Arc::new(Doors::new(config.limits));
         let crowd = Crowd::new(config.limits);
         let files = Files::new(config.site.as_deref());
-        let hosts = Hosts::of(&config);
+        let hosts = Hosts::new(config.public_origin.clone(), &config.also_hosts);
         Self {
             chat,
             crowd,

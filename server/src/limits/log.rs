@@ -1,15 +1,16 @@
 //! Logs refusals by a limit, once a minute for each limit and network or user: else the log would become the flood.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chat::audit::{self, Network};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use protocol::UserId;
-use std::num::NonZeroU32;
 
-use super::FORGET_EVERY;
+/// Idle addresses and users are evicted every so many refusals, so that the table does not grow forever.
+const FORGET_EVERY: u32 = 1024;
 
 type Key = (&'static str, Option<UserId>, Option<Network>);
 

@@ -119,11 +119,6 @@ impl TestServer {
         Self::on(data, base.strip_prefix("http://").unwrap(), change).await
     }
 
-    /// Returns the data folder.
-    pub fn folder(&self) -> &Path {
-        self.data.path()
-    }
-
     /// Returns the database file.
     pub fn database(&self) -> PathBuf {
         self.data.path().join("natter.sqlite")
