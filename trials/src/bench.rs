@@ -10,6 +10,7 @@
 mod budgets;
 mod course;
 mod ejabberd;
+mod figures;
 mod machine;
 mod measure;
 mod natter;

@@ -1,7 +1,7 @@
 //! Natter's budgets, held against the measurements: as absolute numbers where those mean something on any machine, and
 //! relative to the floor of the same run where they do not.
 
-use super::page::number;
+use super::figures::number;
 use super::results::{Results, SystemResults};
 use crate::load::Latency;
 

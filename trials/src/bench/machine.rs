@@ -64,7 +64,7 @@ fn sync(folder: &Path) -> Result<f64, Error> {
         file.sync_data()?;
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(super::results::median(&times).expect("200 times"))
+    Ok(super::figures::median(&times).expect("200 times"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::course::{Course, FAN_OUT_DEPTH, MESSAGE_BYTES, PAIRS, RATES};
+use super::figures::number;
 use super::plot::{self, Series};
 use super::results::{HELD_P99_MS, SystemResults};
 use super::{Budget, Machine, Results, budgets};
@@ -196,28 +197,6 @@ fn rows(results: &Results, values: impl Fn(&SystemResults) -> Vec<f64>) -> Vec<S
     results.systems.iter().map(row).collect()
 }
 
-/// Formats a number as people write it: two or three significant digits, thousands separated.
-pub(super) fn number(value: f64) -> String {
-    let text = match value.abs() {
-        size if size >= 999.5 => {
-            let digits = format!("{value:.0}");
-            let mut grouped = String::new();
-            for (at, digit) in digits.chars().enumerate() {
-                if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                    grouped.push(',');
-                }
-                grouped.push(digit);
-            }
-            return grouped;
-        }
-        size if size >= 99.95 => format!("{value:.0}"),
-        size if size >= 0.995 => format!("{value:.1}"),
-        size if size >= 0.0995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    };
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -243,14 +222,6 @@ pub(super) mod tests {
             systems: vec![system("natter", "Natter", 1.0), system("prosody", "Prosody", 20.0)],
             missing: vec![("ejabberd".into(), "it is not installed".into())],
         }
-    }
-
-    #[test]
-    fn numbers_are_short_and_readable() {
-        let texts =
-            [0.0, 0.0394, 0.33, 1.0, 8.04, 26.44, 99.96, 512.3, 999.7, 25_600.0, 1_234_567.0].map(number);
-        let expected = ["0", "0.039", "0.33", "1", "8", "26.4", "100", "512", "1,000", "25,600", "1,234,567"];
-        assert_eq!(texts, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::number;
+use super::figures::number;
 
 /// Width of every plot, in SVG units, which are CSS pixels at its natural size.
 const WIDTH: f64 = 860.0;

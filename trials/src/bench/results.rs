@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Machine;
+use super::figures::median;
 use crate::load::Report;
 
 /// The longest that 99 of 100 deliveries may take at a rate that counts as held, in milliseconds.
@@ -120,18 +121,6 @@ impl SystemResults {
     }
 }
 
-/// Returns the middle value, or the mean of the two in the middle; `None` when there are no values.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -186,14 +175,6 @@ pub(super) mod tests {
             version: format!("{title} 1.0"),
             repeats: repeats.to_vec(),
         }
-    }
-
-    #[test]
-    fn the_median_is_the_middle_one() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
     }
 
     #[test]

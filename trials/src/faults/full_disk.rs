@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use headless::Client;
+use protocol::SessionId;
 use rustix::fs::{FallocateFlags, fallocate};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -82,47 +84,16 @@ async fn talked(rig: &Rig, full: Full) -> Result<String> {
     let session = crowd.sessions[0].0;
     let talk = Talk::begin(rig, crowd, |device| device.set_filling(TEXT));
 
-    let filling = async {
-        let (mut acked, mut since) = (talk.acked.get(), Instant::now());
-        // Now and then a small commit still fits, and a pause may have another cause.
-        while (since.elapsed() < QUIET || !full.is_said(&private).await?) && !talk.has_failed() {
-            sleep(Duration::from_millis(50)).await;
-            if talk.acked.get() != acked {
-                (acked, since) = (talk.acked.get(), Instant::now());
-            }
-        }
-        Ok::<_, Failure>(acked)
-    };
-    let acked = timeout(PATIENCE, filling).await;
+    let acked = timeout(PATIENCE, fills(&talk, full, &private)).await;
     let acked = acked.map_err(|_| Failure::Missed("the disk did not get full".into()))??;
-
-    // Full: reading still works, both the history and what a newly opened page loads.
-    let mut reads = 0;
-    let full_for =
-        Instant::now() + rig.lane.of(Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(5));
-    while Instant::now() < full_for {
-        let stored = visitor.whole_history(session).await?;
-        if stored.is_empty() {
-            return Err(Failure::Missed("nothing can be read while the disk is full".into()));
-        }
-        visitor.load().await?;
-        visitor.online().await?;
-        visitor.kill();
-        reads += 3;
-    }
+    let full_for = rig.lane.of(Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(5));
+    let reads = read_on(&mut visitor, session, full_for).await?;
 
     match full {
         Full::ToTheLastByte => disk.resize(512)?,
         Full::ToTheFloor => std::fs::remove_file(&ballast)?,
     }
-    let (grown, stood) = (Instant::now(), talk.acked.get());
-    while talk.acked.get() == stood && !talk.has_failed() {
-        if grown.elapsed() > PATIENCE {
-            return Err(Failure::Missed("writing did not return after the disk had room".into()));
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    let back = grown.elapsed();
+    let back = writing_returns(&talk).await?;
     if rig.lane.is_timed() && back > BACK {
         return Err(Failure::Missed(format!("writing returned after {back:.1?}, not within {BACK:?}")));
     }
@@ -134,6 +105,46 @@ async fn talked(rig: &Rig, full: Full) -> Result<String> {
     Ok(format!(
         "full after {acked} acks, {reads} reads while full, writing again {back:.1?} after it had room; {figures}"
     ))
+}
+
+/// Waits until the disk is full. Returns how many messages were acknowledged until then.
+async fn fills(talk: &Talk, full: Full, private: &str) -> Result<usize> {
+    let (mut acked, mut since) = (talk.acked.get(), Instant::now());
+    // Now and then a small commit still fits, and a pause may have another cause.
+    while (since.elapsed() < QUIET || !full.is_said(private).await?) && !talk.has_failed() {
+        sleep(Duration::from_millis(50)).await;
+        if talk.acked.get() != acked {
+            (acked, since) = (talk.acked.get(), Instant::now());
+        }
+    }
+    Ok(acked)
+}
+
+/// Reads for a while, the history as well as what a newly opened page loads. Returns how often.
+async fn read_on(visitor: &mut Client, session: SessionId, length: Duration) -> Result<usize> {
+    let (began, mut reads) = (Instant::now(), 0);
+    while began.elapsed() < length {
+        if visitor.whole_history(session).await?.is_empty() {
+            return Err(Failure::Missed("nothing can be read while the disk is full".into()));
+        }
+        visitor.load().await?;
+        visitor.online().await?;
+        visitor.kill();
+        reads += 3;
+    }
+    Ok(reads)
+}
+
+/// Waits until messages are acknowledged again. Returns how long that took.
+async fn writing_returns(talk: &Talk) -> Result<Duration> {
+    let (grown, stood) = (Instant::now(), talk.acked.get());
+    while talk.acked.get() == stood && !talk.has_failed() {
+        if grown.elapsed() > PATIENCE {
+            return Err(Failure::Missed("writing did not return after the disk had room".into()));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(grown.elapsed())
 }
 
 /// Creates a file that takes this many MiB.

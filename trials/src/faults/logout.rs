@@ -35,33 +35,82 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let mut crowd = Crowd::gather(&server.base, 2, 1, 2).await?;
     let session = crowd.sessions[0].0;
     let mut history = History::new();
-    let writer = crowd.people.remove(0);
-    let mut writer = Device::new(writer, history.log(Actor(0)));
-    let mut logs = Vec::new();
+    let writer = Device::new(crowd.people.remove(0), history.log(Actor(0)));
     let mut bounds = Bounds::default();
     if rig.lane.is_timed() {
         bounds.revoked = CLOSED;
     }
+    let mut race =
+        Race { writer, session, bounds, undone: 0, slowest: Duration::ZERO, statuses: BTreeSet::new() };
     let mut random = rig.random(5_000);
-    let (mut undone, mut slowest, mut statuses) = (0, Duration::ZERO, BTreeSet::new());
-    let logouts = rig.lane.of(25, 300, 1_000);
-    let both = BTreeSet::from([200, 401]);
-    for n in 0..10 * logouts {
-        // Where requests and logouts differ much in speed, it takes longer until they meet.
-        if n >= logouts && statuses == both {
+    let most = rig.lane.of(25, 300, 1_000);
+    let mut logs = Vec::new();
+    // Where requests and logouts differ much in speed, it takes longer until they meet.
+    for n in 1..=10 * most {
+        if n > most && race.has_met() {
             break;
         }
         let client = another_login(&crowd.people[0]).await?;
-        let mut reader = Device::new(client, history.log(Actor(n + 1)));
+        let mut reader = Device::new(client, history.log(Actor(n)));
         reader.back().await?;
         age(folder.path()).await?; // last: the reader's own request renewed it
+        race.logout(&mut reader, Duration::from_micros(random.u64(..4_000))).await?;
+        logs.push(reader.into_parts().1);
+    }
+    race.write_all().await?;
+    let logouts = logs.len();
+    let table = Table::from([(session, stored(&mut race.writer.client, session).await?)]);
+    let has_met = race.has_met();
+    let Race { writer, undone, slowest, statuses, .. } = race;
+    history.add(writer.into_parts().1);
+    logs.into_iter().for_each(|log| history.add(log));
+    let broken = check(&history, &table, &bounds);
+    let figures = format!("{logouts} logouts, each against {UNDER_WAY} requests, {undone} undone");
+    let missed = match () {
+        () if !broken.is_empty() => return Err(Failure::Broken { broken, figures }),
+        () if undone > 0 => format!("an ended login lives again: {figures}"),
+        () if !has_met => format!("{figures}: these met no logout, they were answered {statuses:?}"),
+        () if rig.lane.is_timed() && slowest > CLOSED => {
+            format!("{figures}, but a socket was closed only after {slowest:.1?}")
+        }
+        () => {
+            finish(server).await?;
+            return Ok(Outcome::Passed(format!(
+                "{figures}, sockets closed within {slowest:.1?}: {}",
+                clean()
+            )));
+        }
+    };
+    Err(Failure::Missed(missed))
+}
+
+/// Logouts, one after another, while somebody else writes.
+struct Race {
+    writer: Device,
+    session: SessionId,
+    bounds: Bounds,
+    /// Logins that lived again.
+    undone: usize,
+    /// The longest that a socket stayed open.
+    slowest: Duration,
+    /// How the requests were answered.
+    statuses: BTreeSet<u16>,
+}
+
+impl Race {
+    /// Whether requests came before a logout as well as after one.
+    fn has_met(&self) -> bool {
+        self.statuses == BTreeSet::from([200, 401])
+    }
+
+    /// Signs a login out while many of its requests are in flight.
+    async fn logout(&mut self, reader: &mut Device, wait: Duration) -> Result<()> {
         let cookie = reader.client.http.clone();
         let answers = join_all((0..UNDER_WAY).map(|_| {
             let mut http = cookie.clone();
             async move { http.get("/api/load").await }
         }));
         let mut leaving = Client::with_http(cookie.clone());
-        let wait = Duration::from_micros(random.u64(..4_000));
         let logout = async {
             sleep(wait).await; // so that it meets the requests at every stage
             leaving.logout().await
@@ -69,54 +118,42 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         let (answers, left) = tokio::join!(answers, logout);
         left?;
         for answer in answers {
-            statuses.insert(answer?.status);
+            self.statuses.insert(answer?.status);
         }
-        let ended = Instant::now();
         reader.log().note(What::Revoked);
-        // The ended login must not see this message.
-        writer.say(session, format!("after logout {n}")).await?;
-        let closing = async {
-            let code = timeout(PATIENCE, closed(&mut reader)).await;
-            slowest = slowest.max(ended.elapsed());
-            code
-        };
-        let (said, code) = tokio::join!(writer.live(), closing);
-        said?;
-        let code = code.map_err(|_| Failure::Missed("the socket of an ended login stayed open".into()))??;
-        if code != Some(close::LOGIN_REVOKED) {
-            return Err(Failure::Missed(format!("the socket of an ended login was closed with {code:?}")));
-        }
+        self.is_closed(reader).await?;
         if cookie.clone().get("/api/load").await?.status != 401 {
-            undone += 1;
-            come_back(&mut reader, &mut writer, session, bounds.revoked).await?;
+            self.undone += 1;
+            come_back(reader, &mut self.writer, self.session, self.bounds.revoked).await?;
         }
-        logs.push(reader.into_parts().1);
+        Ok(())
     }
-    while !writer.client.sync().outbox().is_empty() {
-        writer.live().await?;
+
+    /// Writes what the ended login must not see, and waits until its socket is closed.
+    async fn is_closed(&mut self, reader: &mut Device) -> Result<()> {
+        let ended = Instant::now();
+        self.writer.say(self.session, "after a logout".into()).await?;
+        let closing = async {
+            let code = timeout(PATIENCE, closed(reader)).await;
+            (code, ended.elapsed())
+        };
+        let (said, (code, took)) = tokio::join!(self.writer.live(), closing);
+        said?;
+        self.slowest = self.slowest.max(took);
+        let code = code.map_err(|_| Failure::Missed("the socket of an ended login stayed open".into()))??;
+        match code {
+            Some(close::LOGIN_REVOKED) => Ok(()),
+            code => Err(Failure::Missed(format!("the socket of an ended login was closed with {code:?}"))),
+        }
     }
-    let logouts = logs.len();
-    let table = Table::from([(session, stored(&mut writer.client, session).await?)]);
-    history.add(writer.into_parts().1);
-    logs.into_iter().for_each(|log| history.add(log));
-    let broken = check(&history, &table, &bounds);
-    let figures = format!("{logouts} logouts, each against {UNDER_WAY} requests, {undone} undone");
-    if !broken.is_empty() {
-        return Err(Failure::Broken { broken, figures });
+
+    /// Waits until everything written is acknowledged.
+    async fn write_all(&mut self) -> Result<()> {
+        while !self.writer.client.sync().outbox().is_empty() {
+            self.writer.live().await?;
+        }
+        Ok(())
     }
-    if undone > 0 {
-        return Err(Failure::Missed(format!("an ended login lives again: {figures}")));
-    }
-    if statuses != both {
-        return Err(Failure::Missed(format!(
-            "{figures}: these met no logout, they were answered {statuses:?}"
-        )));
-    }
-    if rig.lane.is_timed() && slowest > CLOSED {
-        return Err(Failure::Missed(format!("{figures}, but a socket was closed only after {slowest:.1?}")));
-    }
-    finish(server).await?;
-    Ok(Outcome::Passed(format!("{figures}, sockets closed within {slowest:.1?}: {}", clean())))
 }
 
 /// Keeps reading with an ended login that came back to life, for the checker to notice.

@@ -4,6 +4,7 @@
 //! goes on; and writing recovers automatically. Every other time the server is killed at that moment: then too, it must
 //! come back with what it reported to everybody.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::crowd::{Crowd, another_device};
 use super::run::{Talk, clean, finish, folder};
 use super::{Failure, Outcome, Result, Rig};
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, Process, Start};
 
 /// The calls that sync: which of them SQLite uses depends on how it was compiled.
 const SYNCS: &str = "fsync,fdatasync";
@@ -57,20 +58,11 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let healed = if rig.lane.is_timed() { HEALED } else { PATIENCE };
     for position in 0..positions {
         server.terminate().await?;
-        let log = folder.path().join(format!("trace-{position}"));
         let when = random.u32(POSITIONS);
-        let inject = format!("inject={SYNCS}:error=EIO:when={when}");
-        let traced = format!("trace={SYNCS}");
-        let trace = log.display().to_string();
-        let strace = ["strace", "-D", "-f", "-q", "-o", &trace, "-e", &traced, "-e", &inject];
-        server = rig.server(&data).at(&address).under(strace).start().await?;
-        let deadline = Instant::now() + PATIENCE;
-        while !std::fs::read_to_string(&log).is_ok_and(|lines| lines.contains("(INJECTED)")) {
-            if Instant::now() > deadline || talk.has_failed() {
-                return Err(Failure::Missed(format!("sync {when} was never reached")));
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+        let log = folder.path().join(format!("trace-{position}"));
+        server = traced(rig.server(&data).at(&address), &log, when).await?;
+        let failed = || std::fs::read_to_string(&log).is_ok_and(|lines| lines.contains("(INJECTED)"));
+        until(&talk, PATIENCE, failed, || format!("sync {when} was never reached")).await?;
         let (acked, failed_at) = (talk.acked.get(), Instant::now());
         if position % 2 == 1 {
             // Before it has recovered or just after: this exposes whatever the failed commit left in the files.
@@ -79,14 +71,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         } else if visitor.history(session, Seq(i64::MAX)).await?.messages.is_empty() {
             return Err(Failure::Missed("nothing can be read after a sync failed".into()));
         }
-        while talk.acked.get() < acked + AGAIN {
-            if failed_at.elapsed() > healed || talk.has_failed() {
-                let how =
-                    format!("after sync {when} had failed, nothing new was acknowledged within {healed:?}");
-                return Err(Failure::Missed(how));
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+        let again = || talk.acked.get() >= acked + AGAIN;
+        let how = || format!("after sync {when} had failed, nothing new was acknowledged within {healed:?}");
+        until(&talk, healed.saturating_sub(failed_at.elapsed()), again, how).await?;
         if position % 2 == 0 {
             longest = longest.max(failed_at.elapsed());
         }
@@ -99,6 +86,31 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
         "{positions} failed syncs, half of them healed by the server itself within {longest:.1?}, half met by a kill"
     );
     Ok(Outcome::Passed(format!("{said}; {figures}: {}", clean())))
+}
+
+/// Starts a server whose sync number `when` fails.
+async fn traced(start: Start, log: &Path, when: u32) -> Result<Process> {
+    let inject = format!("inject={SYNCS}:error=EIO:when={when}");
+    let (traced, trace) = (format!("trace={SYNCS}"), log.display().to_string());
+    let strace = ["strace", "-D", "-f", "-q", "-o", &trace, "-e", &traced, "-e", &inject];
+    Ok(start.under(strace).start().await?)
+}
+
+/// Waits for something while everybody talks.
+async fn until(
+    talk: &Talk,
+    limit: Duration,
+    done: impl Fn() -> bool,
+    missed: impl Fn() -> String,
+) -> Result<()> {
+    let began = Instant::now();
+    while !done() {
+        if began.elapsed() > limit || talk.has_failed() {
+            return Err(Failure::Missed(missed()));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// Returns why errors cannot be injected here, if they cannot.

@@ -1,6 +1,7 @@
 //! Natter under load: accounts, logins and sessions as real people get them, and how they talk.
 
 mod accounts;
+mod head;
 mod numbers;
 mod page;
 mod talk;
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use protocol::{ServerFrame, SessionHead};
+use protocol::ServerFrame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Error, Line, Plan, Service, websocket};
@@ -81,15 +82,5 @@ impl Service for Natter {
                 return Err(Error::protocol("the server closed the socket before its Welcome"));
             }
         }
-    }
-}
-
-/// Returns a session's head from a `Welcome`.
-fn head(welcome: &ServerFrame, session: protocol::SessionId) -> Result<&SessionHead, Error> {
-    match welcome {
-        ServerFrame::Welcome { sessions, .. } => sessions
-            .get(&session)
-            .ok_or_else(|| Error::protocol(format!("the session {session} is not in the Welcome"))),
-        _ => Err(Error::protocol("this is no Welcome")),
     }
 }

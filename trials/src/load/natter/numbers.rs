@@ -7,7 +7,7 @@ use protocol::{ClientFrame, Epoch, Message, Position, Rev, ServerFrame, SessionI
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::head;
+use super::head::head;
 use crate::load::{Error, Heard, websocket};
 
 /// A device that only counts.

@@ -8,7 +8,7 @@ use protocol::{
 };
 use uuid::Uuid;
 
-use super::head;
+use super::head::head;
 use crate::load::{Error, Heard, websocket};
 
 /// A device with the page's state machine.
