@@ -39,7 +39,7 @@ BINARY := target/release/natter
 # Folders count as well as files, so that a deleted file rebuilds too.
 SOURCES := $(shell find protocol/src chat app frontend server/src style public -not -name '.*' 2>/dev/null) \
 	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
-NATIVE := -p protocol -p chat -p app -p server -p headless -p trials --features app/ssr
+NATIVE := -p protocol -p chat -p app -p server -p headless -p trials -p xtask --features app/ssr
 WASM := -p frontend --target wasm32-unknown-unknown
 PLAYWRIGHT = cd end2end && CHROMIUM="$(BROWSER)" npx --no-install playwright test
 
@@ -67,13 +67,15 @@ dev: toolchain tools ## Serve a debug build that reloads itself on every change 
 
 build: $(BINARY) ## Build target/release/natter, page included
 
-lint: toolchain ## Format, clippy for both halves, and the check of what reaches the browser
+lint: toolchain ## Format, clippy for both halves, structure, and what reaches the browser
 	$(call say,Format)
 	cargo fmt --all --check
 	$(call say,Clippy: the server's half (first time: about 6 minutes on two cores))
 	cargo clippy $(NATIVE),server/echo --all-targets -- -D warnings
 	$(call say,Clippy: the browser's half (first time: about 2 minutes))
 	cargo clippy $(WASM) -- -D warnings
+	$(call say,Structure: circles of imports$(comma) and what is too long)
+	@cargo run --quiet -p xtask -- structure
 	$(call say,What reaches the browser)
 	@frontend/check-purity.sh
 
