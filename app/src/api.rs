@@ -10,7 +10,7 @@ use protocol::api::{Credentials, HistoryPart, Nothing, Registered};
 use crate::error::ApiError;
 
 #[cfg(feature = "ssr")]
-use crate::login::Visitor;
+use crate::visitor::Visitor;
 
 /// `POST /api/register`: creates an account.
 ///

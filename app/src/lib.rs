@@ -14,13 +14,13 @@ mod components;
 pub mod error;
 mod focus;
 mod live;
-#[cfg(feature = "ssr")]
-pub mod login;
 mod names;
 mod pages;
 mod route;
 #[cfg(feature = "ssr")]
 mod shell;
+#[cfg(feature = "ssr")]
+pub mod visitor;
 mod whole;
 
 use leptos::prelude::*;

@@ -9,10 +9,10 @@ mod announce;
 mod apply;
 mod invitations;
 pub(crate) mod keep;
+mod session;
 #[cfg(feature = "hydrate")]
 mod socket;
 mod summons;
-mod thread;
 mod typing;
 mod window;
 
@@ -32,8 +32,8 @@ use crate::names;
 use crate::route::Open;
 pub(crate) use announce::Announcer;
 pub(crate) use invitations::{Finding, Next};
+pub(crate) use session::{Older, Place, RowView, SessionView, looks_here};
 pub(crate) use summons::somebody_writes;
-pub(crate) use thread::{Older, Place, RowView, Thread, looks_here};
 
 /// The live state. A handle: copies share one state.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ struct Inner {
     me: Me,
     sync: Sync,
     /// Sorted by session ID.
-    threads: Vec<Thread>,
+    sessions: Vec<SessionView>,
     /// Owns new signals, so that they live as long as the page no matter which owner is current when they are made.
     owner: Owner,
     /// Messages kept in the browser's storage until they are acknowledged, each with whether the server may have it.
@@ -97,9 +97,9 @@ struct Inner {
 }
 
 impl Inner {
-    /// Returns the index where a session's thread is, or belongs.
-    fn thread_at(&self, id: SessionId) -> Result<usize, usize> {
-        self.threads.binary_search_by_key(&id, |thread| thread.id)
+    /// Returns the index where a session is, or belongs.
+    fn session_at(&self, id: SessionId) -> Result<usize, usize> {
+        self.sessions.binary_search_by_key(&id, |session| session.id)
     }
 }
 
@@ -128,7 +128,7 @@ impl Live {
             inner: StoredValue::new(Inner {
                 me: snapshot.me.clone(),
                 sync,
-                threads: Vec::new(),
+                sessions: Vec::new(),
                 owner,
                 kept: Vec::new(),
                 unwanted: Vec::new(),
@@ -180,13 +180,13 @@ impl Live {
     }
 
     /// Returns a session, if it is known. Tracked: notices when it comes or goes.
-    pub(crate) fn thread(self, id: SessionId) -> Option<Thread> {
+    pub(crate) fn session(self, id: SessionId) -> Option<SessionView> {
         self.sessions.track();
-        self.thread_now(id)
+        self.session_now(id)
     }
 
-    fn thread_now(self, id: SessionId) -> Option<Thread> {
-        let find = |inner: &Inner| Some(inner.threads[inner.thread_at(id).ok()?]);
+    fn session_now(self, id: SessionId) -> Option<SessionView> {
+        let find = |inner: &Inner| Some(inner.sessions[inner.session_at(id).ok()?]);
         self.inner.try_with_value(find).flatten()
     }
 
@@ -195,8 +195,8 @@ impl Live {
         self.sessions
             .read()
             .iter()
-            .filter_map(|id| self.thread_now(*id))
-            .map(|thread| thread.unread.get())
+            .filter_map(|id| self.session_now(*id))
+            .map(|session| session.unread.get())
             .sum()
     }
 
@@ -207,7 +207,7 @@ impl Live {
 
     /// Returns the document's title: of the open conversation, or `otherwise`.
     pub(crate) fn title(self, open: Option<SessionId>, otherwise: &str) -> String {
-        let names = open.and_then(|id| self.thread(id)).map(|thread| names::isolated(&thread.title()));
+        let names = open.and_then(|id| self.session(id)).map(|session| names::isolated(&session.title()));
         crate::title(names.as_deref().unwrap_or(otherwise), self.waiting())
     }
 
@@ -215,9 +215,9 @@ impl Live {
     pub(crate) fn send(self, to: SessionId, text: String) {
         keep::forget_draft(self.me().user_id, to, &text);
         self.act(|sync| sync.send(to, text, clock::now()));
-        if let Some(thread) = self.thread_now(to) {
-            thread.stops_telling();
-            self.to_end(thread);
+        if let Some(session) = self.session_now(to) {
+            session.stops_telling();
+            self.to_end(session);
         }
     }
 
@@ -310,66 +310,66 @@ impl Live {
     }
 
     /// Marks everything in the session up to here as read.
-    pub(crate) fn seen(self, thread: Thread, up_to: Seq) {
-        self.act(|sync| ((), sync.read(thread.id, up_to)));
+    pub(crate) fn seen(self, session: SessionView, up_to: Seq) {
+        self.act(|sync| ((), sync.read(session.id, up_to)));
     }
 
     /// Opens a session on the screen: draws its newest rows, and marks where the unread ones begin.
-    pub(crate) fn open(self, thread: Thread) {
-        self.has_come_to(thread.id);
-        self.inner.with_value(|inner| thread.open(&inner.sync, self.clock));
+    pub(crate) fn open(self, session: SessionView) {
+        self.has_come_to(session.id);
+        self.inner.with_value(|inner| session.open(&inner.sync, self.clock));
     }
 
     /// Closes it again.
-    pub(crate) fn close(self, thread: Thread) {
-        thread.close();
+    pub(crate) fn close(self, session: SessionView) {
+        session.close();
     }
 
     /// Goes to the newest rows and stays with them.
-    pub(crate) fn to_end(self, thread: Thread) {
-        let _ = self.inner.try_with_value(|inner| thread.to_end(&inner.sync, self.clock));
+    pub(crate) fn to_end(self, session: SessionView) {
+        let _ = self.inner.try_with_value(|inner| session.to_end(&inner.sync, self.clock));
     }
 
     /// Draws newer rows, if the newest are not drawn yet.
-    pub(crate) fn newer(self, thread: Thread) {
-        let _ = self.inner.try_with_value(|inner| thread.newer(&inner.sync, self.clock));
+    pub(crate) fn newer(self, session: SessionView) {
+        let _ = self.inner.try_with_value(|inner| session.newer(&inner.sync, self.clock));
     }
 
     /// Draws older rows: those in memory, or else the server's.
-    pub(crate) fn older(self, thread: Thread) {
-        let asked = self.inner.try_with_value(|inner| thread.older(&inner.sync, self.clock)).flatten();
+    pub(crate) fn older(self, session: SessionView) {
+        let asked = self.inner.try_with_value(|inner| session.older(&inner.sync, self.clock)).flatten();
         if let Some(asked) = asked {
-            self.load(thread, asked);
+            self.load(session, asked);
         }
     }
 
     /// Notes whether a line of the list shows the session.
-    pub(crate) fn list(self, thread: Thread, is_listed: bool) {
-        thread.list(is_listed);
-        self.look(thread);
+    pub(crate) fn list(self, session: SessionView, is_listed: bool) {
+        session.list(is_listed);
+        self.look(session);
     }
 
     /// Fetches the newest rows of a session that is on the screen, if none are in memory: too much was missing, or
     /// nobody has opened it yet. Others load when they are scrolled into view.
-    fn look(self, thread: Thread) {
-        let missing = self.inner.try_with_value(|inner| thread.misses_all(&inner.sync)).flatten();
+    fn look(self, session: SessionView) {
+        let missing = self.inner.try_with_value(|inner| session.misses_all(&inner.sync)).flatten();
         if let Some(asked) = missing {
-            thread.older.set(Older::Loading);
-            self.to_end(thread);
-            self.load(thread, asked);
+            session.older.set(Older::Loading);
+            self.to_end(session);
+            self.load(session, asked);
         }
     }
 
     /// Fetches earlier messages from the server.
-    fn load(self, thread: Thread, asked: Earlier) {
+    fn load(self, session: SessionView, asked: Earlier) {
         spawn_local(async move {
-            match api::history(HistoryPart { session_id: thread.id, before: Some(asked.before) }).await {
+            match api::history(HistoryPart { session_id: session.id, before: Some(asked.before) }).await {
                 Ok(page) => {
-                    thread.older.try_set(Older::None);
-                    self.act(|sync| ((), sync.prepend(thread.id, asked, page.messages, page.more)));
+                    session.older.try_set(Older::None);
+                    self.act(|sync| ((), sync.prepend(session.id, asked, page.messages, page.more)));
                 }
                 Err(_) => {
-                    thread.older.try_set(Older::Failed);
+                    session.older.try_set(Older::Failed);
                 }
             }
         });

@@ -13,7 +13,7 @@ use crate::guesses::{Guesses, Question, Wait};
 use crate::logins::Lock;
 use crate::name::Sought;
 use crate::network::network;
-use crate::password::{Passwords, Turn, Verified, Whose};
+use crate::password::{HashTurn, Passwords, Verified, Whose};
 use crate::registrations::Registrations;
 use crate::store::{Taken, UserRow};
 use crate::{Caller, Chat, Device, Error, Result, Username, audit, clock};
@@ -100,7 +100,7 @@ impl Chat {
         &self,
         caller: &Caller,
         name: &Username,
-        turn: Turn,
+        turn: HashTurn,
         password: String,
     ) -> Result<Option<UserId>> {
         let Some(sought) = Sought::of(name.as_str()) else { return Ok(None) };
@@ -141,7 +141,7 @@ impl Chat {
         Whose::Stranger(caller.address.filter(|_| told_apart).map(network))
     }
 
-    fn turn(&self, whose: Whose) -> Result<Turn> {
+    fn turn(&self, whose: Whose) -> Result<HashTurn> {
         self.0.passwords.turn(whose)
     }
 
@@ -230,7 +230,7 @@ impl Chat {
         caller: &Caller,
         user: &UserRow,
         known: Option<u128>,
-        turn: Turn,
+        turn: HashTurn,
         password: String,
     ) -> Result<Option<String>> {
         let lock = Lock::of(user.user_id, &user.password_hash);

@@ -4,11 +4,11 @@
 //! sockets. Its maps are sharded, each shard under its own lock, so publishing in one session waits for no other, and a
 //! session without listeners is not in them.
 //!
-//! Lock order: a socket's sessions, a shard of a map, an outbox. Never two shards at once.
+//! Lock order: a socket's sessions, a shard of a map, a queue. Never two shards at once.
 
 #[cfg(all(test, feature = "shuttle"))]
 mod interleavings;
-mod outbox;
+mod send_queue;
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -19,8 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 
-pub use outbox::Outgoing;
-use outbox::{Kind, Outbox};
+pub use send_queue::Outgoing;
+use send_queue::{Kind, SendQueue};
 
 use crate::locks::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::locks::{Mutex, MutexGuard};
@@ -44,7 +44,7 @@ struct Shared {
     draining: AtomicBool,
     sockets: Shards<ConnId, Arc<Socket>>,
     users: Shards<UserId, Vec<Arc<Socket>>>,
-    topics: Shards<SessionId, Topic>,
+    audiences: Shards<SessionId, Audience>,
 }
 
 /// One socket.
@@ -52,7 +52,7 @@ pub(crate) struct Socket {
     id: ConnId,
     user: UserId,
     login: LoginId,
-    outbox: Outbox,
+    queue: SendQueue,
     follows: Mutex<Follows>,
 }
 
@@ -65,7 +65,7 @@ struct Follows {
 }
 
 /// A session that somebody follows.
-struct Topic {
+struct Audience {
     head: Head,
     listeners: Vec<Listener>,
 }
@@ -80,13 +80,13 @@ impl Hub {
     /// Adds a socket: from now on it receives what is sent to its user.
     pub(crate) fn connect(&self, user: UserId, login: LoginId) -> Arc<Socket> {
         let id = ConnId(self.0.last_id.fetch_add(1, Ordering::Relaxed));
-        let (outbox, follows) = (Outbox::default(), Mutex::default());
-        let socket = Arc::new(Socket { id, user, login, outbox, follows });
+        let (queue, follows) = (SendQueue::default(), Mutex::default());
+        let socket = Arc::new(Socket { id, user, login, queue, follows });
         self.0.sockets.of(&id).insert(id, socket.clone());
         self.0.users.of(&user).entry(user).or_default().push(socket.clone());
         // Checked after the socket is in the maps: a drain either finds it there or is seen here.
         if self.0.draining.load(Ordering::SeqCst) {
-            socket.outbox.close(None, close::RESTART, RESTARTS);
+            socket.queue.close(None, close::RESTART, RESTARTS);
         }
         socket
     }
@@ -117,18 +117,18 @@ impl Hub {
             return;
         }
         let place = follows.sessions.binary_search(&session);
-        let mut topics = self.0.topics.of(&session);
-        let topic = topics.entry(session).or_insert_with(|| Topic { head, listeners: Vec::new() });
-        topic.head.rev = topic.head.rev.max(head.rev);
+        let mut audiences = self.0.audiences.of(&session);
+        let audience = audiences.entry(session).or_insert_with(|| Audience { head, listeners: Vec::new() });
+        audience.head.rev = audience.head.rev.max(head.rev);
         match place {
-            Ok(_) => topic
+            Ok(_) => audience
                 .listeners
                 .iter_mut()
                 .filter(|l| l.socket.id == socket.id)
                 .for_each(|l| l.joined = joined),
             Err(place) => {
                 follows.sessions.insert(place, session);
-                topic.listeners.push(Listener { socket: socket.clone(), joined });
+                audience.listeners.push(Listener { socket: socket.clone(), joined });
             }
         }
     }
@@ -143,14 +143,14 @@ impl Hub {
     /// Returns the place after which this socket's user may see messages of the session; `None` if the socket does not
     /// follow the session.
     pub(crate) fn joined(&self, socket: &Socket, session: SessionId) -> Option<Seq> {
-        let topics = self.0.topics.of(&session);
-        topics.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.joined)
+        let audiences = self.0.audiences.of(&session);
+        audiences.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.joined)
     }
 
     /// Sends to all followers of the session.
     pub(crate) fn publish(&self, session: SessionId, frame: &Bytes) {
-        if let Some(topic) = self.0.topics.of(&session).get(&session) {
-            topic.listeners.iter().for_each(|l| l.socket.publish(frame));
+        if let Some(audience) = self.0.audiences.of(&session).get(&session) {
+            audience.listeners.iter().for_each(|l| l.socket.publish(frame));
         }
     }
 
@@ -177,15 +177,15 @@ impl Hub {
         frame: impl FnOnce() -> Bytes,
         answer: &mut Option<(ConnId, Bytes)>,
     ) {
-        let mut topics = self.0.topics.of(&session);
-        let Some(topic) = topics.get_mut(&session) else { return };
-        topic.head.rev = topic.head.rev.max(rev);
+        let mut audiences = self.0.audiences.of(&session);
+        let Some(audience) = audiences.get_mut(&session) else { return };
+        audience.head.rev = audience.head.rev.max(rev);
         let frame = LazyCell::new(frame);
         let heads = LazyCell::new(|| {
-            let sessions = [(session, topic.head)].into();
+            let sessions = [(session, audience.head)].into();
             Bytes::from(ServerFrame::Heads { sessions }.encode())
         });
-        for Listener { socket, joined } in &topic.listeners {
+        for Listener { socket, joined } in &audience.listeners {
             match answer.take_if(|(origin, _)| *origin == socket.id) {
                 Some((_, answer)) => socket.answer(answer),
                 None => socket.publish(if seq > *joined { &frame } else { &heads }),
@@ -195,8 +195,8 @@ impl Hub {
 
     /// Sends to all followers of the session, except one user.
     pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: UserId) {
-        if let Some(topic) = self.0.topics.of(&session).get(&session) {
-            let others = topic.listeners.iter().filter(|l| l.socket.user != except);
+        if let Some(audience) = self.0.audiences.of(&session).get(&session) {
+            let others = audience.listeners.iter().filter(|l| l.socket.user != except);
             others.for_each(|l| l.socket.publish(frame));
         }
     }
@@ -210,7 +210,7 @@ impl Hub {
             let after = DRAIN_LEAST + window * nth / count;
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             let drain = ServerFrame::Drain { after_ms }.encode().into();
-            socket.outbox.close(Some(drain), close::RESTART, RESTARTS);
+            socket.queue.close(Some(drain), close::RESTART, RESTARTS);
         }
     }
 
@@ -231,14 +231,14 @@ impl Hub {
     /// Ends one socket.
     pub(crate) fn close(&self, id: ConnId, code: u16, reason: &'static str) {
         if let Some(socket) = self.0.sockets.of(&id).get(&id) {
-            socket.outbox.close(None, code, reason);
+            socket.queue.close(None, code, reason);
         }
     }
 
     /// Ends every socket whose login or user matches.
     pub(crate) fn revoke(&self, meant: impl Fn(LoginId, UserId) -> bool) {
         for socket in self.all().into_iter().filter(|socket| meant(socket.login, socket.user)) {
-            socket.outbox.close(None, close::LOGIN_REVOKED, "Please sign in again.");
+            socket.queue.close(None, close::LOGIN_REVOKED, "Please sign in again.");
         }
     }
 
@@ -259,7 +259,7 @@ impl Hub {
             let from = if from == follows.len() { 0 } else { from };
             follows[from..].iter().take(most).copied().collect::<Vec<_>>()
         };
-        let head = |id: SessionId| Some((id, self.0.topics.of(&id).get(&id)?.head));
+        let head = |id: SessionId| Some((id, self.0.audiences.of(&id).get(&id)?.head));
         sessions.into_iter().filter_map(head).collect()
     }
 
@@ -271,12 +271,12 @@ impl Hub {
 
     /// Unsubscribes a socket. Returns whether nobody listens to the session any more.
     fn unfollow(&self, session: SessionId, id: ConnId) -> bool {
-        let mut topics = self.0.topics.of(&session);
-        let Some(topic) = topics.get_mut(&session) else { return true };
-        topic.listeners.retain(|listener| listener.socket.id != id);
-        let is_empty = topic.listeners.is_empty();
+        let mut audiences = self.0.audiences.of(&session);
+        let Some(audience) = audiences.get_mut(&session) else { return true };
+        audience.listeners.retain(|listener| listener.socket.id != id);
+        let is_empty = audience.listeners.is_empty();
         if is_empty {
-            topics.remove(&session);
+            audiences.remove(&session);
         }
         is_empty
     }
@@ -304,43 +304,43 @@ impl Socket {
 
     /// Waits for what to write next. For one writer. Cancel safe.
     pub(crate) async fn outgoing(&self) -> Outgoing {
-        poll_fn(|cx| self.outbox.poll_take(cx)).await
+        poll_fn(|cx| self.queue.poll_take(cx)).await
     }
 
     /// Waits while many answers are queued. For one reader.
     pub(crate) async fn room(&self) {
-        poll_fn(|cx| self.outbox.poll_room(cx)).await;
+        poll_fn(|cx| self.queue.poll_room(cx)).await;
     }
 
     /// Accepts frames again after it lagged. Returns false if it did not lag, or was not notified yet.
     pub(crate) fn reopen(&self) -> bool {
-        self.outbox.reopen()
+        self.queue.reopen()
     }
 
     /// Whether frames are queued: not while it lags.
     pub(crate) fn is_open(&self) -> bool {
-        self.outbox.is_open()
+        self.queue.is_open()
     }
 
     /// Counts the queued frames.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.outbox.waiting()
+        self.queue.waiting()
     }
 
     /// Returns how the socket is to end, once that is decided.
     pub(crate) fn closed(&self) -> Option<(u16, &'static str)> {
-        self.outbox.closed()
+        self.queue.closed()
     }
 
     /// Waits until that is decided. For one watcher.
     pub(crate) async fn closing(&self) -> (u16, &'static str) {
-        poll_fn(|cx| self.outbox.poll_closed(cx)).await
+        poll_fn(|cx| self.queue.poll_closed(cx)).await
     }
 
     /// Takes the frames queued right now.
     pub(crate) fn take_rest(&self) -> VecDeque<Bytes> {
-        self.outbox.take_rest()
+        self.queue.take_rest()
     }
 
     fn publish(&self, frame: &Bytes) {
@@ -348,7 +348,7 @@ impl Socket {
     }
 
     fn push(&self, frame: Bytes, kind: Kind) {
-        if self.outbox.push(frame, kind) {
+        if self.queue.push(frame, kind) {
             metrics::counter!("natter_lag_total").increment(1);
             tracing::debug!(conn = self.id.0, "a socket lags");
         }

@@ -14,8 +14,8 @@ use protocol::{Code, Fault};
 use tokio::sync::oneshot;
 
 use crate::{Error, Result, stand_back};
+pub(crate) use line::{HashTurn, Whose};
 use line::{Job, Line};
-pub(crate) use line::{Turn, Whose};
 
 /// In characters as NIST counts them (SP 800-63B-4 3.1.1.2): code points, regardless of their bytes.
 const LEAST: usize = 8;
@@ -110,7 +110,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if it took too long.
-    pub(crate) async fn hash(&self, turn: Turn, password: String) -> Result<String> {
+    pub(crate) async fn hash(&self, turn: HashTurn, password: String) -> Result<String> {
         self.run(turn, move || {
             let hash = Argon2::default().hash_password(password.as_bytes());
             hash.map(|phc| phc.to_string()).map_err(|error| Error::Password(error.to_string()))
@@ -123,7 +123,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if it took too long.
-    pub(crate) async fn verify(&self, turn: Turn, password: String, phc: String) -> Result<Verified> {
+    pub(crate) async fn verify(&self, turn: HashTurn, password: String, phc: String) -> Result<Verified> {
         self.run(turn, move || {
             use argon2::password_hash::Error as Hash;
             match Argon2::default().verify_password(password.as_bytes(), phc.as_str()) {
@@ -140,13 +140,13 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if too many have one.
-    pub(crate) fn turn(&self, whose: Whose) -> Result<Turn> {
+    pub(crate) fn turn(&self, whose: Whose) -> Result<HashTurn> {
         self.line.enter(whose).ok_or(TOO_MANY)
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        turn: Turn,
+        turn: HashTurn,
         hash: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();

@@ -21,7 +21,7 @@ use protocol::{Code, LiveMessage, Rev, Seq, SessionId};
 use crate::error::{Error, Result};
 use crate::shards::Shards;
 use crate::store::Store;
-use rows::{Answer, BYTES, ROWS, Rows, State};
+use rows::{BYTES, Lookup, ROWS, Rows, State};
 
 /// Most bytes in all tails of the process.
 const ALL_BYTES: usize = 16 * 1024 * 1024;
@@ -79,14 +79,14 @@ impl Tails {
             self.begin(store, session, &tail, after).await?;
             let answer = self.accounted(&mut tail.rows(), |rows| rows.answer(session, joined, after));
             match answer {
-                Answer::Page(page) => {
+                Lookup::Page(page) => {
                     if self.bytes.load(Ordering::Relaxed) > ALL_BYTES {
                         self.let_go(session, &tail);
                     }
                     return Ok(Some(page));
                 }
-                Answer::NotHere => return Ok(None),
-                Answer::Again => self.let_go(session, &tail),
+                Lookup::NotHere => return Ok(None),
+                Lookup::Again => self.let_go(session, &tail),
             }
         }
         Ok(None)

@@ -9,7 +9,7 @@ use protocol::api::{Credentials, History, Loaded, Registered};
 use protocol::{Change, Me, Message, Seq, ServerFrame, SessionId, Step, Sync, UserId};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Answer, Backoff, Error, Event, Handshake, Http, Socket};
+use crate::{Backoff, Error, Event, Handshake, Http, Response, Socket};
 
 /// How long a client waits for anything by default.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// Passwords are slow to hash, so a busy server puts some off: 503 and `Retry-After` (RFC 9110, 10.2.3).
-    async fn post_password(&mut self, path: &str, username: &str, password: &str) -> Result<Answer, Error> {
+    async fn post_password(&mut self, path: &str, username: &str, password: &str) -> Result<Response, Error> {
         let deadline = Instant::now() + PASSWORDS * self.limit;
         loop {
             let answer = self.http.post(path, &credentials(username, password)).await?;

@@ -28,7 +28,7 @@ pub struct Http {
 
 /// An answer, whole.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The headers.
@@ -107,7 +107,7 @@ impl Http {
     ///
     /// # Errors
     /// Only when there is no answer at all.
-    pub async fn get(&mut self, path: &str) -> Result<Answer, Error> {
+    pub async fn get(&mut self, path: &str) -> Result<Response, Error> {
         self.request(Method::GET, path, &[], Vec::new()).await
     }
 
@@ -115,7 +115,7 @@ impl Http {
     ///
     /// # Errors
     /// Only when there is no answer at all.
-    pub async fn post(&mut self, path: &str, body: &impl Serialize) -> Result<Answer, Error> {
+    pub async fn post(&mut self, path: &str, body: &impl Serialize) -> Result<Response, Error> {
         let body = serde_json::to_vec(body).expect("a body has string keys only");
         self.request(Method::POST, path, &[("Content-Type", "application/json")], body).await
     }
@@ -124,7 +124,7 @@ impl Http {
     ///
     /// # Errors
     /// Only when there is no answer at all.
-    pub async fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, Error> {
+    pub async fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response, Error> {
         let pair = |(name, value): &(&str, &str)| format!("{}={}", percent(name), percent(value));
         let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
         self.request(
@@ -146,14 +146,14 @@ impl Http {
         path: &str,
         headers: &[(&str, &str)],
         body: Vec<u8>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let mut request =
             self.client.request(method, format!("{}{path}", self.base)).headers(self.all_headers());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let answer = request.body(body).send().await?;
-        let answer = Answer {
+        let answer = Response {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
             body: answer.bytes().await?.to_vec(),
@@ -162,7 +162,7 @@ impl Http {
         Ok(answer)
     }
 
-    fn keep_cookie(&mut self, answer: &Answer) {
+    fn keep_cookie(&mut self, answer: &Response) {
         for cookie in answer.set_cookies().filter(|cookie| cookie.contains("authentication_token=")) {
             let gone = cookie.contains("Max-Age=0");
             self.cookie = cookie.split(';').next().filter(|_| !gone).map(str::to_owned);
@@ -170,7 +170,7 @@ impl Http {
     }
 }
 
-impl Answer {
+impl Response {
     /// Returns a header's value, when it exists and is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -18,5 +18,5 @@ mod socket;
 pub use backoff::Backoff;
 pub use client::{Client, LIMIT};
 pub use error::Error;
-pub use http::{Answer, Http};
+pub use http::{Http, Response};
 pub use socket::{Event, Handshake, Socket};

@@ -32,7 +32,7 @@ pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId
 pub use model::{Invited, Me, Message, Presence, Snapshot, SnapshotSession, User};
 pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
-pub use sync::{Change, Conversation, Earlier, Row, RowState, Step, Sync};
+pub use sync::{Change, Earlier, Row, RowState, SessionState, Step, Sync};
 pub use timeline::{Applied, Timeline};
 /// The type behind every identifier.
 pub use uuid::Uuid;

@@ -21,7 +21,7 @@ pub use row::{Row, RowState};
 
 /// One session, as the client holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conversation {
+pub struct SessionState {
     /// Its messages.
     pub timeline: Timeline,
     /// Everybody in it, including the user.
@@ -30,7 +30,7 @@ pub struct Conversation {
     read_seq: Seq,
 }
 
-impl Conversation {
+impl SessionState {
     /// Counts the messages of others that `me` has not seen, plus unseen messages of `me` that are not held here.
     #[must_use]
     pub fn unread(&self, me: Option<UserId>) -> i64 {
@@ -90,7 +90,7 @@ const MAX_NAMED: usize = 256;
 pub struct Sync {
     me: Option<UserId>,
     ready: bool,
-    sessions: BTreeMap<SessionId, Conversation>,
+    sessions: BTreeMap<SessionId, SessionState>,
     /// Sorted by identifier, which is by age.
     invited: Vec<Invited>,
     asked: Vec<Invited>,
@@ -118,7 +118,7 @@ impl Sync {
             if session.messages.is_empty() && session.more {
                 timeline.let_go(Head { epoch, rev }, last_seq);
             }
-            (*id, Conversation { timeline, users: users.clone(), last_seq, read_seq })
+            (*id, SessionState { timeline, users: users.clone(), last_seq, read_seq })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
             SearchNotice::Outcome { username, invite_id: Some(id), .. } => {
@@ -141,7 +141,7 @@ impl Sync {
     /// Configures a client for a user who reads the newest messages and scrolls back for others. If more than `changes`
     /// changes are missing in a session, it discards what it holds there ([`Change::LetGo`]), and a session that a
     /// `Welcome` names for the first time starts empty. When the user opens such a session, the driver asks the history
-    /// for what is [earlier](Conversation::earlier) and passes it to [`Sync::prepend`].
+    /// for what is [earlier](SessionState::earlier) and passes it to [`Sync::prepend`].
     #[must_use]
     pub fn letting_go_beyond(self, changes: i64) -> Self {
         Self { patience: Some(changes), ..self }
@@ -167,7 +167,7 @@ impl Sync {
 
     /// Returns every session.
     #[must_use]
-    pub fn sessions(&self) -> &BTreeMap<SessionId, Conversation> {
+    pub fn sessions(&self) -> &BTreeMap<SessionId, SessionState> {
         &self.sessions
     }
 
@@ -227,7 +227,7 @@ impl Sync {
 
     /// Call when the socket opens. Returns the `Hello` to send.
     pub fn connected(&mut self) -> ClientFrame {
-        let position = |s: &Conversation| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
+        let position = |s: &SessionState| Position { rev: s.timeline.rev(), epoch: s.timeline.epoch() };
         // The newest sessions: a frame has a size limit, and the rest are fetched after the welcome.
         let newest = self.sessions.iter().rev().take(MAX_NAMED);
         self.hello = newest.map(|(id, session)| (*id, position(session))).collect();
@@ -336,7 +336,7 @@ impl Sync {
         more: bool,
     ) -> Step {
         let mut step = Step::default();
-        let same = |session: &&mut Conversation| session.timeline.epoch() == asked.epoch;
+        let same = |session: &&mut SessionState| session.timeline.epoch() == asked.epoch;
         if let Some(session) = self.sessions.get_mut(&session_id).filter(same) {
             let stored: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
             if session.timeline.prepend(asked.before, messages, more) {

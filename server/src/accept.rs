@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::admission::{Admitted, Full, Gate, Patience, Ticket};
+use crate::admission::{Admission, Admitted, Full, Gate, Patience};
 use crate::limits;
 
 /// Connections that the kernel queues until we accept them: a storm of reconnects must not be refused. The system may
@@ -119,7 +119,7 @@ fn concerns_one(error: &io::Error) -> bool {
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    ticket: Ticket,
+    ticket: Admission,
     door: Arc<Door>,
     stop: CancellationToken,
 ) {

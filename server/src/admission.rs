@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Config;
-use crate::places::{Place, Places};
+use crate::slots::{Slot, Slots};
 
 /// File descriptors reserved for everything else: the database's files, the log, the listeners, and connections that
 /// are being refused.
@@ -36,7 +36,7 @@ const TOLD: usize = 64;
 /// Admits connections.
 pub(crate) struct Gate {
     all: Arc<Semaphore>,
-    addresses: Option<Places<IpAddr>>,
+    addresses: Option<Slots<IpAddr>>,
     proxies: Vec<IpNet>,
     told: Arc<Semaphore>,
     open: Gauge,
@@ -52,9 +52,9 @@ pub(crate) enum Full {
 }
 
 /// What a connection holds until it closes.
-pub(crate) struct Ticket {
+pub(crate) struct Admission {
     _place: OwnedSemaphorePermit,
-    _address: Option<Place<IpAddr>>,
+    _address: Option<Slot<IpAddr>>,
     _counted: Counted,
 }
 
@@ -65,7 +65,7 @@ impl Gate {
         tracing::debug!(most, "connections at a time");
         Self {
             all: Arc::new(Semaphore::new(most)),
-            addresses: config.limits.map(|limits| Places::new(limits.connections_per_address)),
+            addresses: config.limits.map(|limits| Slots::new(limits.connections_per_address)),
             proxies: config.trusted_proxies.clone(),
             told: Arc::new(Semaphore::new(TOLD)),
             open: metrics::gauge!("natter_connections"),
@@ -85,7 +85,7 @@ impl Gate {
     }
 
     /// Takes a place for a connection from this address.
-    pub(crate) fn admit(&self, peer: IpAddr) -> Result<Ticket, Full> {
+    pub(crate) fn admit(&self, peer: IpAddr) -> Result<Admission, Full> {
         let place = self.all.clone().try_acquire_owned().map_err(|_| Full::Server)?;
         let peer = peer.to_canonical();
         let is_proxy = self.proxies.iter().any(|net| net.contains(&peer));
@@ -93,7 +93,7 @@ impl Gate {
             Some(addresses) if !is_proxy => Some(addresses.take(household(peer)).ok_or(Full::Address)?),
             _ => None,
         };
-        Ok(Ticket { _place: place, _address: address, _counted: Counted::of(self.open.clone()) })
+        Ok(Admission { _place: place, _address: address, _counted: Counted::of(self.open.clone()) })
     }
 
     /// Returns a permit to refuse one more connection with a reason, unless too many are being refused already.
@@ -181,7 +181,7 @@ pub(crate) struct Admitted {
     stage: Arc<Stage>,
     /// Set while a write waits for the client.
     waiting: Option<Box<Waiting>>,
-    _ticket: Ticket,
+    _ticket: Admission,
 }
 
 /// Since when the client has read nothing. What the kernel still buffers for it counts as unread.
@@ -195,7 +195,7 @@ struct Waiting {
 const LOOKS: u32 = 5;
 
 impl Admitted {
-    pub(crate) fn new(stream: TcpStream, ticket: Ticket, patience: Patience) -> (Self, Arc<Stage>) {
+    pub(crate) fn new(stream: TcpStream, ticket: Admission, patience: Patience) -> (Self, Arc<Stage>) {
         let stage = Arc::<Stage>::default();
         let shared = stage.clone();
         (Self { stream, patience, stage, waiting: None, _ticket: ticket }, shared)

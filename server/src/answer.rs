@@ -1,6 +1,6 @@
 //! Responses whose bytes count against a quota until they are written: `GET /api/load` and pages.
 
-use app::login::{ClientAddress, Visitor};
+use app::visitor::{ClientAddress, Visitor};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};

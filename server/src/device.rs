@@ -1,7 +1,7 @@
 //! The cookie that recognizes a browser somebody has signed in with before. It opens nothing and outlives every logout:
 //! it only gives its owner a separate count of wrong passwords (see `chat::Device`).
 
-use app::login::{ClientAddress, Slip};
+use app::visitor::{ClientAddress, Slip};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;

@@ -1,7 +1,7 @@
 //! The plain forms: what the page posts before its WASM has loaded, and without JavaScript. Each calls the same method
 //! of the chat as its server function and answers 303 (RFC 9110 15.4.4).
 
-use app::login::{ClientAddress, Visitor};
+use app::visitor::{ClientAddress, Visitor};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};

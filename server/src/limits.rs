@@ -6,7 +6,7 @@ pub(crate) mod log;
 
 use std::sync::Arc;
 
-use app::login::ClientAddress;
+use app::visitor::ClientAddress;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};

@@ -3,7 +3,7 @@
 //! We do not use the published store, because a request in progress can resurrect a revoked login there (its `save`
 //! inserts), it stores tokens in the clear, and it pins another sqlx. See docs/ARCHITECTURE.md.
 
-use app::login::{LIFETIME, key};
+use app::visitor::{LIFETIME, key};
 use async_trait::async_trait;
 use chat::{Chat, Lock, Login, LoginId};
 use http::{HeaderMap, header};

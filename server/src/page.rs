@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use app::boot::{Boot, Place};
-use app::login::{ClientAddress, Visitor};
+use app::visitor::{ClientAddress, Visitor};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use chat::{Part, Room};

@@ -7,13 +7,13 @@ use protocol::text::{check_message, is_blank};
 use web_sys::HtmlTextAreaElement;
 
 use crate::focus::{is_touch, nothing_has_it};
-use crate::live::{Live, Thread, keep, somebody_writes};
+use crate::live::{Live, SessionView, keep, somebody_writes};
 use crate::whole::IntoWhole;
 
 /// The field is uncontrolled: what was typed before hydration stays. It belongs to one session for its whole life, and
 /// every keystroke is stored.
 #[component]
-pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
+pub(crate) fn Composer(live: Live, session: SessionView) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let refusal = RwSignal::new(None::<String>);
     // The text that this tab last read from or wrote to the browser's storage.
@@ -21,12 +21,12 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
 
     Effect::new(move |_| {
         let Some(field) = field.get() else { return };
-        let draft = keep::draft(live.me().user_id, thread.id);
+        let draft = keep::draft(live.me().user_id, session.id);
         kept.set_value(draft.clone().unwrap_or_default());
         restore(&field, draft);
         fit(&field);
         let greeted =
-            live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == thread.id)).flatten();
+            live.greeted.try_update_value(|greeted| greeted.take_if(|id| *id == session.id)).flatten();
         // No deeds counted yet: somebody may have moved to a link by keyboard before hydration.
         let is_free = if live.deeds() == 0 { nothing_has_it() } else { !somebody_writes() };
         if greeted.is_some() || (!is_touch() && is_free) {
@@ -35,13 +35,13 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     });
     let hold = move |text: String| {
         kept.update_value(|kept| {
-            live.keep_draft(thread.id, kept, &text);
+            live.keep_draft(session.id, kept, &text);
             *kept = text;
         });
     };
     let other_tabs = window_event_listener_untyped("storage", move |event| {
         if let Some(field) = field.try_get_untracked().flatten()
-            && live.was_sent_elsewhere(thread.id, &field.value(), &event)
+            && live.was_sent_elsewhere(session.id, &field.value(), &event)
         {
             field.set_value("");
             hold(String::new());
@@ -52,7 +52,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
     // A message that was taken back goes before what was written since.
     Effect::new(move |_| {
         let (Some(field), Some((_, text))) =
-            (field.get(), live.returned.get().filter(|(id, _)| *id == thread.id))
+            (field.get(), live.returned.get().filter(|(id, _)| *id == session.id))
         else {
             return;
         };
@@ -72,7 +72,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
             refusal.set(None);
         }
         if !is_blank(&text) {
-            live.typing(thread.id);
+            live.typing(session.id);
         }
     };
     let send = move || {
@@ -82,7 +82,7 @@ pub(crate) fn Composer(live: Live, thread: Thread) -> impl IntoView {
         if !is_blank(&text) {
             match check_message(&text) {
                 Ok(()) => {
-                    live.send(thread.id, text);
+                    live.send(session.id, text);
                     field.set_value("");
                     hold(String::new());
                     fit(&field);

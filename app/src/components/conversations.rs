@@ -7,7 +7,7 @@ use protocol::{Row, RowState, SessionId};
 use super::{Avatar, each};
 use crate::clock::{Clock, utc};
 use crate::focus;
-use crate::live::{Live, Thread};
+use crate::live::{Live, SessionView};
 use crate::route::Open;
 use crate::whole::IntoWhole;
 
@@ -23,8 +23,8 @@ pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
     let drawn = RwSignal::new(PART);
     let part = move || live.sessions.read().iter().take(drawn.get()).map(|id| id.0).collect();
     let line = move |id| {
-        let thread = live.thread(SessionId(id))?;
-        Some(view! { <li>{Line(LineProps { live, thread, open })}</li> })
+        let session = live.session(SessionId(id))?;
+        Some(view! { <li>{Line(LineProps { live, session, open })}</li> })
     };
     let more = move |_| {
         let first = format!(".conversations li:nth-child({}) a", drawn.get() + 1);
@@ -57,15 +57,15 @@ pub(crate) fn Conversations(live: Live, open: Open) -> impl IntoView {
 }
 
 #[component]
-fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
-    Effect::new(move || live.list(thread, true));
-    on_cleanup(move || live.list(thread, false));
+fn Line(live: Live, session: SessionView, open: Open) -> impl IntoView {
+    Effect::new(move || live.list(session, true));
+    on_cleanup(move || live.list(session, false));
     let clock = expect_context::<Clock>();
-    let is_open = move || open.get() == Some(thread.id);
-    let unread = move || thread.unread.get();
-    let state = move || state(thread);
+    let is_open = move || open.get() == Some(session.id);
+    let unread = move || session.unread.get();
+    let state = move || state(session);
     let moment = move || {
-        thread.last.read().as_ref().map(|row| {
+        session.last.read().as_ref().map(|row| {
             let at = row.time_stamp;
             view! { <time datetime=utc(at)>{move || clock.short(at)}</time> }
         })
@@ -73,14 +73,14 @@ fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
     view! {
         <a
             class="line"
-            href=format!("/chat/{}", thread.id)
-            data-session=thread.id.to_string()
+            href=format!("/chat/{}", session.id)
+            data-session=session.id.to_string()
             aria-current=move || is_open().then_some("page")
             class:has-unread=move || { unread() > 0 }
         >
-            <Avatar thread />
+            <Avatar session />
             <span class="line-name">
-                <bdi>{move || thread.title()}</bdi>
+                <bdi>{move || session.title()}</bdi>
             </span>
             {moment}
             // The direction is the message's own: `auto` skips elements that have a `dir`.
@@ -88,7 +88,7 @@ fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
                 <span class=move || format!("line-state {}", state().0) dir="ltr">
                     {move || state().1}
                 </span>
-                {move || words(thread)}
+                {move || words(session)}
             </span>
             {move || {
                 (unread() > 0)
@@ -106,10 +106,10 @@ fn Line(live: Live, thread: Thread, open: Open) -> impl IntoView {
 }
 
 /// Returns the preview of the newest message; nothing while it is being fetched.
-fn words(thread: Thread) -> String {
-    match &*thread.last.read() {
+fn words(session: SessionView) -> String {
+    match &*session.last.read() {
         Some(row) => preview(row),
-        None if thread.is_begun() => String::new(),
+        None if session.is_begun() => String::new(),
         None => "Say hello".to_owned(),
     }
 }
@@ -124,13 +124,13 @@ fn preview(row: &Row) -> String {
 }
 
 /// Returns the class and the words of the newest message's state, shown before its text.
-fn state(thread: Thread) -> (&'static str, &'static str) {
-    match &*thread.last.read() {
+fn state(session: SessionView) -> (&'static str, &'static str) {
+    match &*session.last.read() {
         Some(Row { state: RowState::Failed(_), .. }) => ("failed", "Not sent: "),
         Some(Row { state: RowState::Waiting | RowState::Pending | RowState::PutOff(_), .. }) => {
             ("waiting", "Sending: ")
         }
-        Some(row) if thread.is_own(row) && !row.deleted => ("", "You: "),
+        Some(row) if session.is_own(row) && !row.deleted => ("", "You: "),
         _ => ("", ""),
     }
 }

@@ -6,7 +6,7 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
 use super::{DayHeading, Moment};
-use crate::live::{Live, RowView, Thread};
+use crate::live::{Live, RowView, SessionView};
 use crate::whole::IntoWhole;
 
 /// The note on a message that was sent while the connection was being lost.
@@ -15,10 +15,10 @@ const UNANSWERED: &str =
 
 /// A row, and the headings above it if it is the first of its day or of the unread messages.
 #[component]
-pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl IntoView {
-    let view: Option<RwSignal<RowView>> = thread.view(id).map(RwSignal::from);
+pub(crate) fn MessageRow(live: Live, session: SessionView, id: MessageId) -> impl IntoView {
+    let view: Option<RwSignal<RowView>> = session.view(id).map(RwSignal::from);
     view.map(|view| {
-        let own = thread.is_own(&view.read_untracked().row);
+        let own = session.is_own(&view.read_untracked().row);
         let opens_day = Memo::new(move |_| view.read().opens_day.then(|| view.read().row.time_stamp));
         let opens_unread = Memo::new(move |_| view.read().opens_unread);
         let state = move || match view.read().row.state {
@@ -31,7 +31,7 @@ pub(crate) fn MessageRow(live: Live, thread: Thread, id: MessageId) -> impl Into
             RowState::Waiting => Some(("Not sent yet.".to_owned(), true)),
             RowState::PutOff(fault) => Some((format!("{} Yours goes out by itself.", fault.reason), true)),
             RowState::Failed(fault) => Some((fault.reason.clone(), true)),
-            RowState::Pending if thread.is_lost() => Some((UNANSWERED.to_owned(), false)),
+            RowState::Pending if session.is_lost() => Some((UNANSWERED.to_owned(), false)),
             _ => None,
         });
         view! {

@@ -16,7 +16,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Element, MutationObserver, MutationObserverInit, ResizeObserver};
 
-use crate::live::{Live, Older, Place, Thread, looks_here};
+use crate::live::{Live, Older, Place, SessionView, looks_here};
 
 /// This close to the end, in pixels, counts as the end: allows for fractions of pixels and a half-visible row.
 const NEAR: i32 = 48;
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy)]
 pub(super) struct Scroll {
     live: Live,
-    thread: Thread,
+    session: SessionView,
     view: NodeRef<html::Div>,
     content: NodeRef<html::Div>,
     list: NodeRef<html::Ol>,
@@ -68,17 +68,17 @@ impl Drop for Observers {
 impl Scroll {
     pub(super) fn new(
         live: Live,
-        thread: Thread,
+        session: SessionView,
         view: NodeRef<html::Div>,
         content: NodeRef<html::Div>,
         list: NodeRef<html::Ol>,
     ) -> Self {
-        let scroll = Self { live, thread, view, content, list, held: StoredValue::default() };
+        let scroll = Self { live, session, view, content, list, held: StoredValue::default() };
         Effect::new(move |_| scroll.observe());
         // Neither has to change a size, so the observers may stay silent. By the next frame the rows are in place.
         Effect::new(move |_| {
-            thread.called_to_end.track();
-            thread.older.track();
+            session.called_to_end.track();
+            session.older.track();
             request_animation_frame(move || scroll.settle());
         });
         let focus = window_event_listener_untyped("focus", move |_| scroll.see());
@@ -86,7 +86,7 @@ impl Scroll {
         on_cleanup(move || {
             focus.remove();
             visible.remove();
-            thread.leave(scroll.place());
+            session.leave(scroll.place());
             let _ = scroll.held.try_update_value(|held| held.observers = None);
         });
         scroll
@@ -126,11 +126,11 @@ impl Scroll {
         let Some(view) = self.view.try_get_untracked().flatten() else { return };
         if !self.held.try_with_value(|held| held.found).unwrap_or(true) {
             self.find(&view);
-        } else if self.thread.following.get_untracked() {
+        } else if self.session.following.get_untracked() {
             view.set_scroll_top(view.scroll_height());
             // Nobody is looking: stop at the first unread message.
-            if self.thread.unread.get_untracked() > 0 && !looks_here() && show_mark(&view) {
-                self.thread.following.set(false);
+            if self.session.unread.get_untracked() > 0 && !looks_here() && show_mark(&view) {
+                self.session.following.set(false);
             }
         } else if let Some((row, stood)) = self.held.with_value(|held| held.anchor.as_deref().cloned())
             && row.is_connected()
@@ -147,17 +147,17 @@ impl Scroll {
     fn find(self, view: &Element) {
         view.set_scroll_top(view.scroll_height());
         if let Some((row, stood)) =
-            self.thread.left().and_then(|left| Some((row(view, left.row)?, left.stood)))
+            self.session.left().and_then(|left| Some((row(view, left.row)?, left.stood)))
         {
             put(view, &row, stood);
             self.held.update_value(|held| held.found = true);
             return self.remember(view);
         }
-        if self.thread.older.get_untracked() == Older::Loading {
+        if self.session.older.get_untracked() == Older::Loading {
             return;
         }
-        if !self.thread.draws_unread() && self.thread.has_older.get_untracked() && !self.has_failed() {
-            return self.live.older(self.thread);
+        if !self.session.draws_unread() && self.session.has_older.get_untracked() && !self.has_failed() {
+            return self.live.older(self.session);
         }
         show_mark(view);
         self.held.update_value(|held| held.found = true);
@@ -165,14 +165,14 @@ impl Scroll {
     }
 
     fn has_failed(self) -> bool {
-        self.thread.older.get_untracked() == Older::Failed
+        self.session.older.get_untracked() == Older::Failed
     }
 
     fn remember(self, view: &Element) {
-        let following = self.thread.window_is_at_end()
+        let following = self.session.window_is_at_end()
             && view.scroll_height() - view.client_height() - view.scroll_top() <= NEAR;
-        if self.thread.following.get_untracked() != following {
-            self.thread.following.set(following);
+        if self.session.following.get_untracked() != following {
+            self.session.following.set(following);
         }
         self.remember_anchor(view);
     }
@@ -189,10 +189,10 @@ impl Scroll {
     fn fill(self, view: &Element) {
         let (height, room) = size(view);
         let above = view.scroll_top();
-        if above < room && !self.has_failed() && self.thread.has_older.get_untracked() {
-            self.live.older(self.thread);
+        if above < room && !self.has_failed() && self.session.has_older.get_untracked() {
+            self.live.older(self.session);
         } else if height - room - above < room {
-            self.live.newer(self.thread);
+            self.live.newer(self.session);
         }
     }
 
@@ -200,10 +200,10 @@ impl Scroll {
     /// unread.
     fn see(self) {
         let found = self.held.try_with_value(|held| held.found).unwrap_or_default();
-        if !found || self.thread.unread.get_untracked() == 0 || !looks_here() {
+        if !found || self.session.unread.get_untracked() == 0 || !looks_here() {
             return;
         }
-        if self.thread.following.get_untracked() {
+        if self.session.following.get_untracked() {
             return self.look();
         }
         // Further up, what is in view changes with every frame of a scroll, so this is throttled.
@@ -223,23 +223,23 @@ impl Scroll {
         let (view, list) = (self.view.try_get_untracked(), self.list.try_get_untracked());
         let (Some(view), Some(list)) = (view.flatten(), list.flatten()) else { return };
         // A reader who follows the end may be this far from it.
-        let slack = if self.thread.following.get_untracked() { f64::from(NEAR) } else { FRACTION };
+        let slack = if self.session.following.get_untracked() { f64::from(NEAR) } else { FRACTION };
         let rows =
             std::iter::successors(last_in_view(&view, &list, slack), Element::previous_element_sibling);
         // Skips own messages: sending one has marked what was here before as read already.
-        let seen = rows.filter_map(|row| self.thread.view(id(&row)?)).find_map(|view| {
+        let seen = rows.filter_map(|row| self.session.view(id(&row)?)).find_map(|view| {
             let view = view.read_untracked();
-            view.row.seq.filter(|_| !self.thread.is_own(&view.row))
+            view.row.seq.filter(|_| !self.session.is_own(&view.row))
         });
         if let Some(seq) = seen {
-            self.live.seen(self.thread, seq);
+            self.live.seen(self.session, seq);
         }
     }
 
     /// Returns where the reader is, unless they follow the end.
     fn place(self) -> Option<Place> {
         let anchor = self.held.try_with_value(|held| held.anchor.as_deref().cloned()).flatten();
-        let (row, stood) = anchor.filter(|_| !self.thread.following.get_untracked())?;
+        let (row, stood) = anchor.filter(|_| !self.session.following.get_untracked())?;
         Some(Place { row: id(&row)?, stood })
     }
 }

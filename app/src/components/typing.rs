@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::live::Thread;
+use crate::live::SessionView;
 use crate::whole::IntoWhole;
 
 /// Takes up its space whether somebody is typing or not, so that nothing moves.
 #[component]
-pub(crate) fn Typing(thread: Thread) -> impl IntoView {
-    let words = move || match thread.writers().as_slice() {
+pub(crate) fn Typing(session: SessionView) -> impl IntoView {
+    let words = move || match session.writers().as_slice() {
         [] => None,
         [one] => Some((one.clone(), " is typing…")),
         many => Some((many.join(" and "), " are typing…")),

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use protocol::{Change, MessageId, SessionId, Step};
 
 use super::Live;
-use super::thread::{SetIfChanged, Thread};
+use super::session::{SessionView, SetIfChanged};
 
 /// Browsers' timers overflow after 24 days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -47,8 +47,8 @@ impl Live {
         } else if !stale.is_empty() {
             self.sort_sessions(&[]);
         }
-        for thread in let_go.into_iter().filter_map(|id| self.thread_now(id)) {
-            self.look(thread);
+        for session in let_go.into_iter().filter_map(|id| self.session_now(id)) {
+            self.look(session);
         }
         self.hear(notes);
         self.take_back_unwanted();
@@ -77,16 +77,16 @@ impl Live {
 
     /// Refreshes everything about one session.
     fn refresh(self, id: SessionId) {
-        let Some(thread) = self.thread_now(id) else { return };
-        let known = thread.refusal();
+        let Some(session) = self.session_now(id) else { return };
+        let known = session.refusal();
         let _ = self.inner.try_with_value(|inner| {
-            thread.refresh_users(&inner.sync);
-            thread.refresh_unread(&inner.sync);
-            thread.refresh_rows(&inner.sync, self.clock);
+            session.refresh_users(&inner.sync);
+            session.refresh_unread(&inner.sync);
+            session.refresh_rows(&inner.sync, self.clock);
         });
         // The row shows it too, but the user may not be looking.
-        if let Some((_, reason)) = thread.refusal().filter(|refusal| known.as_ref() != Some(refusal)) {
-            self.announcer.say(format!("Not sent to {}: {reason}", untrack(|| thread.title())));
+        if let Some((_, reason)) = session.refusal().filter(|refusal| known.as_ref() != Some(refusal)) {
+            self.announcer.say(format!("Not sent to {}: {reason}", untrack(|| session.title())));
         }
     }
 
@@ -97,19 +97,19 @@ impl Live {
         }
     }
 
-    /// Creates and drops threads to match the sessions of the state machine.
+    /// Creates and drops views to match the sessions of the state machine.
     pub(super) fn refresh_sessions(self) {
         let fresh = self.inner.try_update_value(|inner| {
             let (me, owner) = (inner.me.user_id, inner.owner.clone());
             let mut fresh = Vec::new();
-            let thread = |id: &SessionId| match inner.thread_at(*id) {
-                Ok(at) => inner.threads[at],
+            let session = |id: &SessionId| match inner.session_at(*id) {
+                Ok(at) => inner.sessions[at],
                 Err(_) => {
                     fresh.push(*id);
-                    owner.with(|| Thread::new(*id, me, self.lost))
+                    owner.with(|| SessionView::new(*id, me, self.lost))
                 }
             };
-            inner.threads = inner.sync.sessions().keys().map(thread).collect();
+            inner.sessions = inner.sync.sessions().keys().map(session).collect();
             fresh
         });
         let fresh = fresh.unwrap_or_default();
@@ -124,8 +124,8 @@ impl Live {
         // An insertion sort: most stay where they are, and `sort` is several kilobytes of WASM.
         let mut order = Vec::new();
         for id in self.sessions.get_untracked().iter().chain(fresh.iter().rev()) {
-            let Some(thread) = self.thread_now(*id) else { continue };
-            let place = Reverse((thread.newest(), *id));
+            let Some(session) = self.session_now(*id) else { continue };
+            let place = Reverse((session.newest(), *id));
             let at = order.partition_point(|before| *before < place);
             order.insert(at, place);
         }
@@ -136,21 +136,21 @@ impl Live {
     fn mark_news(self, changes: &[Change]) {
         for change in changes {
             if let Change::Arrived(id, _) = change
-                && let Some(thread) = self.thread_now(*id)
+                && let Some(session) = self.session_now(*id)
             {
-                let _ = self.inner.try_with_value(|inner| thread.mark_news(&inner.sync));
+                let _ = self.inner.try_with_value(|inner| session.mark_news(&inner.sync));
             }
         }
     }
 
     fn arrived(self, id: SessionId, message: MessageId) {
-        let Some(thread) = self.thread_now(id) else { return };
+        let Some(session) = self.session_now(id) else { return };
         let found = self.inner.try_with_value(|inner| {
             let mut messages = inner.sync.sessions().get(&id)?.timeline.messages().rev();
             messages.find(|held| held.message_id == message).map(|held| (held.sender, held.data.clone()))
         });
         let Some((sender, text)) = found.flatten() else { return };
         self.has_written(id, sender);
-        self.announcer.arrived(&thread.called(sender), &text);
+        self.announcer.arrived(&session.called(sender), &text);
     }
 }

@@ -10,7 +10,7 @@ use protocol::{
 };
 
 use super::Live;
-use super::thread::SetIfChanged;
+use super::session::SetIfChanged;
 use crate::names;
 
 /// After a reconnect the server sends the open invitations one by one; the cards wait for the last.

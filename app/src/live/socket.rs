@@ -45,7 +45,7 @@ const GRACE_MS: u32 = 5_000;
 /// Sends to the socket. Frames sent while there is none are dropped.
 pub(super) struct Wire(UnboundedSender<Command>);
 
-enum Event {
+enum Incoming {
     Frame(Result<Message, WebSocketError>),
     Command(Command),
 }
@@ -119,7 +119,7 @@ pub(super) fn start(live: Live) {
 }
 
 /// State that outlives a connection.
-struct Course {
+struct Attempts {
     /// Connections since the last good one.
     failures: u32,
     /// When this connection received its `Welcome`.
@@ -128,7 +128,7 @@ struct Course {
     notice: Option<Timeout>,
 }
 
-impl Course {
+impl Attempts {
     fn hear(&mut self, frame: &ServerFrame, now: i64) {
         if matches!(frame, ServerFrame::Welcome { .. }) {
             self.welcomed = Some(now);
@@ -142,10 +142,10 @@ impl Course {
 }
 
 async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
-    let mut course = Course { failures: 0, welcomed: None, notice: None };
+    let mut attempts = Attempts { failures: 0, welcomed: None, notice: None };
     loop {
-        course.notice.get_or_insert_with(|| Timeout::new(GRACE_MS, move || _ = live.lost.try_set(true)));
-        let end = connection(live, &mut commands, &mut course).await;
+        attempts.notice.get_or_insert_with(|| Timeout::new(GRACE_MS, move || _ = live.lost.try_set(true)));
+        let end = connection(live, &mut commands, &mut attempts).await;
         let _ = live.inner.try_update_value(|inner| inner.sync.disconnected());
         live.search_lost();
         let wait = match end {
@@ -153,23 +153,23 @@ async fn run(live: Live, mut commands: UnboundedReceiver<Command>) {
             End::Stale => 0,
             End::Drained(after) => after,
             End::Crowded => {
-                course.notice = None;
+                attempts.notice = None;
                 live.crowded.try_set(true);
                 live.lost.try_set(true);
                 jitter(CROWDED_MS, CROWDED_MS)
             }
-            End::Lost => backoff(course.failures),
+            End::Lost => backoff(attempts.failures),
         };
-        course.failures += 1;
+        attempts.failures += 1;
         // A refused upgrade looks like any other failure, so every third one checks the login.
-        if pause(live, wait, course.failures.is_multiple_of(3), &mut commands).await {
+        if pause(live, wait, attempts.failures.is_multiple_of(3), &mut commands).await {
             return sign_in_again(live).await;
         }
     }
 }
 
 /// Runs one connection, from opening to its end.
-async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, course: &mut Course) -> End {
+async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, attempts: &mut Attempts) -> End {
     let Ok(mut socket) = WebSocket::open(&address()) else { return End::Lost };
     let opening = future::poll_fn(|cx| Pin::new(&mut socket).poll_ready(cx));
     let patience = TimeoutFuture::new(OPEN_MS);
@@ -183,14 +183,14 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
     // A timer, because a clock may be adjusted.
     let mut silence = TimeoutFuture::new(ANSWER_MS);
     let mut end = End::Lost;
-    course.welcomed = None;
+    attempts.welcomed = None;
     loop {
         let event = match future::select(next(&mut socket, commands), &mut silence).await {
             Either::Left((Some(event), _)) => event,
             _ => return end,
         };
         match event {
-            Event::Frame(Ok(Message::Text(text))) => {
+            Incoming::Frame(Ok(Message::Text(text))) => {
                 heard = Heard::just_now();
                 // An unreadable frame leaves a gap in the numbering, and gaps are fetched.
                 match ServerFrame::decode(&text).unwrap_or(ServerFrame::Unknown) {
@@ -198,7 +198,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                         end = End::Drained(after_ms.try_into().unwrap_or_default());
                     }
                     frame => {
-                        course.hear(&frame, heard.elapsed);
+                        attempts.hear(&frame, heard.elapsed);
                         if matches!(frame, ServerFrame::Lagged) {
                             live.search_lost();
                         }
@@ -215,7 +215,7 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                     }
                 }
             }
-            Event::Frame(Err(WebSocketError::ConnectionClose(event))) => {
+            Incoming::Frame(Err(WebSocketError::ConnectionClose(event))) => {
                 return match event.code {
                     close::LOGIN_REVOKED => End::Revoked,
                     close::TOO_MANY => End::Crowded,
@@ -223,13 +223,13 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
                 };
             }
             // The close event follows, and has the details.
-            Event::Frame(_) => {}
-            Event::Command(Command::Send(frame)) => say(&mut socket, &frame),
+            Incoming::Frame(_) => {}
+            Incoming::Command(Command::Send(frame)) => say(&mut socket, &frame),
             // The socket has just failed. Its close event follows, and decides how to go on.
-            Event::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
-            Event::Command(Command::Renew) => return End::Stale,
-            Event::Command(Command::Now) if heard.is_stale() => return End::Stale,
-            Event::Command(Command::Now) => {}
+            Incoming::Command(Command::Now) if !is_open(&socket) => end = End::Stale,
+            Incoming::Command(Command::Renew) => return End::Stale,
+            Incoming::Command(Command::Now) if heard.is_stale() => return End::Stale,
+            Incoming::Command(Command::Now) => {}
         }
     }
 }
@@ -238,10 +238,10 @@ async fn connection(live: Live, commands: &mut UnboundedReceiver<Command>, cours
 fn next(
     socket: &mut WebSocket,
     commands: &mut UnboundedReceiver<Command>,
-) -> impl Future<Output = Option<Event>> + Unpin {
+) -> impl Future<Output = Option<Incoming>> + Unpin {
     future::poll_fn(|cx| match commands.poll_next_unpin(cx) {
-        Poll::Ready(command) => Poll::Ready(command.map(Event::Command)),
-        Poll::Pending => socket.poll_next_unpin(cx).map(|frame| frame.map(Event::Frame)),
+        Poll::Ready(command) => Poll::Ready(command.map(Incoming::Command)),
+        Poll::Pending => socket.poll_next_unpin(cx).map(|frame| frame.map(Incoming::Frame)),
     })
 }
 

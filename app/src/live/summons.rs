@@ -38,7 +38,7 @@ impl Live {
 
     /// Opens or offers the conversation that answers what the user asked for when the count of deeds was `asked_at`.
     pub(super) fn lead_to(self, to: SessionId, asked_at: u32) {
-        let (Some(open), Some(thread)) = (self.route.get_value(), self.thread_now(to)) else { return };
+        let (Some(open), Some(session)) = (self.route.get_value(), self.session_now(to)) else { return };
         let here = untrack(|| open.get());
         if here == Some(to) {
             // Open already.
@@ -46,7 +46,7 @@ impl Live {
             self.greeted.set_value(Some(to));
             open.go(Some(to));
         } else if !self.finding.with_untracked(|found| leads_to(found, to)) {
-            let text = format!("You can talk with {} now.", names::isolated(&untrack(|| thread.title())));
+            let text = format!("You can talk with {} now.", names::isolated(&untrack(|| session.title())));
             self.note.set(Some(Finding::of(text, Next::Open(to))));
         }
     }

@@ -15,17 +15,17 @@ const TYPING_FOR: Duration = Duration::from_secs(5);
 impl Live {
     /// Tells the others that this user is typing, throttled per session, since each session has other members.
     pub(crate) fn typing(self, session_id: SessionId) {
-        let Some(thread) = self.thread_now(session_id) else { return };
+        let Some(session) = self.session_now(session_id) else { return };
         if self.inner.try_with_value(|inner| inner.sync.is_ready()) != Some(true) {
             return;
         }
-        match thread.tells(clock::elapsed(), TYPING_EVERY) {
+        match session.tells(clock::elapsed(), TYPING_EVERY) {
             None => {}
             Some(0) => self.transmit(ClientFrame::Typing { session_id }),
             // Too soon after the last one: sends it later, unless the message is sent first.
             Some(wait) => set_timeout(
                 move || {
-                    if thread.stops_telling() {
+                    if session.stops_telling() {
                         self.typing(session_id);
                     }
                 },
@@ -35,21 +35,21 @@ impl Live {
     }
 
     pub(super) fn wrote(self, id: SessionId, user: UserId) {
-        let Some(thread) = self.thread_now(id) else { return };
+        let Some(session) = self.session_now(id) else { return };
         let now = clock::elapsed();
         #[expect(clippy::cast_possible_truncation, reason = "five seconds")]
-        thread.wrote(user, now + TYPING_FOR.as_millis() as i64);
-        thread.refresh_typing(now);
-        let look = move || thread.refresh_typing(clock::elapsed());
+        session.wrote(user, now + TYPING_FOR.as_millis() as i64);
+        session.refresh_typing(now);
+        let look = move || session.refresh_typing(clock::elapsed());
         set_timeout(look, TYPING_FOR + Duration::from_millis(50));
     }
 
     /// The message that somebody was typing has arrived.
     pub(super) fn has_written(self, id: SessionId, user: UserId) {
-        if let Some(thread) = self.thread_now(id) {
+        if let Some(session) = self.session_now(id) {
             let now = clock::elapsed();
-            thread.wrote(user, now - 1);
-            thread.refresh_typing(now);
+            session.wrote(user, now - 1);
+            session.refresh_typing(now);
         }
     }
 }

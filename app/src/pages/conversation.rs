@@ -5,7 +5,7 @@ use protocol::SessionId;
 
 use super::NotFound;
 use crate::components::{Avatar, Composer, MessageList, PresenceInWords, Typing, each};
-use crate::live::{Live, Thread};
+use crate::live::{Live, SessionView};
 use crate::pages::home::{NoConversation, NoConversationProps};
 use crate::route::Open;
 use crate::whole::IntoWhole;
@@ -13,9 +13,9 @@ use crate::whole::IntoWhole;
 /// Rebuilt for each session: a composer is never reused, so no text can end up in another conversation.
 #[component]
 pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
-    let known = Memo::new(move |_| Some(live.thread(open.get()?)?.id));
+    let known = Memo::new(move |_| Some(live.session(open.get()?)?.id));
     let opened = move || known.get().into_iter().map(|id| id.0).collect();
-    let draw = move |id| Some(Opened(OpenedProps { live, thread: live.thread(id)? }));
+    let draw = move |id| Some(Opened(OpenedProps { live, session: live.session(id)? }));
     let otherwise = move || match (open.get(), known.get()) {
         (None, _) => Some(NoConversation(NoConversationProps { live }).whole()),
         (Some(_), None) => Some(NotFound().whole()),
@@ -30,10 +30,10 @@ pub(crate) fn Conversation(live: Live, open: Open) -> impl IntoView {
 }
 
 #[component]
-fn Opened(live: Live, thread: Thread) -> impl IntoView {
-    live.open(thread);
-    on_cleanup(move || live.close(thread));
-    let elsewhere = move || live.waiting() - thread.unread.get();
+fn Opened(live: Live, session: SessionView) -> impl IntoView {
+    live.open(session);
+    on_cleanup(move || live.close(session));
+    let elsewhere = move || live.waiting() - session.unread.get();
     let back = move || match elsewhere() {
         0 => "All conversations".to_owned(),
         new => format!("All conversations, {new} new"),
@@ -47,17 +47,17 @@ fn Opened(live: Live, thread: Thread) -> impl IntoView {
                     </svg>
                     {move || (elsewhere() > 0).then(|| view! { <span class="back-mark"></span> })}
                 </a>
-                <Avatar thread />
+                <Avatar session />
                 <div class="conversation-who">
                     <h1>
-                        <bdi>{move || thread.title()}</bdi>
+                        <bdi>{move || session.title()}</bdi>
                     </h1>
-                    <PresenceInWords thread />
+                    <PresenceInWords session />
                 </div>
             </header>
-            <MessageList live thread />
-            <Typing thread />
-            <Composer live thread />
+            <MessageList live session />
+            <Typing session />
+            <Composer live session />
         </main>
     }
     .whole()

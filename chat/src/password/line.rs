@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use protocol::UserId;
 
-/// Most places in each part of the queue; callers beyond that are sent away to retry.
+/// Most callers in each part of the queue; callers beyond that are sent away to retry.
 pub(super) const STRANGERS: usize = 64;
 pub(super) const KNOWN: usize = 16;
 
@@ -34,7 +34,7 @@ pub(super) struct Line {
 
 #[derive(Default)]
 struct State {
-    places: Vec<Place>,
+    entries: Vec<Entry>,
     last_id: u64,
     /// The round that each part has reached: known devices first, then strangers.
     rounds: [u64; 2],
@@ -42,7 +42,7 @@ struct State {
     closed: bool,
 }
 
-struct Place {
+struct Entry {
     id: u64,
     whose: Whose,
     /// Each group gets one place per round.
@@ -52,7 +52,7 @@ struct Place {
 }
 
 /// A place in the queue, released when dropped or served.
-pub(crate) struct Turn {
+pub(crate) struct HashTurn {
     line: Arc<Line>,
     id: u64,
 }
@@ -72,51 +72,51 @@ impl Whose {
 
 impl State {
     fn of(&self, whose: Whose) -> usize {
-        self.places.iter().filter(|place| place.whose == whose).count()
+        self.entries.iter().filter(|entry| entry.whose == whose).count()
     }
 
     /// Returns the place that a newcomer of this group displaces from a full queue.
     fn least_due(&self, whose: Whose) -> Option<usize> {
-        let part = self.places.iter().filter(|place| place.whose.part() == whose.part());
-        let most = part.max_by_key(|place| (self.of(place.whose), place.id))?.whose;
+        let part = self.entries.iter().filter(|entry| entry.whose.part() == whose.part());
+        let most = part.max_by_key(|entry| (self.of(entry.whose), entry.id))?.whose;
         let is_more = most != whose && self.of(most) > self.of(whose) + 1;
-        is_more.then(|| self.places.iter().rposition(|place| place.whose == most))?
+        is_more.then(|| self.entries.iter().rposition(|entry| entry.whose == most))?
     }
 
     fn next(&mut self) -> Option<Job> {
         let first = |part: usize| {
-            let ready = self.places.iter().enumerate();
-            let ready = ready.filter(|(_, place)| place.job.is_some() && place.whose.part() == part);
-            ready.min_by_key(|(_, place)| (place.round, place.id)).map(|(at, _)| at)
+            let ready = self.entries.iter().enumerate();
+            let ready = ready.filter(|(_, entry)| entry.job.is_some() && entry.whose.part() == part);
+            ready.min_by_key(|(_, entry)| (entry.round, entry.id)).map(|(at, _)| at)
         };
         let (known, stranger) = (first(0), first(1));
         let at = if self.known_was_last { stranger.or(known) } else { known.or(stranger) }?;
-        let place = self.places.remove(at);
-        self.known_was_last = place.whose.part() == 0;
-        self.rounds[place.whose.part()] = place.round;
-        place.job
+        let entry = self.entries.remove(at);
+        self.known_was_last = entry.whose.part() == 0;
+        self.rounds[entry.whose.part()] = entry.round;
+        entry.job
     }
 }
 
 impl Line {
     /// Takes a place, if one is free or somebody has to make room.
-    pub(super) fn enter(self: &Arc<Self>, whose: Whose) -> Option<Turn> {
+    pub(super) fn enter(self: &Arc<Self>, whose: Whose) -> Option<HashTurn> {
         let (turn, displaced) = {
             let mut state = self.lock();
-            let part = state.places.iter().filter(|place| place.whose.part() == whose.part()).count();
+            let part = state.entries.iter().filter(|entry| entry.whose.part() == whose.part()).count();
             let displaced = match part < whose.room() {
                 true => None,
                 false => Some(state.least_due(whose)?),
             };
-            let displaced = displaced.map(|at| state.places.remove(at));
-            let own = state.places.iter().filter(|place| place.whose == whose).map(|place| place.round + 1);
+            let displaced = displaced.map(|at| state.entries.remove(at));
+            let own = state.entries.iter().filter(|entry| entry.whose == whose).map(|entry| entry.round + 1);
             let round = own.max().unwrap_or_default().max(state.rounds[whose.part()]);
             state.last_id += 1;
             let id = state.last_id;
-            state.places.push(Place { id, whose, round, job: None });
-            (Turn { line: self.clone(), id }, displaced)
+            state.entries.push(Entry { id, whose, round, job: None });
+            (HashTurn { line: self.clone(), id }, displaced)
         };
-        if let Some(job) = displaced.and_then(|place| place.job) {
+        if let Some(job) = displaced.and_then(|entry| entry.job) {
             job(false);
         }
         Some(turn)
@@ -146,12 +146,12 @@ impl Line {
     }
 }
 
-impl Turn {
+impl HashTurn {
     /// Queues the job in this place; returns it as the error if the place has been lost meanwhile.
     pub(super) fn take(&self, job: Job) -> Result<(), Job> {
         let mut state = self.line.lock();
-        match state.places.iter_mut().find(|place| place.id == self.id) {
-            Some(place) => place.job = Some(job),
+        match state.entries.iter_mut().find(|entry| entry.id == self.id) {
+            Some(entry) => entry.job = Some(job),
             None => return Err(job),
         }
         drop(state);
@@ -160,18 +160,18 @@ impl Turn {
     }
 }
 
-impl std::fmt::Debug for Turn {
+impl std::fmt::Debug for HashTurn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Turn({})", self.id)
+        write!(f, "HashTurn({})", self.id)
     }
 }
 
-impl Drop for Turn {
+impl Drop for HashTurn {
     fn drop(&mut self) {
         let left = {
             let mut state = self.line.lock();
-            let at = state.places.iter().position(|place| place.id == self.id);
-            at.map(|at| state.places.remove(at))
+            let at = state.entries.iter().position(|entry| entry.id == self.id);
+            at.map(|at| state.entries.remove(at))
         };
         drop(left); // not under the lock: the place may hold a lot
     }
@@ -191,7 +191,7 @@ mod tests {
     /// Who was served or refused, in order.
     struct Served {
         line: Arc<Line>,
-        turns: Vec<Turn>,
+        turns: Vec<HashTurn>,
         tell: mpsc::Sender<(&'static str, bool)>,
         told: mpsc::Receiver<(&'static str, bool)>,
     }
@@ -244,7 +244,7 @@ mod tests {
         let state = line.line.lock();
         let shares: Vec<usize> = (0..8).map(|n| state.of(network(n))).collect();
         assert!(shares.iter().all(|share| (7..=9).contains(share)), "{shares:?}");
-        assert_eq!(state.places.len(), STRANGERS);
+        assert_eq!(state.entries.len(), STRANGERS);
     }
 
     /// Security's finding 15: with 120 addresses in the queue the owner got in one time in fifteen.
@@ -275,7 +275,7 @@ mod tests {
         assert!(line.enters(network(1), "one more"));
 
         let empty = Arc::<Line>::default();
-        let turns: Vec<Turn> = (0..STRANGERS).map(|_| empty.enter(network(1)).unwrap()).collect();
+        let turns: Vec<HashTurn> = (0..STRANGERS).map(|_| empty.enter(network(1)).unwrap()).collect();
         let _visitor = empty.enter(network(2)).unwrap();
         let lost = turns.iter().filter(|turn| turn.take(Box::new(|_| ())).is_err()).count();
         assert_eq!(lost, 1, "it was displaced before it had anything to hash");

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::failure::{self, Failure};
 use super::folder::{DATABASE, Folder, create_database};
 use super::vacuum::{self, Vacuum};
-use super::writer::{Connection, Engine, Erasing, log};
+use super::writer::{Engine, Erasing, WriteConnection, log};
 use super::{Event, Health, Store, Writer};
 use crate::error::{MIN_SQLITE, OpenError};
 use crate::quota::Quota;
@@ -86,7 +86,7 @@ impl Store {
             .disable_statement_logging(); // statements would clutter the sentences for people
         #[cfg(feature = "planted")]
         let options = crate::planted::options(options);
-        let mut db = Connection::open(&options).await.map_err(explain)?;
+        let mut db = WriteConnection::open(&options).await.map_err(explain)?;
         let version: String =
             sqlx::query_scalar("select sqlite_version()").fetch_one(db.sqlx()).await.map_err(explain)?;
         if older(&version, MIN_SQLITE) {

@@ -28,9 +28,9 @@ pub(crate) struct Post {
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
-/// A message's place.
+/// A message's stamp.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Stamp {
     seq: Seq,
     rev: Rev,
     at: TimeStamp,
@@ -83,25 +83,25 @@ pub(super) fn store(
         };
         if let Some(full) = post.held_back(&count, &mut stored)? {
             // A stored message was accepted long ago.
-            let repeated = stored.query_row((session.0, post.message.message_id.0), sender_and_place);
+            let repeated = stored.query_row((session.0, post.message.message_id.0), sender_and_stamp);
             events.push(match repeated.optional()? {
-                Some((sender, place)) => post.repeated(sender, place),
+                Some((sender, stamp)) => post.repeated(sender, stamp),
                 None => post.put_off(full),
             });
             continue;
         }
-        let place = Place { seq: Seq(seq.0 + 1), rev: rev.next(), at };
-        if post.insert(&mut insert, place)? {
-            known.heads.insert(session, (place.seq, place.rev));
+        let stamp = Stamp { seq: Seq(seq.0 + 1), rev: rev.next(), at };
+        if post.insert(&mut insert, stamp)? {
+            known.heads.insert(session, (stamp.seq, stamp.rev));
             moved.insert(session);
-            passing.extend((place.seq.0 % PASS_EVERY == 0).then_some((session, post.sender)));
+            passing.extend((stamp.seq.0 % PASS_EVERY == 0).then_some((session, post.sender)));
             count.take(post.sender, post.message.data.len());
             post.passes();
-            events.push(post.announced(place));
+            events.push(post.announced(stamp));
         } else {
             let name = (session.0, post.message.message_id.0);
-            let (sender, place) = stored.query_row(name, sender_and_place)?;
-            events.push(post.repeated(sender, place));
+            let (sender, stamp) = stored.query_row(name, sender_and_stamp)?;
+            events.push(post.repeated(sender, stamp));
         }
     }
     let mut advance = db.prepare_cached(ADVANCE)?;
@@ -160,16 +160,16 @@ impl Known {
     }
 }
 
-/// Reads a stored message's sender and place.
-fn sender_and_place(row: &Row<'_>) -> rusqlite::Result<(UserId, Place)> {
-    let place = Place { seq: Seq(row.get(1)?), rev: Rev(row.get(2)?), at: TimeStamp(row.get(3)?) };
-    Ok((UserId(row.get(0)?), place))
+/// Reads a stored message's sender and stamp.
+fn sender_and_stamp(row: &Row<'_>) -> rusqlite::Result<(UserId, Stamp)> {
+    let stamp = Stamp { seq: Seq(row.get(1)?), rev: Rev(row.get(2)?), at: TimeStamp(row.get(3)?) };
+    Ok((UserId(row.get(0)?), stamp))
 }
 
 impl Post {
-    /// Inserts the message at its place. Returns false if its identifier is taken.
-    fn insert(&self, insert: &mut CachedStatement<'_>, place: Place) -> rusqlite::Result<bool> {
-        let Place { seq, rev, at } = place;
+    /// Inserts the message at its stamp. Returns false if its identifier is taken.
+    fn insert(&self, insert: &mut CachedStatement<'_>, stamp: Stamp) -> rusqlite::Result<bool> {
+        let Stamp { seq, rev, at } = stamp;
         let (session, id) = self.name();
         let row = (session.0, seq.0, id.0, self.sender.0, &self.message.data, at.0, rev.0);
         Ok(insert.execute(row)? == 1)
@@ -179,7 +179,7 @@ impl Post {
         (self.message.session_id, self.message.message_id)
     }
 
-    fn announced(&mut self, Place { seq, rev, at }: Place) -> Event {
+    fn announced(&mut self, Stamp { seq, rev, at }: Stamp) -> Event {
         let (session_id, message_id) = self.name();
         let message = Message {
             message_id,
@@ -196,11 +196,11 @@ impl Post {
     }
 
     /// Answers a message whose identifier is taken.
-    fn repeated(&self, sender: UserId, place: Place) -> Event {
+    fn repeated(&self, sender: UserId, stamp: Stamp) -> Event {
         self.passes();
         match sender == self.sender {
             true => {
-                let (origin, Place { seq, rev, at: time_stamp }) = (self.origin, place);
+                let (origin, Stamp { seq, rev, at: time_stamp }) = (self.origin, stamp);
                 Event::Repeated { origin, message_id: self.message.message_id, seq, rev, time_stamp }
             }
             false => self.not_stored(NotStored::Taken),

@@ -22,7 +22,7 @@ use super::posting::Post;
 use super::reading::Mark;
 use crate::error::{Error, Result};
 use crate::quota::Quota;
-pub(super) use connection::Connection;
+pub(super) use connection::WriteConnection;
 pub(crate) use engine::Engine;
 pub(super) use erasing::Erasing;
 use unit::Job;
@@ -38,7 +38,7 @@ pub(super) struct Writer(mpsc::Sender<Job>);
 impl Writer {
     /// Makes a writer on its connection: the handle, the engine that does the work, and the events.
     pub(super) fn new(
-        db: Connection,
+        db: WriteConnection,
         options: SqliteConnectOptions,
         health: Health,
         quota: Quota,

@@ -42,7 +42,7 @@ pub(super) enum State {
 }
 
 /// A tail's answer to a request.
-pub(super) enum Answer {
+pub(super) enum Lookup {
     Page(Bytes),
     /// Not in memory: ask the database.
     NotHere,
@@ -71,25 +71,25 @@ impl Rows {
         self.bytes + self.last.as_ref().map_or(0, |(_, page)| page.len())
     }
 
-    pub(super) fn answer(&mut self, session: SessionId, joined: Seq, after: Rev) -> Answer {
+    pub(super) fn answer(&mut self, session: SessionId, joined: Seq, after: Rev) -> Lookup {
         self.asked = Instant::now();
-        let State::Read(epoch) = self.state else { return Answer::Again };
+        let State::Read(epoch) = self.state else { return Lookup::Again };
         if after < self.floor {
-            return if self.is_full { Answer::NotHere } else { Answer::Again };
+            return if self.is_full { Lookup::NotHere } else { Lookup::Again };
         }
         if after > self.rev {
-            return Answer::NotHere;
+            return Lookup::NotHere;
         }
         if let Some((question, page)) = &self.last
             && *question == (after, joined)
         {
-            return Answer::Page(page.clone());
+            return Lookup::Page(page.clone());
         }
         let from = self.messages.partition_point(|message| message.rev <= after);
         let changed = self.messages.range(from..).filter(|message| message.seq > joined).cloned();
         let page: Bytes = page(session, epoch, after, self.rev, changed).encode().into();
         self.last = Some(((after, joined), page.clone()));
-        Answer::Page(page)
+        Lookup::Page(page)
     }
 
     pub(super) fn begin(&mut self, beginning: Beginning) {

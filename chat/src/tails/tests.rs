@@ -97,15 +97,15 @@ fn a_tail_says_what_the_database_would_whatever_changed_before_during_and_after_
                 for _ in 0..2 {
                     let answer = rows.answer(session_id, Seq(joined), Rev(after));
                     assert!(
-                        matches!(answer, Answer::Page(page) if page == wanted),
+                        matches!(answer, Lookup::Page(page) if page == wanted),
                         "seed {seed}, after {after}"
                     );
                 }
             }
         }
-        assert!(matches!(rows.answer(session_id, Seq(0), Rev(session.rev + 1)), Answer::NotHere));
+        assert!(matches!(rows.answer(session_id, Seq(0), Rev(session.rev + 1)), Lookup::NotHere));
         let early = rows.answer(session_id, Seq(0), Rev(floor - 1));
-        assert!(matches!(early, Answer::Again), "another tail may reach back further");
+        assert!(matches!(early, Lookup::Again), "another tail may reach back further");
     }
 }
 
@@ -117,7 +117,7 @@ fn a_tail_is_bounded_and_lets_its_oldest_go() {
         assert!(rows.append(session.change(seq)));
     }
     assert_eq!((rows.messages.len(), rows.floor), (ROWS, Rev(10)));
-    assert!(matches!(rows.answer(SessionId::new(), Seq(0), Rev(9)), Answer::NotHere));
+    assert!(matches!(rows.answer(SessionId::new(), Seq(0), Rev(9)), Lookup::NotHere));
     let mut large = session.change(600);
     large.data = "x".repeat(BYTES - 10_000);
     assert!(rows.append(large));

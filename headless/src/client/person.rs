@@ -2,9 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use protocol::{
-    Answer as InviteAnswer, Asked, ClientFrame, InviteId, MessageId, Search, Seq, SessionId, Sync, TimeStamp,
-};
+use protocol::{Answer, Asked, ClientFrame, InviteId, MessageId, Search, Seq, SessionId, Sync, TimeStamp};
 
 use super::Client;
 use crate::Error;
@@ -58,7 +56,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no socket.
-    pub async fn answer(&mut self, invite_id: InviteId, answer: InviteAnswer) -> Result<(), Error> {
+    pub async fn answer(&mut self, invite_id: InviteId, answer: Answer) -> Result<(), Error> {
         self.send(&ClientFrame::Search(Search::Answer { invite_id, answer })).await
     }
 

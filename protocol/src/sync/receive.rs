@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Conversation, Step, Sync};
+use super::{Change, SessionState, Step, Sync};
 use crate::keyed;
 use crate::{
     Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
@@ -240,7 +240,7 @@ impl Sync {
         step: &mut Step,
     ) {
         // A new member counts everything said before as read.
-        let new = || Conversation { last_seq, read_seq: last_seq, ..Conversation::default() };
+        let new = || SessionState { last_seq, read_seq: last_seq, ..SessionState::default() };
         let session = self.sessions.entry(session_id).or_insert_with(new);
         session.last_seq = session.last_seq.max(last_seq);
         session.timeline.observe(Head { epoch, rev: session.timeline.rev() });

@@ -22,12 +22,12 @@ const TURNS: usize = 128;
 /// The doors (sign-in and registration), with their rate limits.
 pub(crate) struct Doors {
     pub(super) turns: Semaphore,
-    logins: Door,
-    registrations: Door,
+    logins: DoorLimit,
+    registrations: DoorLimit,
 }
 
 /// A rate limiter and how often it was asked; `None` lets everybody through.
-type Door = Option<(DefaultKeyedRateLimiter<IpAddr>, AtomicU32)>;
+type DoorLimit = Option<(DefaultKeyedRateLimiter<IpAddr>, AtomicU32)>;
 
 impl Doors {
     pub(crate) fn new(limits: Option<Limits>) -> Self {

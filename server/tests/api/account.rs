@@ -1,7 +1,7 @@
 //! Registering, signing in and out, the first load and the history.
 
 use futures::future::join_all;
-use headless::{Answer, Client, Error};
+use headless::{Client, Error, Response};
 use protocol::{Code, Outcome, Seq, UserId, close};
 use serde_json::{Value, json};
 use server::Limits;
@@ -12,21 +12,21 @@ fn credentials(username: &str, password: &str) -> Value {
     json!({ "Username": username, "Password": password })
 }
 
-async fn register(client: &mut Client, username: &str, password: &str) -> Answer {
+async fn register(client: &mut Client, username: &str, password: &str) -> Response {
     post(client, "/api/register", &credentials(username, password)).await
 }
 
-async fn login(client: &mut Client, username: &str, password: &str) -> Answer {
+async fn login(client: &mut Client, username: &str, password: &str) -> Response {
     post(client, "/api/login", &credentials(username, password)).await
 }
 
-async fn post(client: &mut Client, path: &str, body: &Value) -> Answer {
+async fn post(client: &mut Client, path: &str, body: &Value) -> Response {
     patiently(async || client.http.post(path, body).await.unwrap(), |answer| answer.status == 503).await
 }
 
 /// Checks that an answer is a refusal: this status, exactly the fields of a fault, and a sentence as its reason.
 #[track_caller]
-pub fn is_refusal(answer: &Answer, status: u16, code: Code) -> String {
+pub fn is_refusal(answer: &Response, status: u16, code: Code) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()));
@@ -239,7 +239,7 @@ async fn a_body_that_cannot_be_read_answers_422_and_one_over_16_kib_413() {
 }
 
 /// Posts a well-formed body of exactly this many bytes.
-async fn register_bytes(client: &mut Client, path: &str, bytes: usize) -> Answer {
+async fn register_bytes(client: &mut Client, path: &str, bytes: usize) -> Response {
     let empty = credentials("", "").to_string().len();
     let body = credentials("Ada", &"x".repeat(bytes - empty - 3)).to_string();
     assert_eq!(body.len(), bytes);

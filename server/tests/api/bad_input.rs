@@ -1,6 +1,6 @@
 //! Input that no well-behaved client would send.
 
-use headless::{Answer, Client, Event, Http, Socket};
+use headless::{Client, Event, Http, Response, Socket};
 use http::Method;
 use protocol::{Code, MAX_FRAME_BYTES, MessageId, ServerFrame, close};
 use serde_json::json;
@@ -144,7 +144,7 @@ async fn odd_numbers_and_identifiers_do_no_harm() {
 }
 
 /// Posts a body exactly as written.
-async fn posted(http: &mut Http, path: &str, kind: &str, body: &str) -> Answer {
+async fn posted(http: &mut Http, path: &str, kind: &str, body: &str) -> Response {
     http.request(Method::POST, path, &[("Content-Type", kind)], body.into()).await.unwrap()
 }
 

@@ -1,12 +1,12 @@
 //! The plain forms, as a browser without JavaScript posts them.
 
-use headless::{Answer, Client};
+use headless::{Client, Response};
 
 use crate::support::{PASSWORD, TestServer, patiently};
 
-async fn post(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+async fn post(client: &mut Client, path: &str, fields: &[(&str, &str)]) -> Response {
     let is_busy =
-        |answer: &Answer| answer.header("location").is_some_and(|to| to.contains("Error=Unavailable"));
+        |answer: &Response| answer.header("location").is_some_and(|to| to.contains("Error=Unavailable"));
     patiently(async || client.http.post_form(path, fields).await.unwrap(), is_busy).await
 }
 

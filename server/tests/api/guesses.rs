@@ -1,7 +1,7 @@
 //! Guessing passwords and names: what a stranger gets, and that owners are never locked out of their accounts.
 //! `chat/src/guesses.rs` simulates days of it; here is what a client sees.
 
-use headless::{Answer, Http};
+use headless::{Http, Response};
 use http::Method;
 use protocol::Code;
 use server::{Config, Limits};
@@ -22,19 +22,19 @@ fn proxied(config: &mut Config) {
     config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
 }
 
-async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &str) -> Answer {
+async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &str) -> Response {
     let body = serde_json::json!({ "Username": name, "Password": password }).to_string();
     let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", from)];
     let mut ask = async || http.request(Method::POST, path, &headers, body.clone().into()).await.unwrap();
     patiently(&mut ask, |answer| answer.status == 503).await // which does not count as a guess
 }
 
-async fn sign_in(http: &mut Http, from: &str, name: &str, password: &str) -> Answer {
+async fn sign_in(http: &mut Http, from: &str, name: &str, password: &str) -> Response {
     post(http, "/api/login", from, name, password).await
 }
 
 /// Returns the device's cookie, as a browser sends it back, and the whole header.
-fn device(answer: &Answer) -> (String, String) {
+fn device(answer: &Response) -> (String, String) {
     let whole = answer.set_cookies().find(|cookie| cookie.contains("known_device=")).unwrap();
     (whole.split(';').next().unwrap().to_owned(), whole.to_owned())
 }
@@ -130,7 +130,7 @@ async fn past_twenty_names_an_address_is_told_nothing_more_about_any() {
         let wait: u64 = of_ada.header("retry-after").unwrap().parse().unwrap();
         assert!((3_000..=3_600).contains(&wait), "{wait}");
         assert_eq!((of_ada.status, of_ada.text()), (of_nobody.status, of_nobody.text()), "{path}");
-        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |answer: &Response| answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names(&of_ada), names(&of_nobody), "{path}");
     }
     is_refusal(&sign_in(&mut http, there, "Eve", PASSWORD).await, 400, Code::InvalidUser);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use headless::{Answer, Http};
+use headless::{Http, Response};
 use http::Method;
 use tempfile::TempDir;
 
@@ -11,7 +11,7 @@ use crate::support::TestServer;
 const PATHS: [&str; 8] =
     ["/", "/login", "/register", "/nonsense", "/api/load", "/api/nonsense", "/ws", "/chat/nonsense"];
 
-fn policy(answer: &Answer) -> String {
+fn policy(answer: &Response) -> String {
     answer.header("content-security-policy").unwrap_or_default().to_owned()
 }
 

@@ -1,6 +1,6 @@
 //! Which host names the server answers: those that nobody else can hand out, and those in its settings.
 
-use headless::{Answer, Error, Http, Socket};
+use headless::{Error, Http, Response, Socket};
 use http::Method;
 use protocol::Code;
 use server::Config;
@@ -14,7 +14,7 @@ fn by(base: &str, host: &str) -> Http {
     Http::new(base).with_header("Host", host)
 }
 
-async fn register(http: &mut Http, name: &str) -> Answer {
+async fn register(http: &mut Http, name: &str) -> Response {
     let credentials = serde_json::json!({ "Username": name, "Password": PASSWORD });
     http.post("/api/register", &credentials).await.unwrap()
 }

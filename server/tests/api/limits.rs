@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use headless::{Answer, Http};
+use headless::{Http, Response};
 use http::Method;
-use protocol::{Answer as Reply, Code, Outcome, Rev, ServerFrame};
+use protocol::{Answer, Code, Outcome, Rev, ServerFrame};
 use server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +18,7 @@ fn few() -> Option<Limits> {
 }
 
 /// Tries to sign in as a nonexistent user, as if from this address.
-async fn knock(http: &mut Http, path: &str, forwarded: &[&str]) -> Answer {
+async fn knock(http: &mut Http, path: &str, forwarded: &[&str]) -> Response {
     let headers = forwarded.iter().map(|value| ("X-Forwarded-For", *value));
     let headers: Vec<_> = headers.chain([("Content-Type", "application/json")]).collect();
     let body = r#"{"Username":"x","Password":"x"}"#;
@@ -275,7 +275,7 @@ async fn who_does_not_take_no_for_an_answer_is_told_to_wait() {
     for _ in 0..5 {
         ada.search("Bob").await.unwrap();
         let (invite, _) = bob.expect("an invitation", invited).await.unwrap();
-        bob.answer(invite, Reply::Rejected).await.unwrap();
+        bob.answer(invite, Answer::Rejected).await.unwrap();
         ada.expect("Rejected", outcome_is(Outcome::Rejected)).await.unwrap();
     }
     ada.search("bob").await.unwrap();

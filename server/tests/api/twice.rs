@@ -1,7 +1,7 @@
 //! Forms sent twice, by a double click or because the answer was lost: registration is idempotent. Invitations that are
 //! answered twice are in `invitations`.
 
-use headless::{Answer, Http};
+use headless::{Http, Response};
 use http::Method;
 use protocol::Code;
 use server::{Config, Limits};
@@ -19,14 +19,14 @@ fn proxied(config: &mut Config) {
     config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
 }
 
-async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &str) -> Answer {
+async fn post(http: &mut Http, path: &str, from: &str, name: &str, password: &str) -> Response {
     let body = serde_json::json!({ "Username": name, "Password": password }).to_string();
     let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", from)];
     let mut ask = async || http.request(Method::POST, path, &headers, body.clone().into()).await.unwrap();
     patiently(&mut ask, |answer| answer.status == 503).await
 }
 
-async fn register(http: &mut Http, from: &str, name: &str, password: &str) -> Answer {
+async fn register(http: &mut Http, from: &str, name: &str, password: &str) -> Response {
     post(http, "/api/register", from, name, password).await
 }
 
@@ -77,7 +77,7 @@ async fn a_double_click_makes_one_account_and_both_answers_say_so() {
         let fields = [("Username", "Bob"), ("Password", PASSWORD)];
         let mut ask = async || http.post_form("/register", &fields).await.unwrap();
         let is_busy =
-            |answer: &Answer| answer.header("location").is_some_and(|to| to.contains("Unavailable"));
+            |answer: &Response| answer.header("location").is_some_and(|to| to.contains("Unavailable"));
         let answer = patiently(&mut ask, is_busy).await;
         assert_eq!(answer.header("location"), Some("/login?Registered=1&Username=Bob"));
     }

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::system::{Place, System, debian_version};
+use super::system::{Site, System, debian_version};
 use super::xmpp::{self, DOMAIN, PASSWORD, Xmpp, account};
 use crate::load::{Error, Line, Plan, Service};
 
@@ -44,30 +44,30 @@ impl System for Ejabberd {
 
     /// Does what `ejabberdctl foreground` does with its defaults, but without a cluster name: so it needs neither
     /// Erlang's port mapper nor the system's user and folders.
-    fn command(&self, place: &Place) -> Result<Command, Error> {
-        let configuration = place.data.join("ejabberd.yml");
-        fs::write(&configuration, place.fill(CONFIGURATION))?;
+    fn command(&self, site: &Site) -> Result<Command, Error> {
+        let configuration = site.data.join("ejabberd.yml");
+        fs::write(&configuration, site.fill(CONFIGURATION))?;
         let script = fs::read_to_string(SCRIPT)?;
         let libraries = script.lines().find_map(|line| line.strip_prefix("ERL_LIBS="));
         let mut command = Command::new("erl");
         command
             .env("EJABBERD_CONFIG_PATH", configuration)
-            .env("EJABBERD_LOG_PATH", place.data.join("ejabberd.log"))
+            .env("EJABBERD_LOG_PATH", site.data.join("ejabberd.log"))
             .env("ERL_LIBS", libraries.unwrap_or_default().trim_matches('\''))
             .env("ERL_MAX_PORTS", "32000")
             .env("ERL_CRASH_DUMP_BYTES", "0")
-            .env("HOME", &place.data)
+            .env("HOME", &site.data)
             .args(["+K", "true", "+P", "250000", "-mnesia", "dir"])
-            .arg(format!("{:?}", place.data.join("mnesia").display().to_string()))
+            .arg(format!("{:?}", site.data.join("mnesia").display().to_string()))
             .args(["-s", "ejabberd", "-noinput"])
-            .current_dir(&place.data);
+            .current_dir(&site.data);
         Ok(command)
     }
 
-    async fn service(&self, place: &Place) -> Result<People, Error> {
-        let api = format!("http://127.0.0.1:{}/api/register", place.api_port);
-        let known = place.data.join("people");
-        Ok(People { known, api, address: place.address(), plan: Plan::new(2, 2) })
+    async fn service(&self, site: &Site) -> Result<People, Error> {
+        let api = format!("http://127.0.0.1:{}/api/register", site.api_port);
+        let known = site.data.join("people");
+        Ok(People { known, api, address: site.address(), plan: Plan::new(2, 2) })
     }
 }
 

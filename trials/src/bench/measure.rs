@@ -13,7 +13,7 @@ use super::prosody::Prosody;
 use super::results::{HELD_P99_MS, Measured, SystemResults};
 use super::server::{Server, start};
 use super::socketio::SocketIoSqlite;
-use super::system::{Place, System, first_line};
+use super::system::{Site, System, first_line};
 use super::{Course, Machine, Results};
 use crate::load::{Error, FanOut, Idle, Mode, PingPong, Plan, Rate, Report, Run, Service};
 use crate::process::raise_open_files;
@@ -110,7 +110,7 @@ impl Bench<'_> {
         let ready = self.folder.join(name);
         if !ready.exists() {
             let making = tempfile::tempdir_in(&self.folder)?;
-            let mut server = start(system, &Place::new(making.path())?).await?;
+            let mut server = start(system, &Site::new(making.path())?).await?;
             for plan in [everybody, Plan::new(group, group)] {
                 server.service.prepare(plan, self.progress).await?;
             }
@@ -130,7 +130,7 @@ impl Bench<'_> {
         let Course { hold, group, .. } = *self.course;
         let data = tempfile::tempdir_in(&self.folder)?;
         copy(accounts, data.path())?;
-        let mut server = start(system, &Place::new(data.path())?).await?;
+        let mut server = start(system, &Site::new(data.path())?).await?;
         server.service.prepare(Plan::new(2, 2), &ProgressBar::hidden()).await?;
         let mut measured =
             Measured { cold_start_seconds: server.first_talk().await?.as_secs_f64(), ..Measured::default() };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::process::Command;
 
-use super::system::{Place, System, first_line};
+use super::system::{Site, System, first_line};
 use crate::load::{self, Check, Error, Habits};
 
 /// Natter's release.
@@ -31,9 +31,9 @@ impl System for Natter {
         Ok(version.replacen("natter", "Natter", 1))
     }
 
-    fn command(&self, place: &Place) -> Result<Command, Error> {
+    fn command(&self, site: &Site) -> Result<Command, Error> {
         let mut command = Command::new(&self.program);
-        command.arg("--data").arg(&place.data).arg("--listen").arg(place.address().to_string());
+        command.arg("--data").arg(&site.data).arg("--listen").arg(site.address().to_string());
         // The limits apply per address, and everybody here comes from the same one.
         command.args(["--limits", "off"]);
         for (name, _) in std::env::vars_os() {
@@ -44,10 +44,10 @@ impl System for Natter {
         Ok(command)
     }
 
-    async fn service(&self, place: &Place) -> Result<load::Natter, Error> {
-        let base = format!("http://{}", place.address());
+    async fn service(&self, site: &Site) -> Result<load::Natter, Error> {
+        let base = format!("http://{}", site.address());
         let habits = Habits { check: Check::Numbers, reads: false };
-        load::Natter::new(&base, habits, Some(place.data.join("people.json"))).await
+        load::Natter::new(&base, habits, Some(site.data.join("people.json"))).await
     }
 }
 
@@ -78,14 +78,14 @@ impl System for Relay {
         Ok(format!("the program `relay` of Natter {}", env!("CARGO_PKG_VERSION")))
     }
 
-    fn command(&self, place: &Place) -> Result<Command, Error> {
+    fn command(&self, site: &Site) -> Result<Command, Error> {
         let program = Self::program().ok_or_else(|| Error::protocol("there is no relay to be started"))?;
         let mut command = Command::new(program);
-        command.arg("--data").arg(&place.data).arg("--listen").arg(place.address().to_string());
+        command.arg("--data").arg(&site.data).arg("--listen").arg(site.address().to_string());
         Ok(command)
     }
 
-    async fn service(&self, place: &Place) -> Result<load::Relay, Error> {
-        load::Relay::new(&format!("http://{}", place.address()))
+    async fn service(&self, site: &Site) -> Result<load::Relay, Error> {
+        load::Relay::new(&format!("http://{}", site.address()))
     }
 }

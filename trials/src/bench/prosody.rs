@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use indicatif::ProgressBar;
 use tokio::process::Command;
 
-use super::system::{Place, System, debian_version};
+use super::system::{Site, System, debian_version};
 use super::xmpp::{self, DOMAIN, PASSWORD, Xmpp, account};
 use crate::load::{Error, Line, Plan, Service};
 
@@ -36,17 +36,17 @@ impl System for Prosody {
         Ok(format!("Prosody {prosody}, lua-dbi-sqlite3 {dbi}, SQLite {sqlite}"))
     }
 
-    fn command(&self, place: &Place) -> Result<Command, Error> {
-        let configuration = place.data.join("prosody.cfg.lua");
-        fs::create_dir_all(place.data.join("certs"))?;
-        fs::write(&configuration, place.fill(CONFIGURATION))?;
+    fn command(&self, site: &Site) -> Result<Command, Error> {
+        let configuration = site.data.join("prosody.cfg.lua");
+        fs::create_dir_all(site.data.join("certs"))?;
+        fs::write(&configuration, site.fill(CONFIGURATION))?;
         let mut command = Command::new("prosody");
         command.arg("-F").arg("--config").arg(configuration);
         Ok(command)
     }
 
-    async fn service(&self, place: &Place) -> Result<People, Error> {
-        Ok(People { data: place.data.clone(), address: place.address(), plan: Plan::new(2, 2) })
+    async fn service(&self, site: &Site) -> Result<People, Error> {
+        Ok(People { data: site.data.clone(), address: site.address(), plan: Plan::new(2, 2) })
     }
 }
 

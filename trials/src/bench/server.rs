@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-use super::system::{Place, System};
+use super::system::{Site, System};
 use crate::load::{Error, ProcessId, Service};
 
 /// How long a server may take to start.
@@ -30,31 +30,31 @@ pub(super) struct Server<S> {
 }
 
 /// Starts a system and waits until it accepts connections.
-pub(super) async fn start<S: System>(system: &S, place: &Place) -> Result<Server<S::Service>, Error> {
-    let mut command = system.command(place)?;
-    let log = std::fs::File::create(place.data.join("bench.log"))?;
+pub(super) async fn start<S: System>(system: &S, site: &Site) -> Result<Server<S::Service>, Error> {
+    let mut command = system.command(site)?;
+    let log = std::fs::File::create(site.data.join("bench.log"))?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
     let began = Instant::now();
     let mut child = command
         .spawn()
         .map_err(|error| Error::protocol(format!("{} cannot be started: {error}", system.title())))?;
     let listening = async {
-        while TcpStream::connect(place.address()).await.is_err() {
+        while TcpStream::connect(site.address()).await.is_err() {
             if let Some(status) = child.try_wait()? {
-                return Err(ended(system, place, &format!("ended with {status}")));
+                return Err(ended(system, site, &format!("ended with {status}")));
             }
             sleep(LOOK).await;
         }
         Ok(())
     };
-    timeout(BEGIN, listening).await.map_err(|_| ended(system, place, "does not listen"))??;
-    let id = child.id().ok_or_else(|| ended(system, place, "has ended"))?;
-    Ok(Server { child, began, service: system.service(place).await?, id: ProcessId(id) })
+    timeout(BEGIN, listening).await.map_err(|_| ended(system, site, "does not listen"))??;
+    let id = child.id().ok_or_else(|| ended(system, site, "has ended"))?;
+    Ok(Server { child, began, service: system.service(site).await?, id: ProcessId(id) })
 }
 
 /// Describes what went wrong, with the last lines of the server's log.
-fn ended<S: System>(system: &S, place: &Place, what: &str) -> Error {
-    let log = std::fs::read_to_string(place.data.join("bench.log")).unwrap_or_default();
+fn ended<S: System>(system: &S, site: &Site, what: &str) -> Error {
+    let log = std::fs::read_to_string(site.data.join("bench.log")).unwrap_or_default();
     let last: Vec<&str> = log.lines().rev().take(5).collect();
     let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
     Error::protocol(format!("{} {what}. It said:\n{last}", system.title()))

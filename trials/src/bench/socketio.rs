@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::system::{Place, System, first_line};
+use super::system::{Site, System, first_line};
 use crate::load::{Error, Heard, Line, Plan, Service, Talk, websocket};
 
 /// Where the server and its packages are.
@@ -44,16 +44,16 @@ impl System for SocketIoSqlite {
         Ok(format!("Socket.IO {socketio}, better-sqlite3 {sqlite} (SQLite {engine}), Node {node}"))
     }
 
-    fn command(&self, place: &Place) -> Result<Command, Error> {
+    fn command(&self, site: &Site) -> Result<Command, Error> {
         let mut command = Command::new("node");
         let server = Path::new(FOLDER).join("server.js");
-        command.arg(server).arg(place.data.join("messages.db")).arg(place.port.to_string());
+        command.arg(server).arg(site.data.join("messages.db")).arg(site.port.to_string());
         command.env("NODE_ENV", "production");
         Ok(command)
     }
 
-    async fn service(&self, place: &Place) -> Result<People, Error> {
-        Ok(People { address: place.address(), plan: Plan::new(2, 2) })
+    async fn service(&self, site: &Site) -> Result<People, Error> {
+        Ok(People { address: site.address(), plan: Plan::new(2, 2) })
     }
 }
 
@@ -121,11 +121,11 @@ impl Talk for SocketIo {
             if packet == "2" {
                 websocket::write_text("3", out); // a ping, and its answer
             } else if let Some(said) = packet.strip_prefix("42") {
-                let Said(_, text, place, ..) = serde_json::from_str(said)?;
-                heard(Heard::Said { text: &text, place: Some(place) });
+                let Said(_, text, site, ..) = serde_json::from_str(said)?;
+                heard(Heard::Said { text: &text, place: Some(site) });
             } else if let Some(ack) = packet.strip_prefix("43") {
-                let (id, place) = serde_json::from_str(ack.trim_start_matches(|c: char| c.is_ascii_digit()))?;
-                heard(Heard::Acked { id, place: Some(place) });
+                let (id, site) = serde_json::from_str(ack.trim_start_matches(|c: char| c.is_ascii_digit()))?;
+                heard(Heard::Acked { id, place: Some(site) });
             } else {
                 return Err(Error::protocol(format!("a packet that nobody expects: {packet}")));
             }

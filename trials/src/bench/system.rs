@@ -24,28 +24,28 @@ pub(super) trait System {
     /// Why it cannot take part: a sentence for the page.
     fn version(&self) -> Result<String, String>;
 
-    /// Returns the command that starts it in a place. It stays in the foreground and ends on SIGTERM.
+    /// Returns the command that starts it in a site. It stays in the foreground and ends on SIGTERM.
     ///
     /// # Errors
     /// When its configuration cannot be written.
-    fn command(&self, place: &Place) -> Result<Command, Error>;
+    fn command(&self, site: &Site) -> Result<Command, Error>;
 
     /// Returns its people, once it runs.
     ///
     /// # Errors
     /// When the folder's content is wrong.
-    async fn service(&self, place: &Place) -> Result<Self::Service, Error>;
+    async fn service(&self, site: &Site) -> Result<Self::Service, Error>;
 }
 
 /// Where a server runs: its folder and two ports that were free a moment ago.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Site {
     pub data: PathBuf,
     pub port: u16,
     pub api_port: u16,
 }
 
-impl Place {
+impl Site {
     pub fn new(data: &Path) -> Result<Self, Error> {
         // Holds both until both are known, so that they differ.
         let [one, other] = [free()?, free()?];
@@ -92,19 +92,19 @@ mod tests {
 
     #[test]
     fn a_place_has_two_ports_and_fills_them_in() {
-        let place = Place::new(Path::new("/tmp/x")).unwrap();
-        assert_ne!(place.port, place.api_port);
-        let filled = place.fill("@DATA@ @PORT@ @API_PORT@ @PORT@");
-        assert_eq!(filled, format!("/tmp/x {0} {1} {0}", place.port, place.api_port));
+        let site = Site::new(Path::new("/tmp/x")).unwrap();
+        assert_ne!(site.port, site.api_port);
+        let filled = site.fill("@DATA@ @PORT@ @API_PORT@ @PORT@");
+        assert_eq!(filled, format!("/tmp/x {0} {1} {0}", site.port, site.api_port));
     }
 
     #[test]
     fn the_peers_configurations_leave_nothing_open() {
-        let place = Place::new(Path::new("/tmp/x")).unwrap();
+        let site = Site::new(Path::new("/tmp/x")).unwrap();
         for template in [super::super::prosody::CONFIGURATION, super::super::ejabberd::CONFIGURATION] {
-            let filled = place.fill(template);
+            let filled = site.fill(template);
             assert_eq!(filled.replace("@NAMES@", "").matches('@').count(), 0, "{filled}");
-            assert!(filled.contains(&place.port.to_string()) && filled.contains("/tmp/x/"));
+            assert!(filled.contains(&site.port.to_string()) && filled.contains("/tmp/x/"));
         }
     }
 }

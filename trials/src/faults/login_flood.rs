@@ -8,7 +8,7 @@ use super::crowd::{Crowd, another_login, credentials};
 use super::meanwhile::{most_memory, talk};
 use super::run::{finish, folder, percentile};
 use super::{Failure, Outcome, Result, Rig};
-use headless::{Answer, Http};
+use headless::{Http, Response};
 
 /// The limit for 99 of 100 acknowledgements of somebody who talks meanwhile.
 const ACK: Duration = Duration::from_millis(25);
@@ -70,7 +70,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
 
 /// Signs in this many times concurrently, in several rounds; on its own thread, so that people who talk never wait for
 /// this side's work.
-fn flood(base: &str, body: &serde_json::Value, logins: usize, rounds: usize) -> Result<Vec<Answer>> {
+fn flood(base: &str, body: &serde_json::Value, logins: usize, rounds: usize) -> Result<Vec<Response>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let http = Http::new(base);
     let mut answers = Vec::new();

@@ -33,7 +33,7 @@ pub struct Crowd<T> {
 
 /// A run's length and its messages.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
+pub(super) struct Span {
     /// Nobody sends after this, in nanoseconds of the run's clock.
     pub end: u64,
     /// Each message's length in bytes.
@@ -81,17 +81,17 @@ impl<T: Talk> Crowd<T> {
         bytes: usize,
         mut tick: impl FnMut(&Tally, u64),
     ) -> Result<(), Error> {
-        let course = Course { end: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX), bytes };
+        let span = Span { end: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX), bytes };
         let mut events = Events::with_capacity(1024);
         let (mut says, mut text) = (Vec::new(), String::new());
         let (mut next_tick, mut last_news) = (0, 0);
         loop {
             let now = tally.now();
             let mut wake = next_tick;
-            if now < course.end {
+            if now < span.end {
                 last_news = now;
                 let due = mode.due(now, &mut says);
-                wake = due.map_or(wake, |due| wake.min(due)).min(course.end);
+                wake = due.map_or(wake, |due| wake.min(due)).min(span.end);
             } else if tally.is_complete() || now - last_news > PATIENCE {
                 return Ok(());
             }
@@ -99,8 +99,8 @@ impl<T: Talk> Crowd<T> {
                 tick(tally, now);
                 next_tick = now + 100_000_000;
             }
-            for (person, due) in says.drain(..).filter(|(_, due)| *due < course.end) {
-                self.say(person, due, course, tally, &mut text);
+            for (person, due) in says.drain(..).filter(|(_, due)| *due < span.end) {
+                self.say(person, due, span, tally, &mut text);
             }
             self.timer.set(wake.saturating_sub(now))?;
             self.wait(&mut events)?;
@@ -113,8 +113,8 @@ impl<T: Talk> Crowd<T> {
                 if self.listen(event.token().0, mode, tally, &mut says, now) {
                     last_news = now;
                 }
-                for (person, due) in says.drain(..).filter(|(_, due)| *due < course.end) {
-                    self.say(person, due, course, tally, &mut text);
+                for (person, due) in says.drain(..).filter(|(_, due)| *due < span.end) {
+                    self.say(person, due, span, tally, &mut text);
                 }
             }
         }
@@ -127,9 +127,9 @@ impl<T: Talk> Crowd<T> {
         }
     }
 
-    fn say(&mut self, person: usize, due: u64, course: Course, tally: &mut Tally, text: &mut String) {
+    fn say(&mut self, person: usize, due: u64, span: Span, tally: &mut Tally, text: &mut String) {
         let Some(line) = &mut self.lines[person] else { return };
-        let id = tally.say(person, due, course.bytes, text);
+        let id = tally.say(person, due, span.bytes, text);
         let blocked = line.has_output();
         line.say(id, text);
         if !blocked && let Err(error) = line.flush() {

@@ -11,7 +11,7 @@ use super::super::failure::{self, Failure};
 use super::super::posting::{self, Post};
 use super::super::reading::Mark;
 use super::super::wipe;
-use super::connection::{Connection, run};
+use super::connection::{WriteConnection, run};
 use super::unit::{Effects, Job, Tx, Unit};
 use crate::origin::Origin;
 use crate::quota::Quota;
@@ -84,7 +84,7 @@ impl Batch {
 
     /// Does all of it in one transaction. After an error nobody may be told that any of it was done, and this
     /// connection must not be used again.
-    pub(super) async fn commit(&mut self, db: &mut Connection, quota: &Quota) -> Result<(), Failure> {
+    pub(super) async fn commit(&mut self, db: &mut WriteConnection, quota: &Quota) -> Result<(), Failure> {
         if self.size() == 0 {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use super::super::posting::Known;
 const CACHE: &str = "-8192";
 
 /// The connection that writes.
-pub(in crate::store) struct Connection {
+pub(in crate::store) struct WriteConnection {
     /// The same connection, for statements stepped on the caller's thread. Declared first: they must be dropped before
     /// the connection is.
     direct: rusqlite::Connection,
@@ -24,7 +24,7 @@ pub(super) fn run(db: &rusqlite::Connection, sql: &'static str) -> rusqlite::Res
     db.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-impl Connection {
+impl WriteConnection {
     /// Opens it.
     ///
     /// # Errors

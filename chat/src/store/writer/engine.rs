@@ -25,7 +25,7 @@ use super::super::failure::Failure;
 use super::super::health::Health;
 use super::alarm::Alarm;
 use super::batch::Batch;
-use super::connection::Connection;
+use super::connection::WriteConnection;
 use super::erasing::{AtRest, Erasing};
 use super::log::{self, Log};
 use super::unit::{BATCH, Job};
@@ -52,7 +52,7 @@ const GONE: Duration = Duration::from_secs(60);
 /// The writer's engine, one transaction per step, so that a test can stop it between any two.
 pub(crate) struct Engine {
     /// `None` while commits are impossible, and once it is closed.
-    db: Option<Connection>,
+    db: Option<WriteConnection>,
     closed: bool,
     options: SqliteConnectOptions,
     queue: mpsc::Receiver<Job>,
@@ -86,7 +86,7 @@ struct Meters {
 
 impl Engine {
     pub(super) fn new(
-        db: Connection,
+        db: WriteConnection,
         options: SqliteConnectOptions,
         queue: mpsc::Receiver<Job>,
         committed: mpsc::Sender<Vec<Event>>,
@@ -153,7 +153,7 @@ impl Engine {
 
     /// Ends here. Returns what is left for another engine: uncommitted work is gone.
     #[cfg(test)]
-    pub(super) fn crash(&mut self) -> (Connection, SqliteConnectOptions, Health, Quota, Erasing) {
+    pub(super) fn crash(&mut self) -> (WriteConnection, SqliteConnectOptions, Health, Quota, Erasing) {
         let mut db = self.db.take().expect("not closed");
         db.parts().2.forget();
         let quota = Quota::new(self.options.get_filename().parent().expect("in a folder"));
@@ -323,7 +323,7 @@ impl Engine {
 
     async fn revive(&mut self) {
         let revived = async {
-            let db = Connection::open(&self.options).await?;
+            let db = WriteConnection::open(&self.options).await?;
             log::prove(db.direct())?;
             Ok::<_, Failure>(db)
         };

@@ -4,30 +4,30 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Places, counted per owner. Clones share the same counts.
-pub(crate) struct Places<K>(Arc<Inner<K>>);
+/// Slots, counted per owner. Clones share the same counts.
+pub(crate) struct Slots<K>(Arc<Inner<K>>);
 
 struct Inner<K> {
     most: usize,
-    /// Has no entry for an owner without places, so it never outgrows what is open.
+    /// Has no entry for an owner without slots, so it never outgrows what is open.
     taken: Mutex<HashMap<K, usize>>,
 }
 
-/// A place, returned on drop.
-pub(crate) struct Place<K: Eq + Hash> {
-    places: Places<K>,
+/// A slot, returned on drop.
+pub(crate) struct Slot<K: Eq + Hash> {
+    slots: Slots<K>,
     whose: K,
 }
 
-impl<K: Copy + Eq + Hash> Places<K> {
+impl<K: Copy + Eq + Hash> Slots<K> {
     /// Allows each owner this many.
     pub(crate) fn new(most: u32) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Self(Arc::new(Inner { most, taken: Mutex::default() }))
     }
 
-    /// Takes one more place, unless the owner is at the limit.
-    pub(crate) fn take(&self, whose: K) -> Option<Place<K>> {
+    /// Takes one more slot, unless the owner is at the limit.
+    pub(crate) fn take(&self, whose: K) -> Option<Slot<K>> {
         let mut taken = self.lock();
         let count = taken.entry(whose).or_default();
         if *count >= self.0.most {
@@ -35,25 +35,25 @@ impl<K: Copy + Eq + Hash> Places<K> {
         }
         *count += 1;
         drop(taken);
-        Some(Place { places: self.clone(), whose })
+        Some(Slot { slots: self.clone(), whose })
     }
 }
 
-impl<K: Eq + Hash> Places<K> {
+impl<K: Eq + Hash> Slots<K> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, usize>> {
         self.0.taken.lock().expect("nothing panics under this lock")
     }
 }
 
-impl<K> Clone for Places<K> {
+impl<K> Clone for Slots<K> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Eq + Hash> Drop for Slot<K> {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
+        let mut taken = self.slots.lock();
         if let Some(count) = taken.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
@@ -69,14 +69,14 @@ mod tests {
 
     #[test]
     fn each_has_so_many_places_and_gets_them_back() {
-        let places = Places::new(2);
-        let (first, _second) = (places.take("Ada").unwrap(), places.take("Ada").unwrap());
-        assert!(places.take("Ada").is_none());
-        let bob = places.take("Bob").unwrap();
+        let slots = Slots::new(2);
+        let (first, _second) = (slots.take("Ada").unwrap(), slots.take("Ada").unwrap());
+        assert!(slots.take("Ada").is_none());
+        let bob = slots.take("Bob").unwrap();
         drop(first);
-        let _third = places.take("Ada").unwrap();
-        assert!(places.take("Ada").is_none());
+        let _third = slots.take("Ada").unwrap();
+        assert!(slots.take("Ada").is_none());
         drop(bob);
-        assert_eq!(places.lock().len(), 1, "who has none is forgotten");
+        assert_eq!(slots.lock().len(), 1, "who has none is forgotten");
     }
 }

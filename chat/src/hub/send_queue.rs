@@ -40,7 +40,7 @@ pub(crate) enum Kind {
 
 /// The queue of one socket.
 #[derive(Default)]
-pub(crate) struct Outbox(Mutex<Queue>);
+pub(crate) struct SendQueue(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
@@ -85,7 +85,7 @@ enum Flow {
     Told,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Enqueues a frame. Returns whether that made the socket lag. Until it is reopened, nothing is accepted.
     pub(crate) fn push(&self, frame: Bytes, kind: Kind) -> bool {
         let mut queue = self.lock();
@@ -188,7 +188,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().expect("nothing panics under the outbox's lock")
+        self.0.lock().expect("nothing panics under the queue's lock")
     }
 }
 
@@ -222,86 +222,86 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
-    fn taken(outbox: &Outbox) -> Poll<Outgoing> {
-        outbox.poll_take(&Context::from_waker(Waker::noop()))
+    fn taken(queue: &SendQueue) -> Poll<Outgoing> {
+        queue.poll_take(&Context::from_waker(Waker::noop()))
     }
 
-    fn has_room(outbox: &Outbox) -> bool {
-        outbox.poll_room(&Context::from_waker(Waker::noop())).is_ready()
+    fn has_room(queue: &SendQueue) -> bool {
+        queue.poll_room(&Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Publishes until it lags; returns how many frames that took.
-    fn fill(outbox: &Outbox, frame: &Bytes) -> usize {
-        (1..).find(|_| outbox.push(frame.clone(), Kind::Published)).unwrap()
+    fn fill(queue: &SendQueue, frame: &Bytes) -> usize {
+        (1..).find(|_| queue.push(frame.clone(), Kind::Published)).unwrap()
     }
 
     #[test]
     fn frames_come_out_in_order_and_the_close_last() {
-        let outbox = Outbox::default();
-        outbox.push(frame("1"), Kind::Published);
-        outbox.push(frame("2"), Kind::Own);
-        outbox.close(Some(frame("3")), close::RESTART, "bye");
-        outbox.push(frame("4"), Kind::Published);
+        let queue = SendQueue::default();
+        queue.push(frame("1"), Kind::Published);
+        queue.push(frame("2"), Kind::Own);
+        queue.close(Some(frame("3")), close::RESTART, "bye");
+        queue.push(frame("4"), Kind::Published);
         let frames = ["1", "2", "3"].map(frame).into();
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames(frames)));
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames(frames)));
         for _ in 0..2 {
-            assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
+            assert_eq!(taken(&queue), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
         }
     }
 
     #[test]
     fn a_reader_who_does_not_keep_up_is_told_once_and_gets_nothing_until_its_hello() {
-        let outbox = Outbox::default();
-        outbox.push(frame("an answer"), Kind::Own);
-        assert_eq!(fill(&outbox, &frame("x")), MAX_FRAMES + 1);
-        assert_eq!(outbox.lock().frames.capacity(), 0, "nothing is held for it");
-        assert!(!outbox.reopen() && !outbox.is_open(), "it was not told yet");
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Lagged));
-        assert_eq!(taken(&outbox), Poll::Pending);
+        let queue = SendQueue::default();
+        queue.push(frame("an answer"), Kind::Own);
+        assert_eq!(fill(&queue, &frame("x")), MAX_FRAMES + 1);
+        assert_eq!(queue.lock().frames.capacity(), 0, "nothing is held for it");
+        assert!(!queue.reopen() && !queue.is_open(), "it was not told yet");
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Lagged));
+        assert_eq!(taken(&queue), Poll::Pending);
         for kind in [Kind::Published, Kind::Own] {
-            outbox.push(frame("lost"), kind);
+            queue.push(frame("lost"), kind);
         }
-        assert_eq!(taken(&outbox), Poll::Pending);
-        assert!(!outbox.is_open() && outbox.reopen() && outbox.is_open());
-        outbox.push(frame("new"), Kind::Published);
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([frame("new")].into())));
-        assert!(!outbox.reopen(), "one Hello for each time");
+        assert_eq!(taken(&queue), Poll::Pending);
+        assert!(!queue.is_open() && queue.reopen() && queue.is_open());
+        queue.push(frame("new"), Kind::Published);
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames([frame("new")].into())));
+        assert!(!queue.reopen(), "one Hello for each time");
     }
 
     #[test]
     fn bytes_count_as_well_as_frames_and_what_was_taken_does_not() {
-        let (outbox, large) = (Outbox::default(), Bytes::from(vec![b'x'; MAX_BYTES / 4]));
+        let (queue, large) = (SendQueue::default(), Bytes::from(vec![b'x'; MAX_BYTES / 4]));
         for _ in 0..4 {
-            assert!(!outbox.push(large.clone(), Kind::Published));
+            assert!(!queue.push(large.clone(), Kind::Published));
         }
-        assert!(taken(&outbox).is_ready());
-        assert_eq!(fill(&outbox, &large), 5);
+        assert!(taken(&queue).is_ready());
+        assert_eq!(fill(&queue, &large), 5);
     }
 
     #[test]
     fn answers_are_not_let_go_but_nothing_more_is_read_while_many_wait() {
-        let outbox = Outbox::default();
-        assert!(has_room(&outbox));
+        let queue = SendQueue::default();
+        assert!(has_room(&queue));
         let page = Bytes::from(vec![b'x'; MAX_BYTES]);
-        assert!(!outbox.push(page.clone(), Kind::Own));
-        assert!(!has_room(&outbox));
-        assert!(!outbox.push(frame("live"), Kind::Published), "nor does a large answer make it lag");
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([page, frame("live")].into())));
-        assert!(has_room(&outbox));
+        assert!(!queue.push(page.clone(), Kind::Own));
+        assert!(!has_room(&queue));
+        assert!(!queue.push(frame("live"), Kind::Published), "nor does a large answer make it lag");
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames([page, frame("live")].into())));
+        assert!(has_room(&queue));
         for _ in 0..=MAX_FRAMES / 2 {
-            outbox.push(frame("ack"), Kind::Own);
+            queue.push(frame("ack"), Kind::Own);
         }
-        assert!(!has_room(&outbox));
-        outbox.close(None, close::RESTART, "bye");
-        assert!(has_room(&outbox), "the reader has to learn of the end");
+        assert!(!has_room(&queue));
+        queue.close(None, close::RESTART, "bye");
+        assert!(has_room(&queue), "the reader has to learn of the end");
     }
 
     #[test]
     fn a_socket_that_lags_can_be_closed_and_hears_the_last_frame() {
-        let outbox = Outbox::default();
-        fill(&outbox, &frame("x"));
-        outbox.close(Some(frame("drain")), close::RESTART, "bye");
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Frames([frame("drain")].into())));
-        assert_eq!(taken(&outbox), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
+        let queue = SendQueue::default();
+        fill(&queue, &frame("x"));
+        queue.close(Some(frame("drain")), close::RESTART, "bye");
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames([frame("drain")].into())));
+        assert_eq!(taken(&queue), Poll::Ready(Outgoing::Close(close::RESTART, "bye")));
     }
 }

@@ -44,12 +44,12 @@ pub struct ClientAddress(pub IpAddr);
 pub struct Slip {
     /// The client's address, and the device cookie from an earlier login.
     pub caller: Caller,
-    answer: Arc<Mutex<Answer>>,
+    answer: Arc<Mutex<Reply>>,
 }
 
 /// What accompanies a response.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
+pub struct Reply {
     /// The device cookie to set.
     pub device: Option<Device>,
     /// When to retry.
@@ -65,7 +65,7 @@ impl Slip {
 
     /// Returns what accompanies the response, once there is one.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self) -> Reply {
         self.lock().clone()
     }
 
@@ -76,7 +76,7 @@ impl Slip {
         done
     }
 
-    fn lock(&self) -> MutexGuard<'_, Answer> {
+    fn lock(&self) -> MutexGuard<'_, Reply> {
         self.answer.lock().expect("nothing panics under this lock")
     }
 }

@@ -19,7 +19,7 @@ const MOST_MARKED: i64 = 300;
 
 /// One session. A handle: copies share one state.
 #[derive(Clone, Copy)]
-pub(crate) struct Thread {
+pub(crate) struct SessionView {
     pub(crate) id: SessionId,
     me: UserId,
     /// Whether the page has lost its connection.
@@ -103,7 +103,7 @@ pub(crate) struct RowView {
     pub(crate) opens_unread: bool,
 }
 
-impl Thread {
+impl SessionView {
     pub(super) fn new(id: SessionId, me: UserId, lost: RwSignal<bool>) -> Self {
         Self {
             id,
@@ -371,7 +371,7 @@ impl Thread {
                 inner.views.push((id, signal));
             }
         });
-        // Outside of the lock: subscribers may access this thread again.
+        // Outside of the lock: subscribers may use this view again.
         for (signal, view) in changed {
             signal.set(view);
         }
