@@ -67,13 +67,15 @@ dev: toolchain tools ## Serve a debug build that reloads itself on every change 
 
 build: $(BINARY) ## Build target/release/natter, page included
 
-lint: toolchain ## Format, clippy for both halves, structure, and what reaches the browser
+lint: toolchain ## Format, clippy for both halves, rustdoc, structure, and what reaches the browser
 	$(call say,Format)
 	cargo fmt --all --check
 	$(call say,Clippy: the server's half (first time: about 6 minutes on two cores))
 	cargo clippy $(NATIVE),server/echo --all-targets -- -D warnings
 	$(call say,Clippy: the browser's half (first time: about 2 minutes))
 	cargo clippy $(WASM) -- -D warnings
+	$(call say,The documentation of the code)
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items $(NATIVE)
 	$(call say,Structure: circles of imports$(comma) and what is too long)
 	@cargo run --quiet -p xtask -- structure
 	$(call say,What reaches the browser)

@@ -5,7 +5,7 @@
 //!
 //! * [`pages`](self) are what the routes show, [`components`](self) what pages are made of;
 //! * `live` is everything that changes while a page is open: one `protocol::Sync`, its signals, its socket;
-//! * [`api`] holds the server functions, [`shell`] the document around [`App`].
+//! * [`api`] holds the server functions, `shell` the document around [`App`].
 
 pub mod api;
 pub mod boot;

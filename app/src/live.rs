@@ -1,7 +1,7 @@
 //! The state and behaviour of the open page: one [`Sync`] and the signals that show it.
 //!
 //! Belongs to the root of the page, never to a route, so that a socket's late answer always finds it. Components read
-//! the signals and call the methods here; only [`socket`] talks to the server, and only [`keep`] to the browser's
+//! the signals and call the methods here; only `socket` talks to the server, and only [`keep`] to the browser's
 //! storage. Both sides take the first values from [`Boot`](crate::boot::Boot), so the browser hydrates exactly what the
 //! server rendered.
 

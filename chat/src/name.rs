@@ -47,7 +47,7 @@ impl Username {
     /// Parses a name as typed, without surrounding blanks. It is shown as written, composed (NFC).
     ///
     /// # Errors
-    /// [`Code::UnusableName`], whose sentence gives the rule.
+    /// [`protocol::Code::UnusableName`], whose sentence gives the rule.
     pub fn parse(typed: &str) -> Result<Self, Fault> {
         let typed = typed.trim();
         if typed.len() > MOST_TYPED {

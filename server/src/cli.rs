@@ -1,5 +1,7 @@
 //! The settings, as flags and environment variables.
 
+#![expect(rustdoc::bare_urls, reason = "the comments are what `--help` prints")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 

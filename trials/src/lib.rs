@@ -1,7 +1,7 @@
 //! Trials of a Natter server: how fast it is, what breaks it, and how it compares.
 //!
 //! * [`load`] drives a server as thousands of people at once; [`relay`] is the floor to compare with.
-//! * [`bench`] compares Natter with other chat servers, for the numbers page.
+//! * [`mod@bench`] compares Natter with other chat servers, for the numbers page.
 //! * [`faults`] breaks a server in every way we know, and [`check`] holds what its clients did and saw against the
 //!   promises.
 //!
