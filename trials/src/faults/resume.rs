@@ -41,9 +41,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let took = began.elapsed();
 
     let table = Table::from([(session, stored(&mut reader.client, session).await?)]);
-    reader.shows(&table)?;
+    let differences = reader.differs(&table);
     devices.into_iter().chain([reader]).for_each(|device| history.add(device.into_parts().1));
-    let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
+    let figures = Ended { table, history, differences, absences: Vec::new() }.check(&Bounds::default())?;
     finish(server).await?;
     let said = format!("{missed} missed, all there after {took:.2?}; {figures}");
     if rig.lane.is_timed() && took > BACK {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::crowd::Crowd;
 use super::device::{Counter, Device};
 use super::{Failure, Result, Rig};
-use crate::check::{Actor, Bounds, History, Stored, Table, Verdict, check};
+use crate::check::{Actor, Bounds, History, Stored, Table, Verdict, Violation, check};
 use crate::process::{Process, Start};
 use headless::{Client, Http};
 
@@ -45,6 +45,8 @@ pub(super) struct Talk {
 pub(super) struct Ended {
     pub(super) table: Table,
     pub(super) history: History,
+    /// What devices show otherwise than it is stored.
+    pub(super) differences: Vec<Violation>,
     /// How long each absence of a device lasted.
     pub(super) absences: Vec<Duration>,
 }
@@ -95,14 +97,14 @@ impl Talk {
         };
         let own: Vec<_> = (0..devices.len()).map(heads).collect();
         try_join_all(devices.iter_mut().zip(&own).map(|(device, heads)| device.catch_up(heads))).await?;
-        let mut absences = Vec::new();
+        let (mut differences, mut absences) = (Vec::new(), Vec::new());
         for device in devices {
-            device.shows(&table)?;
+            differences.extend(device.differs(&table));
             let (_, log, away) = device.into_parts();
             self.history.add(log);
             absences.extend(away);
         }
-        Ok(Ended { table, history: self.history, absences })
+        Ok(Ended { table, history: self.history, differences, absences })
     }
 
     /// Ends the talk and checks it. The figures are in the result either way.
@@ -122,7 +124,9 @@ impl Ended {
             stored: self.table.values().map(Vec::len).sum(),
             entries: self.history.entries().len(),
         };
-        let broken = check(&self.history, &self.table, bounds);
+        let mut broken = check(&self.history, &self.table, bounds);
+        broken.extend(self.differences.iter().cloned());
+        broken.sort_by_key(|violation| violation.rule);
         if broken.is_empty() {
             Ok(figures)
         } else {

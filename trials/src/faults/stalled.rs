@@ -80,7 +80,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let lagged = all_stalled(&server, size.stalled).await?;
     let (history, table, latencies) = scene.end(stalled).await?;
     finish(server).await?;
-    let ended = Ended { table, history, absences: Vec::new() };
+    let ended = Ended { table, history, differences: Vec::new(), absences: Vec::new() };
     let delivery = if rig.lane.is_timed() { IN_TIME } else { Bounds::default().delivery };
     let figures = ended.check(&Bounds { delivery, ..Bounds::default() })?;
 
@@ -222,7 +222,10 @@ impl Scene {
         }))
         .await?;
         for device in devices {
-            device.shows(&table)?;
+            let broken = device.differs(&table);
+            if !broken.is_empty() {
+                return Err(Failure::Broken { broken, figures: "seen at the end".into() });
+            }
             self.history.add(device.into_parts().1);
         }
         Ok((self.history, table, latencies))

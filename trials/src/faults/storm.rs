@@ -84,15 +84,15 @@ async fn storm(rig: &Rig, shape: Shape) -> Result<String> {
     let private = server.private.clone().unwrap_or_default();
     let (pages, lags) =
         (told(&private, "natter_page_reads_total").await?, told(&private, "natter_lag_total").await?);
-    let mut table = Table::new();
+    let (mut table, mut differences) = (Table::new(), Vec::new());
     for (device, session) in &mut senders {
         table.insert(*session, stored(&mut device.client, *session).await?);
     }
     for (device, _) in senders.into_iter().chain(devices) {
-        device.shows(&table)?;
+        differences.extend(device.differs(&table));
         history.add(device.into_parts().1);
     }
-    let figures = Ended { table, history, absences: Vec::new() }.check(&Bounds::default())?;
+    let figures = Ended { table, history, differences, absences: Vec::new() }.check(&Bounds::default())?;
     finish(server).await?;
     let said = format!(
         "{readers} devices of {} people in {sessions} sessions at the head {last:.1?} after the kill, {:.1} page reads a session, {lags} lagged; {figures}",
