@@ -61,6 +61,9 @@ async fn a_revoked_login_stays_revoked_whatever_is_saved_later() {
     let (user, name, _) = db.store.login_user(id).await.unwrap().expect("a login");
     assert_eq!((user, name.as_str()), (ada.id, "Ada"));
     assert!(db.store.ended_logins(HashSet::from([id])).await.unwrap().is_empty());
+    let strange: HashSet<_> = (0..600_u16).map(|n| LoginId::of_token(&n.to_le_bytes())).collect();
+    let all = strange.iter().copied().chain([id]).collect();
+    assert_eq!(db.store.ended_logins(all).await.unwrap(), strange, "more than are asked for at a time");
 
     let ended = db.store.end_surplus_logins(ada.id, LoginId::of_token(b"new"), 2).await.unwrap();
     assert!(ended.is_empty(), "one beside the new one may be");

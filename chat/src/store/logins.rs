@@ -14,6 +14,9 @@ pub(super) const LOGIN_USER: &str =
     "select u.user_id, u.username, l.last_used_at from logins l join users u on u.user_id = l.user_id
      where l.token_hash = $1 and l.expires_at > $2";
 
+/// Logins in one question of [`Store::ended_logins`].
+const LOGINS_AT_A_TIME: usize = 256;
+
 /// After the first login, forgets where the account was created.
 const SIGNED_IN: &str =
     "update users set registered_from = null where user_id = $1 and registered_from is not null";
@@ -112,21 +115,25 @@ impl Store {
         Ok(ended.into_iter().filter_map(|hash| hash.try_into().ok().map(LoginId)).collect())
     }
 
-    /// Returns those of the given logins that have ended.
+    /// Returns those of the given logins that have ended. Asks for some at a time: what SQLite makes of thousands in one
+    /// question takes megabytes, which the process would keep.
     pub(crate) async fn ended_logins(&self, mut logins: HashSet<LoginId>) -> Result<HashSet<LoginId>> {
         let hex = |login: &LoginId| login.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let named: Vec<String> = logins.iter().map(hex).collect();
-        let live: Vec<Vec<u8>> = sqlx::query_scalar(
-            "select token_hash from logins
-             where token_hash in (select unhex(value) from json_each($1)) and expires_at > $2",
-        )
-        .bind(serde_json::to_string(&named).expect("a list of texts"))
-        .bind(clock::now())
-        .fetch_all(&self.read)
-        .await?;
-        for hash in live {
-            if let Ok(hash) = hash.try_into() {
-                logins.remove(&LoginId(hash));
+        let all: Vec<LoginId> = logins.iter().copied().collect();
+        for some in all.chunks(LOGINS_AT_A_TIME) {
+            let named: Vec<String> = some.iter().map(hex).collect();
+            let live: Vec<Vec<u8>> = sqlx::query_scalar(
+                "select token_hash from logins
+                 where token_hash in (select unhex(value) from json_each($1)) and expires_at > $2",
+            )
+            .bind(serde_json::to_string(&named).expect("a list of texts"))
+            .bind(clock::now())
+            .fetch_all(&self.read)
+            .await?;
+            for hash in live {
+                if let Ok(hash) = hash.try_into() {
+                    logins.remove(&LoginId(hash));
+                }
             }
         }
         Ok(logins)

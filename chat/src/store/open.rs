@@ -19,6 +19,10 @@ use crate::quota::Quota;
 /// Connections that read.
 const READERS: u32 = 4;
 
+/// Page cache of each of them, in KiB (negative, as SQLite expects). SQLite discards it whenever somebody else has
+/// written, which is all the time once people talk, so a large one would only be memory.
+const READERS_CACHE: &str = "-512";
+
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 type Result<T> = std::result::Result<T, OpenError>;
@@ -107,7 +111,8 @@ impl Store {
         // All from the start and for good: each connection has a thread, with the priority of the one that opened it.
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(READERS);
         let readers = readers.idle_timeout(None).max_lifetime(None);
-        let read = readers.connect_with(options.clone().pragma("query_only", "on")).await.map_err(explain)?;
+        let reading = options.clone().pragma("query_only", "on").pragma("cache_size", READERS_CACHE);
+        let read = readers.connect_with(reading).await.map_err(explain)?;
         let health = Health::new();
         let (quota, erasing) = (Quota::new(data), Erasing::new(read.clone()));
         let (writer, engine, events) = Writer::new(db, options, health.clone(), quota.clone(), erasing);
