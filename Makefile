@@ -9,9 +9,12 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-# Pinned tools. wasm-bindgen's command line tool must be of exactly the version in Cargo.toml.
+# The tools of `make dev`. wasm-bindgen's must be of exactly the version in Cargo.toml.
 CARGO_LEPTOS := 0.3.10
 WASM_BINDGEN := 0.2.130
+# Those of `make deps`.
+CARGO_DENY := 0.20.2
+CARGO_MACHETE := 0.9.2
 TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 
 # Output goes to target/, whatever the caller's shell has set: the checks and tests look for it there.
@@ -20,7 +23,7 @@ export CARGO_TARGET_DIR
 unexport CARGO_BUILD_TARGET_DIR
 
 # cargo's own folder first: tools installed below go there, so that a bare `cargo leptos watch` finds them too.
-# wasm-opt comes with the npm packages and is called by way of frontend/bin; nginx lives in /usr/sbin, which is not on
+# wasm-opt comes with the npm packages and is called through frontend/bin; nginx lives in /usr/sbin, which is not on
 # everybody's PATH.
 CARGO_HOME ?= $(HOME)/.cargo
 export CARGO_HOME
@@ -37,8 +40,8 @@ BROWSER = $(or $(CHROMIUM),$(shell command -v chromium-headless-shell || command
 
 BINARY := target/release/natter
 # Folders count as well as files, so that a deleted file rebuilds too.
-SOURCES := $(shell find protocol/src chat app frontend server/src style public -not -name '.*' 2>/dev/null) \
-	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
+SOURCES := $(shell find protocol/src chat app frontend server/src xtask/src style public -not -name '.*' 2>/dev/null) \
+	$(wildcard */Cargo.toml */build.rs) Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml end2end/package-lock.json
 NATIVE := -p protocol -p chat -p app -p server -p headless -p trials -p xtask --features app/ssr
 WASM := -p frontend --target wasm32-unknown-unknown
 PLAYWRIGHT = cd end2end && CHROMIUM="$(BROWSER)" npx --no-install playwright test
@@ -71,9 +74,10 @@ lint: toolchain ## Format, clippy for both halves, rustdoc, structure, and what 
 	$(call say,Format)
 	cargo fmt --all --check
 	$(call say,Clippy: the server's half (first time: about 6 minutes on two cores))
-	cargo clippy $(NATIVE),server/echo --all-targets -- -D warnings
+	cargo clippy $(NATIVE),server/echo,xtask/page --all-targets -- -D warnings
 	$(call say,Clippy: the browser's half (first time: about 2 minutes))
 	cargo clippy $(WASM) -- -D warnings
+	cargo clippy $(WASM) --features split -- -D warnings
 	$(call say,The documentation of the code)
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items $(NATIVE)
 	$(call say,Structure: circles of imports$(comma) and what is too long)
@@ -140,6 +144,29 @@ autobahn: toolchain ## The Autobahn suite against an echo of our own socket (247
 	  PYTHONPATH=target/autobahn/site "$(PYTHON2)" server/tests/autobahn.py target/debug/natter-echo target/autobahn; \
 	fi
 
+deps: toolchain ## Check the dependencies: licences, bans, sources, advisories where they can be fetched, and unused ones
+	$(call say,Dependencies)
+	@[ "$$(cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY)" ] || { \
+	  echo "== Installing cargo-deny $(CARGO_DENY) (about 5 minutes on two cores, once)"; \
+	  $(TOOL) --locked cargo-deny@$(CARGO_DENY); }
+	@[ "$$(cargo-machete --version 2>/dev/null)" = "$(CARGO_MACHETE)" ] || { \
+	  echo "== Installing cargo-machete $(CARGO_MACHETE) (about 1 minute on two cores, once)"; \
+	  $(TOOL) --locked cargo-machete@$(CARGO_MACHETE); }
+	@rm -rf target/tools
+	cargo deny --offline check bans licenses sources
+	cargo machete
+	@if cargo deny fetch db 2>/dev/null; then cargo deny --offline check advisories; \
+	  else echo "Advisories are left out: their database cannot be reached."; fi
+
+same-page: toolchain tools node_modules ## Build the page with cargo-leptos too, and fail where it is not the page of the release
+	$(call say,The page$(comma) as the release has it and as cargo-leptos makes it)
+	@rm -rf target/same-page; mkdir -p target/same-page
+	node frontend/build.mjs --page
+	@cp -r target/site target/same-page/release
+	cargo leptos build --release --precompress --frontend-only --split --lib-features split
+	@cp -r target/site target/same-page/cargo-leptos
+	@node frontend/same-page.mjs target/same-page/release target/same-page/cargo-leptos
+
 screenshots: $(BINARY) node_modules browser ## Take the pictures in docs/img again
 	SCREENSHOTS=1 $(PLAYWRIGHT) screenshots.spec.ts
 
@@ -153,15 +180,10 @@ help: ## This list
 
 ##@ What they are made of
 
-# cargo-leptos can report success after a failed half, so what it should have made is looked for.
-PAGE := $(foreach file,natter.js natter.wasm natter.css,target/site/pkg/$(file) target/site/pkg/$(file).br)
-$(BINARY): $(SOURCES) | toolchain tools node_modules
+$(BINARY): $(SOURCES) | toolchain node_modules
 	$(call say,Building the release (first time: about 12 minutes on two cores; later 1 to 4))
-	@rm -f $(BINARY) $(PAGE); mkdir -p target; touch target/build-began
-	cargo leptos build --release --precompress
-	@for file in $(BINARY) $(PAGE); do \
-	  [ -s "$$file" ] || { echo "The release build failed: there is no $$file. The reason stands above." >&2; exit 1; }; \
-	done
+	@rm -f $(BINARY); mkdir -p target; touch target/build-began
+	node frontend/build.mjs
 	@touch --reference target/build-began $(BINARY) # what changed meanwhile is newer
 
 toolchain: ## Install the Rust toolchain of rust-toolchain.toml, its WASM target and a C compiler, where missing
@@ -183,7 +205,7 @@ toolchain: ## Install the Rust toolchain of rust-toolchain.toml, its WASM target
 TOOL := env -u RUSTFLAGS CARGO_TARGET_DIR="$(CURDIR)/target/tools" CARGO_PROFILE_RELEASE_LTO=off \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	cargo install --root "$(CARGO_HOME)" --force
-tools: toolchain ## Install cargo-leptos and wasm-bindgen at the pinned versions, where missing
+tools: toolchain ## Install what only `make dev` needs, where missing: cargo-leptos and wasm-bindgen
 	@[ "$$(cargo-leptos --version 2>/dev/null)" = "cargo-leptos $(CARGO_LEPTOS)" ] || { \
 	  echo "== Installing cargo-leptos $(CARGO_LEPTOS) (about 10 minutes on two cores, once)"; \
 	  perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null && command -v make >/dev/null || $(call debian,build-essential,perl); \
@@ -193,10 +215,10 @@ tools: toolchain ## Install cargo-leptos and wasm-bindgen at the pinned versions
 	  $(TOOL) wasm-bindgen-cli@$(WASM_BINDGEN); }
 	@rm -rf target/tools
 
-node_modules: end2end/node_modules/.package-lock.json ## Install the npm packages: wasm-opt, Playwright, axe
+node_modules: end2end/node_modules/.package-lock.json ## Install the npm packages: wasm-opt, terser, lightningcss, Playwright, axe
 end2end/node_modules/.package-lock.json: end2end/package.json end2end/package-lock.json
 	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { \
-	  echo "Natter's build needs Node 20 or newer with npm (for wasm-opt and the browser tests). Please install it, then try again." >&2; \
+	  echo "Natter's build needs Node 20 or newer with npm (for the page and the browser tests). Please install it, then try again." >&2; \
 	  exit 1; }
 	@echo "== Installing the npm packages (seconds)"
 	cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-fund --no-audit --loglevel=error
@@ -227,5 +249,5 @@ debian = { \
 
 comma := ,
 
-.PHONY: run test dev build lint rust-test release-check e2e faults faults-short faults-planted load bench autobahn screenshots clean \
+.PHONY: run test dev build deps same-page lint rust-test release-check e2e faults faults-short faults-planted load bench autobahn screenshots clean \
 	help toolchain tools node_modules browser nginx strace peers

@@ -1,17 +1,20 @@
 // Checks what a release promises: `node release-check.mjs target/release/natter`.
 //
 // It copies only the binary into an empty folder and starts it there, so everything it serves comes from itself.
-// Then it checks what a first visit transfers, that this is the latest build, and the server's memory at rest.
+// Then it checks what a first visit transfers and what the other parts of the page weigh, that this is the latest build,
+// and the server's memory at rest.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const FIRST_LOAD = 250_000; // bytes: HTML, styles, JavaScript and WASM, as transferred
+const FIRST_LOAD = 235_000; // bytes, of the chat: HTML, styles, JavaScript and WASM, as transferred
+const USABLE = 30_000; // bytes: what a page without WASM has, and a door before its WASM is there
+const PART = 30_000; // bytes of a part that comes when it is first used
 const MEMORY = 40; // MB, resident, at rest
 const PATIENCE = 20_000; // ms to start or end
 
@@ -23,8 +26,10 @@ const folder = await mkdtemp(join(tmpdir(), 'natter-alone-'));
 try {
   await copyFile(binary, join(folder, 'natter'));
   const { url, startup, process: natter } = await start(folder);
-  console.log(`${'start until it listens'.padEnd(34)}${String(startup).padStart(9)} ms`);
+  console.log(`${'start until it listens'.padEnd(42)}${String(startup).padStart(9)} ms`);
   await firstLoad(url);
+  for (const path of ['/login', '/register', '/about']) await usable(url, path);
+  await parts();
   await memory(natter.pid);
   const gone = once(natter, 'exit', { signal: AbortSignal.timeout(PATIENCE) });
   natter.kill('SIGTERM');
@@ -51,46 +56,77 @@ async function start(cwd) {
   return { url, startup: Math.round(performance.now() - began), process: natter };
 }
 
-async function firstLoad(url) {
-  const page = await get(url, '/');
-  if (page.status !== 200) failures.push(`/ answers ${page.status}`);
-  const html = (await get(url, '/', 'identity')).body.toString();
+/** Returns what the HTML of a page links to and imports. */
+async function linked(url, path) {
+  const html = (await get(url, path, 'identity')).body.toString();
   const named = [
     ...html.matchAll(/<link\b[^>]*\bhref="([^"]+)"/g),
     ...html.matchAll(/<(?:script|img)\b[^>]*\bsrc="([^"]+)"/g),
     ...html.matchAll(/["'](\/pkg\/[^"']+)["']/g),
   ].map(([, path]) => path.replaceAll('&amp;', '&'));
-  const paths = [...new Set(named)].filter((path) => path.startsWith('/') && !path.startsWith('//'));
+  return [...new Set(named)].filter((path) => path.startsWith('/') && !path.startsWith('//'));
+}
+
+async function firstLoad(url) {
+  const page = await get(url, '/');
+  if (page.status !== 200) failures.push(`/ answers ${page.status}`);
+  const paths = await linked(url, '/');
   for (const kind of ['js', 'wasm', 'css']) {
-    if (!paths.some((path) => path.startsWith(`/pkg/natter.${kind}?v=`))) failures.push(`/ names no natter.${kind} with its hash`);
+    const versioned = new RegExp(`^/pkg/[0-9a-f]{16}/natter\\.${kind}$`);
+    if (!paths.some((path) => versioned.test(path))) failures.push(`/ names no natter.${kind} of this build`);
   }
+  if (!paths.some((path) => path.includes('/__wasm_split'))) failures.push('/ does not name the script that loads the parts');
 
   let total = page.body.length;
   report('/', page.body.length);
   for (const path of paths) {
     const file = await get(url, path);
+    const name = path.replace(/^\/pkg\/[^/]+\//, '/pkg/');
     if (file.status !== 200) failures.push(`${path} answers ${file.status}`);
     if (path.startsWith('/pkg/')) {
-      const built = await readFile(join(site, `${path.replace(/\?.*/, '')}.br`));
+      const built = await readFile(join(site, `${name}.br`));
       if (!built.equals(file.body)) failures.push(`${path} is not what was built last`);
       if (!/immutable/.test(file.headers['cache-control'] ?? '')) failures.push(`${path} may not be cached for good`);
     }
-    report(path.replace(/\?.*/, ''), file.body.length);
+    report(name, file.body.length);
     total += file.body.length;
   }
   report(`first load, of ${kilobytes(FIRST_LOAD)} at most`, total);
   if (total > FIRST_LOAD) failures.push(`the first load has ${kilobytes(total)}`);
 }
 
+/** Checks what a page takes before people can read and use it: its HTML and its styles. */
+async function usable(url, path) {
+  const page = await get(url, path);
+  if (page.status !== 200) failures.push(`${path} answers ${page.status}`);
+  let total = page.body.length;
+  for (const style of (await linked(url, path)).filter((path) => path.endsWith('.css'))) {
+    total += (await get(url, style)).body.length;
+  }
+  report(`${path} usable, of ${kilobytes(USABLE)}`, total);
+  if (total > USABLE) failures.push(`${path} takes ${kilobytes(total)} before it can be used`);
+}
+
+/** Checks the parts that come when they are first used. */
+async function parts() {
+  const files = (await readdir(join(site, 'pkg'))).filter((file) => /^(split|chunk)_.*\.wasm\.br$/.test(file));
+  if (!files.includes('split_doors.wasm.br')) failures.push('the doors are no part of their own');
+  for (const file of files) {
+    const { length } = await readFile(join(site, 'pkg', file));
+    report(`${file.replace('.br', '')}, of ${kilobytes(PART)}`, length);
+    if (length > PART) failures.push(`${file} has ${kilobytes(length)}`);
+  }
+}
+
 async function memory(pid) {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const megabytes = (Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) * 1024) / 1e6;
-  console.log(`${`memory at rest, of ${MEMORY} MB at most`.padEnd(34)}${megabytes.toFixed(1).padStart(9)} MB`);
+  console.log(`${`memory at rest, of ${MEMORY} MB at most`.padEnd(42)}${megabytes.toFixed(1).padStart(9)} MB`);
   if (megabytes > MEMORY) failures.push(`the server takes ${megabytes.toFixed(1)} MB at rest`);
 }
 
 function report(what, bytes) {
-  console.log(`${what.padEnd(34)}${kilobytes(bytes).padStart(12)}`);
+  console.log(`${what.padEnd(42)}${kilobytes(bytes).padStart(12)}`);
 }
 
 function kilobytes(bytes) {

@@ -3,11 +3,12 @@
 //! own routes.
 
 use leptos::prelude::*;
-use leptos::server_fn::codec::{GetUrl, Json};
+use leptos::server_fn::codec::GetUrl;
 use protocol::Me;
 use protocol::api::{Credentials, HistoryPart, Nothing, Registered};
 
 use crate::error::ApiError;
+use crate::json::Json;
 
 #[cfg(feature = "ssr")]
 use crate::visitor::Visitor;
@@ -16,7 +17,7 @@ use crate::visitor::Visitor;
 ///
 /// # Errors
 /// 409 name taken; 422 unusable name or password; 403 registration closed; 429; 503 busy, or nothing can be stored.
-#[server(endpoint = "register", input = Json)]
+#[server(endpoint = "register", input = Json, output = Json)]
 pub async fn register(
     /// The name and the password, side by side.
     #[server(flatten)]
@@ -32,7 +33,7 @@ pub async fn register(
 ///
 /// # Errors
 /// 400 no such user; 401 wrong password; 422 malformed; 429; 503 busy, or nothing can be stored.
-#[server(endpoint = "login", input = Json)]
+#[server(endpoint = "login", input = Json, output = Json)]
 pub async fn login(
     /// The name and the password, side by side.
     #[server(flatten)]
@@ -47,7 +48,7 @@ pub async fn login(
 ///
 /// # Errors
 /// 500 when the database failed.
-#[server(endpoint = "logout", input = Json)]
+#[server(endpoint = "logout", input = Json, output = Json)]
 pub async fn logout(
     /// No arguments.
     #[server(flatten)]
@@ -62,7 +63,7 @@ pub async fn logout(
 ///
 /// # Errors
 /// 401; 404 if the user is not in the session.
-#[server(endpoint = "history", input = GetUrl)]
+#[server(endpoint = "history", input = GetUrl, output = Json)]
 pub async fn history(
     /// Which session, and before which position.
     #[server(flatten)]

@@ -1,8 +1,10 @@
 //! The error type of every server function.
 
-use leptos::server_fn::{codec::JsonEncoding, error::FromServerFnError, error::ServerFnErrorErr};
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use protocol::{Code, Fault};
 use serde::{Deserialize, Serialize};
+
+use crate::json;
 
 /// A [`Fault`] as the server functions send it: `{"Error", "Reason"}`, with the status of its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct ApiError(pub Fault);
 
 impl FromServerFnError for ApiError {
-    type Encoder = JsonEncoding;
+    type Encoder = json::Text;
 
     /// On the server: the request could not be parsed. In the browser: the server could not be reached, or its response
     /// not be parsed.

@@ -4,13 +4,15 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 
 use crate::App;
-use crate::boot::Boot;
+use crate::boot::{Boot, Part};
 
 /// Where the page's files are, for this build.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// A hash of their content: with it in the URL they may be cached forever.
-    pub version: String,
+    /// The folder in the URL. It names the build, so its files may be cached forever, and those of two builds never meet.
+    pub folder: String,
+    /// Scripts that the page's own script imports.
+    pub imports: Vec<String>,
     /// Reloads the page when its sources change: only under `cargo leptos watch`.
     pub reload: Option<LeptosOptions>,
 }
@@ -51,16 +53,24 @@ addEventListener("DOMContentLoaded", function () {
 });
 "#;
 
-/// Loads the page's code and starts it. Unlike Leptos' `HydrationScripts` it puts the version into the URLs and tells
-/// the reader when it fails: in a release a failed hydration is a bare trap, and a trap at any time leaves a page that
-/// looks alive but is not. It has no timeout: a slow download goes on as long as bytes arrive.
+/// Requests the WASM as early as possible. WebKit's `fetch` ignores what a `<link rel="preload">` has loaded and would
+/// load it twice, so the page's script takes this very answer. A failure is reported there.
+const FETCH: &str = r#"
+var wasm = self.WebAssembly && self.fetch && fetch("FOLDER/natter.wasm");
+if (wasm) wasm.catch(function () {});
+"#;
+
+/// Starts the page with the part of its code that draws it. Unlike Leptos' `HydrationScripts` it tells the reader when
+/// it fails: in a release a failed hydration is a bare trap, and a trap at any time leaves a page that looks alive but is
+/// not. It has no timeout: a slow download goes on as long as bytes arrive.
 const START: &str = r#"
 began = true;
-if (self.WebAssembly)
-  import("/pkg/natter.js?v=VERSION")
-    .then(page => page.default({ module_or_path: "/pkg/natter.wasm?v=VERSION" }).then(page.hydrate))
+const missing = () => stopped(": a part of it did not arrive, or this browser is too old for it");
+if (wasm)
+  import("FOLDER/natter.js")
+    .then(page => page.default({ module_or_path: wasm }).then(() => page.HYDRATE(missing)))
     .catch(error => {
-      stopped(error instanceof WebAssembly.RuntimeError ? "" : ": a part of it did not arrive, or this browser is too old for it");
+      error instanceof WebAssembly.RuntimeError ? stopped("") : missing();
       throw error;
     });
 "#;
@@ -79,17 +89,58 @@ const PLACE: &str = r#"{
 
 /// Renders the HTML document.
 pub fn shell(assets: Assets) -> impl IntoView {
-    let Assets { version, reload } = assets;
+    let Assets { folder, imports, reload } = assets;
     let nonce = use_nonce();
-    let file = |name: &str| format!("/pkg/natter.{name}?v={version}");
-    let start = START.replace("VERSION", &version);
+    let boot = Boot::of_request();
+    let file = |name: &str| format!("{folder}/{name}");
+    let hydrate = match boot.part() {
+        Part::Chat => "hydrate",
+        Part::Doors => "hydrate_doors",
+    };
+    let first = slim(&[WATCHDOG, &FETCH.replace("FOLDER", &folder)].concat());
+    let start = slim(&START.replace("FOLDER", &folder).replace("HYDRATE", hydrate));
+    let scripts = std::iter::once("natter.js").chain(imports.iter().map(String::as_str)).map(file);
+    let scripts =
+        scripts.map(|script| view! { <link rel="modulepreload" href=script nonce=nonce.clone() /> });
+    let head = view! {
+        // Before the stylesheet, which scripts after it would wait for.
+        <script nonce=nonce.clone()>{first}</script>
+        <link rel="stylesheet" href=file("natter.css") />
+        {scripts.collect_view()}
+        {reload.map(|options| view! { <AutoReload options /> })}
+        <script type="module" nonce=nonce.clone()>
+            {start}
+        </script>
+    };
+    let body = view! {
+        <App />
+        <script nonce=nonce>{slim(PLACE)}</script>
+    };
+    document(boot.title(), head, body)
+}
+
+/// Returns a script without its indentation and comments, which browsers need not load.
+fn slim(script: &str) -> String {
+    let lines =
+        script.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Renders the HTML document of a page without scripts.
+pub(crate) fn plain_shell(assets: &Assets, title: &str, page: AnyView) -> impl IntoView {
+    let style = format!("{}/natter.css", assets.folder);
+    document(crate::title(title, 0), view! { <link rel="stylesheet" href=style /> }, page)
+}
+
+/// What every document has.
+fn document(title: String, head: impl IntoView, body: impl IntoView) -> impl IntoView {
     view! {
         <!DOCTYPE html>
         // Plain until a script proves that scripts run.
         <html lang="en" class="plain">
             <head>
                 <meta charset="utf-8" />
-                <title>{Boot::of_request().title()}</title>
+                <title>{title}</title>
                 <meta
                     name="viewport"
                     content="width=device-width, initial-scale=1, interactive-widget=resizes-content"
@@ -98,27 +149,11 @@ pub fn shell(assets: Assets) -> impl IntoView {
                 <meta name="theme-color" content="#f7f4ee" media="(prefers-color-scheme: light)" />
                 <meta name="theme-color" content="#171512" media="(prefers-color-scheme: dark)" />
                 <meta name="description" content="A private chat with the people you choose." />
-                <script nonce=nonce.clone()>{WATCHDOG}</script>
-                <link rel="stylesheet" href=file("css") />
-                <link rel="modulepreload" href=file("js") nonce=nonce.clone() />
-                <link
-                    rel="preload"
-                    r#as="fetch"
-                    r#type="application/wasm"
-                    crossorigin="anonymous"
-                    href=file("wasm")
-                />
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml" />
                 <link rel="manifest" href="/manifest.webmanifest" />
-                {reload.map(|options| view! { <AutoReload options /> })}
-                <script type="module" nonce=nonce.clone()>
-                    {start}
-                </script>
+                {head}
             </head>
-            <body>
-                <App />
-                <script nonce=nonce>{PLACE}</script>
-            </body>
+            <body>{body}</body>
         </html>
     }
 }

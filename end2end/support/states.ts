@@ -61,9 +61,13 @@ async function doors({ natter, visitor }: World, options: BrowserContextOptions,
   await refused('/register', 'Create account', 'no name', PASSWORD);
   await refused('/register', 'Create account', 'Gustav', 'short');
   await visit('/no/such/page');
+  await page.goto('/about'); // has no scripts, so nothing hydrates it
+  await look(page, '/about');
 
   const closed = await Natter.start(['--limits', 'off', '--registration', 'closed'], new URL(natter.url).hostname);
   for (const path of ['/', '/login', '/register']) await visit(`${closed.url}${path}`);
+  await page.goto(`${closed.url}/about`);
+  await look(page, '/about, closed');
   await closed.dispose();
 
   const strange = await Natter.start(['--limits', 'off'], ELSEWHERE.address);

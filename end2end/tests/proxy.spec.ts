@@ -8,7 +8,7 @@ import type { Browser } from '@playwright/test';
 
 import { Chat } from '../pages/chat';
 import { Nginx } from '../support/nginx';
-import { PASSWORD, expect, test as base, watched } from '../support/test';
+import { PASSWORD, expect, hydrated, test as base, watched } from '../support/test';
 
 const ORIGIN = 'https://chat.example.org';
 
@@ -60,6 +60,7 @@ test('two people talk behind nginx', async ({ outside }) => {
       const context = await watched(outside, { baseURL: ORIGIN, ignoreHTTPSErrors: true });
       const page = await context.newPage();
       await page.goto('/register');
+      await hydrated(page);
       await page.getByLabel('Name').fill(name);
       await page.getByLabel('Password').fill(PASSWORD);
       await page.getByRole('button', { name: 'Create account' }).click();
@@ -78,6 +79,9 @@ test('two people talk behind nginx', async ({ outside }) => {
   await ada.invite('Ben');
   await ben.accept('Ada');
   await ada.openConversation('Ben');
+  await ada.page.goto('/about');
+  await expect(ada.page.getByText('chat.example.org')).toBeVisible();
+  await ada.page.goBack();
   await ada.send('through nginx');
   await expect(ben.row('through nginx')).toBeVisible();
   await ben.send('and back');

@@ -17,44 +17,69 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[allow_missing = true]
 struct Site;
 
-/// What the page requests with `?v=`, so that a browser may cache it forever.
-const VERSIONED: [&str; 3] = ["pkg/natter.css", "pkg/natter.js", "pkg/natter.wasm"];
+/// The folder of what the build made. In the page's URLs a segment that names the build follows it: then a browser may
+/// cache the files forever, and never loads one build's part into another, which would be memory corruption.
+const PKG: &str = "pkg/";
 
-/// The files, and the version that the page requests them with.
+/// The files, and the build that they are from.
 #[derive(Clone)]
 pub(crate) struct Files {
     /// Where they are, if not where the build put them.
     folder: Option<Arc<Path>>,
+    /// The build, in the page's URLs.
     version: Arc<str>,
+    /// What the page's script imports.
+    imports: Arc<[String]>,
     /// How the page learns of changes, under `cargo leptos watch`.
     reload: Option<LeptosOptions>,
 }
 
 impl Files {
     pub(crate) fn new(folder: Option<&Path>) -> Self {
-        let hashes =
-            VERSIONED.iter().filter_map(|path| file(folder, path)).map(|file| file.metadata.sha256_hash());
+        let mut built = built(folder);
+        built.sort_unstable();
+        // The script that loads the parts names them in any order: it may differ between two builds that are the same.
+        let is_import = |name: &&String| name.starts_with("__wasm_split") && name.ends_with(".js");
+        let (imports, code): (Vec<_>, Vec<_>) = built.iter().partition(|name| is_import(name));
+        let code = code.into_iter().filter(|name| {
+            Path::new(name).extension().is_some_and(|kind| kind == "css" || kind == "js" || kind == "wasm")
+        });
+        let hashes = code.filter_map(|name| file(folder, &format!("{PKG}{name}")));
         // Any mix of the hashes will do, as long as it changes when a file does.
-        let mixed = hashes
-            .fold([0u8; 8], |mixed, hash| std::array::from_fn(|at| mixed[at].rotate_left(3) ^ hash[at]));
+        let mixed = hashes.fold([0u8; 8], |mixed, file| {
+            let hash = file.metadata.sha256_hash();
+            std::array::from_fn(|at| mixed[at].rotate_left(3) ^ hash[at])
+        });
         let watched = std::env::var_os("LEPTOS_WATCH").is_some();
         let options = get_configuration(None).ok().map(|config| config.leptos_options);
+        let imports = imports.into_iter().cloned().collect();
         let folder = folder.map(Arc::from);
-        Self { folder, version: hex(&mixed).into(), reload: options.filter(|_| watched) }
+        Self { folder, version: hex(&mixed).into(), imports, reload: options.filter(|_| watched) }
     }
 
-    /// Returns what the HTML document needs to link its files.
+    /// Returns what the HTML document needs to link its files. Under `cargo leptos watch` they have no version, because
+    /// its script looks for the stylesheet by its plain address.
     pub(crate) fn assets(&self) -> Assets {
-        Assets { version: self.version.to_string(), reload: self.reload.clone() }
+        let folder = match &self.reload {
+            Some(_) => "/pkg".to_owned(),
+            None => format!("/pkg/{}", self.version),
+        };
+        Assets { folder, imports: self.imports.to_vec(), reload: self.reload.clone() }
     }
 
     /// Returns the file at this path, if there is one, as a response.
     pub(crate) fn answer(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let path = uri.path().trim_start_matches('/');
+        // Of another build there is nothing.
+        let current =
+            path.strip_prefix(PKG).and_then(|rest| rest.strip_prefix(&*self.version)?.strip_prefix('/'));
+        let (path, is_current) = match current {
+            Some(name) => (&*format!("{PKG}{name}"), !cfg!(debug_assertions)),
+            None => (path, false),
+        };
         let plain = self.file(path)?;
         let (file, encoding) = self.smallest(path, headers).unwrap_or((plain, None));
         let etag = format!("\"{}{}\"", hex(&file.metadata.sha256_hash()[..12]), encoding.unwrap_or_default());
-        let is_current = uri.query() == Some(&format!("v={}", self.version)) && !cfg!(debug_assertions);
         let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
         let mime = mime_guess::from_path(path).first_or_octet_stream();
         let mime = if mime.type_() == "text" { format!("{mime}; charset=utf-8") } else { mime.to_string() };
@@ -93,6 +118,15 @@ impl Files {
             .filter(|(name, _)| takes(name))
             .find_map(|(name, ending)| Some((self.file(&format!("{path}.{ending}"))?, Some(name))))
     }
+}
+
+/// Names what the build made.
+fn built(folder: Option<&Path>) -> Vec<String> {
+    let Some(folder) = folder else {
+        return Site::iter().filter_map(|path| Some(path.strip_prefix(PKG)?.to_owned())).collect();
+    };
+    let entries = std::fs::read_dir(folder.join(PKG)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Reads a file of the page.

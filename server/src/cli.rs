@@ -81,6 +81,9 @@ pub struct Serve {
     /// Whether people may register themselves.
     #[arg(long, env = "NATTER_REGISTRATION", value_enum, default_value = "open")]
     pub registration: Registration,
+    /// Where the source of this program can be read: /about links to it.
+    #[arg(long, env = "NATTER_SOURCE_URL", value_name = "URL", value_parser = web_address)]
+    pub source_url: Option<String>,
     /// Whether floods, guesses and too many invitations are held back. Off is for load tests only.
     #[arg(long, env = "NATTER_LIMITS", value_enum, default_value = "on")]
     pub limits: Switch,
@@ -143,6 +146,12 @@ pub struct Serve {
 
 fn host(text: &str) -> Result<Host, &'static str> {
     text.parse().map_err(|()| "write the name alone, such as nas.lan, without a scheme and a port")
+}
+
+fn web_address(text: &str) -> Result<String, &'static str> {
+    let is_one =
+        ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    is_one.then(|| text.to_owned()).ok_or("write it as https://example.org/natter")
 }
 
 /// Returns the variables that look like settings of this program but are none: misspelt, or of another version.
@@ -227,6 +236,7 @@ impl From<Serve> for Config {
             hsts_subdomains: serve.hsts_subdomains == Switch::On,
             trusted_proxies: serve.trusted_proxies.into_iter().map(canonical).collect(),
             open_registration: serve.registration == Registration::Open,
+            source_url: serve.source_url,
             limits: (serve.limits == Switch::On).then_some(limits),
             logins_per_user: serve.logins_per_user,
             connections: serve.connections.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),

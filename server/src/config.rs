@@ -29,6 +29,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether people may register themselves.
     pub open_registration: bool,
+    /// Where the source of this program can be read, for `/about`.
+    pub source_url: Option<String>,
     /// Rate limits and quotas; `None` is for load tests.
     pub limits: Option<Limits>,
     /// Logins per user; beyond that, the least recently used one ends. It refuses nobody anything, so it applies even
@@ -63,6 +65,7 @@ impl Config {
             hsts_subdomains: false,
             trusted_proxies: Vec::new(),
             open_registration: true,
+            source_url: None,
             limits: Some(Limits::default()),
             logins_per_user: 50,
             connections: None,

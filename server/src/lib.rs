@@ -27,6 +27,7 @@ mod limits;
 mod logins;
 mod origin;
 mod page;
+mod plain;
 mod private;
 mod public_origin;
 mod refusal;

@@ -14,7 +14,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::refusal::{Asker, refusal};
 use crate::state::AppState;
-use crate::{answer, client, cookies, device, forms, headers, hosts, limits, logins, origin, page, ws};
+use crate::{
+    answer, client, cookies, device, forms, headers, hosts, limits, logins, origin, page, plain, ws,
+};
 
 /// Most bytes of a request body.
 const BODY: usize = 16 * 1024;
@@ -34,6 +36,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/register", get(page::page).post(forms::register))
         .route("/login", get(page::page).post(forms::login))
         .route("/logout", post(forms::logout))
+        .route("/about", get(plain::about))
         .fallback(page::page)
         .layer(layer)
         .layer(middleware::from_fn_with_state(state.clone(), device::slip))

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use structure::{Boundary, Crate};
-
+#[cfg(feature = "page")]
+mod page;
 mod structure;
+
+use structure::{Boundary, Crate};
 
 /// The crates whose structure is checked.
 const CRATES: [&str; 3] = ["chat", "server", "trials"];
@@ -17,8 +19,11 @@ const BOUNDARIES: [Boundary; 1] = [Boundary {
 }];
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("structure") => check_structure(),
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["structure"] => check_structure(),
+        #[cfg(feature = "page")]
+        ["page", wasm, folder, name] => page::make(Path::new(wasm), Path::new(folder), name),
         _ => {
             eprintln!(
                 "cargo run -p xtask -- structure: looks for circles of imports, and for what has grown too long"

@@ -103,6 +103,9 @@ pub(crate) fn CredentialsForm<T: Clone + Send + Sync + 'static>(
                 <button aria-busy=move || busy().then_some("true")>{button}</button>
             </form>
             <p class="elsewhere">{elsewhere}</p>
+            <p class="elsewhere">
+                <a href="/about">"About this server"</a>
+            </p>
         </main>
     }
     .whole()

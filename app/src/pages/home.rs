@@ -38,6 +38,9 @@ pub(crate) fn Welcome(open_registration: bool) -> impl IntoView {
                     </a>
                 </nav>
                 {(!open_registration).then(|| view! { <p class="lead">{Code::RegistrationClosed.reason()}</p> })}
+                <p class="elsewhere">
+                    <a href="/about">"About this server"</a>
+                </p>
             </div>
             <div class="welcome-picture" aria-hidden="true">
                 <p class="bubble">"Are you there?"</p>

@@ -233,3 +233,45 @@ async fn files_have_a_tag_a_type_and_an_encoding_and_are_not_sent_twice() {
         assert!(tags.insert(tag), "{path}: another body, another tag");
     }
 }
+
+/// Returns the folder of the page's files in the page's URLs, and the page itself.
+async fn folder_of(server: &TestServer) -> (String, String) {
+    let page = Http::new(&server.base).get("/").await.unwrap();
+    let html = String::from_utf8(page.body).unwrap();
+    let (before, _) = html.split_once("/natter.css").expect("a stylesheet");
+    let (_, folder) = before.rsplit_once('"').unwrap();
+    (folder.to_owned(), html)
+}
+
+#[tokio::test]
+async fn the_page_names_its_build_and_of_another_build_there_is_nothing() {
+    let site = site();
+    let write =
+        |file: &str, content: &str| std::fs::write(site.path().join("pkg").join(file), content).unwrap();
+    write("split_doors.wasm", "doors");
+    write("__wasm_split.______________________.js", "export default 1;");
+    let server = with_site(&site).await;
+    let (folder, html) = folder_of(&server).await;
+    assert_eq!(folder.len(), "/pkg/0123456789abcdef".len(), "{folder}");
+    assert!(html.contains("page.hydrate_doors"), "a stranger is at a door: {html}");
+    let mut http = Http::new(&server.base);
+    for file in ["natter.css", "natter.js", "natter.wasm", "__wasm_split.______________________.js"] {
+        assert!(html.contains(&format!("\"{folder}/{file}\"")), "{file}: {html}");
+    }
+    for file in ["natter.js", "natter.wasm", "split_doors.wasm", "__wasm_split.______________________.js"] {
+        let answer = http.get(&format!("{folder}/{file}")).await.unwrap();
+        assert_eq!(answer.status, 200, "{file}");
+        assert_eq!(answer.body, std::fs::read(site.path().join("pkg").join(file)).unwrap(), "{file}");
+        for other in ["/pkg/0123456789abcdef", "/pkg/x", &format!("{folder}{folder}")] {
+            assert_eq!(http.get(&format!("{other}/{file}")).await.unwrap().status, 404, "{other}/{file}");
+        }
+    }
+    // The order of names in the script that loads the parts differs between builds that are the same.
+    write("__wasm_split.______________________.js", "export default 2;");
+    assert_eq!(folder_of(&with_site(&site).await).await.0, folder);
+    write("split_doors.wasm", "other doors");
+    let other = with_site(&site).await;
+    assert_ne!(folder_of(&other).await.0, folder, "a part changed");
+    let old = Http::new(&other.base).get(&format!("{folder}/split_doors.wasm")).await.unwrap();
+    assert_eq!(old.status, 404, "an open page of the old build never gets a part of the new one");
+}

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod about;
 mod account;
 mod backup;
 mod bad_input;
