@@ -158,6 +158,9 @@ impl Boot {
             _ => None,
         };
         let names = open.map(|session| {
+            if let Some(name) = &session.head.title {
+                return name.clone();
+            }
             let others = session.head.users.iter().filter(|(id, _)| **id != all.me.user_id);
             crate::names::list(others.map(|(_, user)| &*user.username))
         });

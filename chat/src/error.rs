@@ -114,6 +114,11 @@ pub enum OpenError {
         "The database {0} was made by another version of Natter ({1}). Start that version or a newer one."
     )]
     Version(PathBuf, String),
+    /// There is no room to bring the database up to this version: how many MiB must be free.
+    #[error(
+        "This version of Natter has to write the database {0} anew, once, and needs {1} MiB of free disk for it. Make room and start again. Nothing was changed, so the version before still runs."
+    )]
+    NoRoom(PathBuf, u64),
     /// An older Natter made the database and is using it.
     #[error(
         "The database {0} is of an older Natter, which is using it. Start the server anew with this program, then try again."

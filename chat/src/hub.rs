@@ -20,7 +20,7 @@ use bytes::Bytes;
 use protocol::{Head, Rev, Seq, ServerFrame, SessionId, UserId, close};
 
 pub use send_queue::Outgoing;
-use send_queue::{Kind, SendQueue};
+use send_queue::{SendQueue, Traffic};
 
 use crate::locks::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::locks::{Mutex, MutexGuard};
@@ -299,7 +299,7 @@ impl Socket {
 
     /// Sends an answer to a frame of this socket, after what is already queued.
     pub(crate) fn answer(&self, frame: Bytes) {
-        self.push(frame, Kind::Own);
+        self.push(frame, Traffic::Own);
     }
 
     /// Waits for what to write next. For one writer. Cancel safe.
@@ -344,11 +344,11 @@ impl Socket {
     }
 
     fn publish(&self, frame: &Bytes) {
-        self.push(frame.clone(), Kind::Published);
+        self.push(frame.clone(), Traffic::Published);
     }
 
-    fn push(&self, frame: Bytes, kind: Kind) {
-        if self.queue.push(frame, kind) {
+    fn push(&self, frame: Bytes, traffic: Traffic) {
+        if self.queue.push(frame, traffic) {
             metrics::counter!("natter_lag_total").increment(1);
             tracing::debug!(conn = self.id.0, "a socket lags");
         }

@@ -37,6 +37,9 @@ pub(crate) use presence::presence_of;
 /// How often sockets are checked against their logins, which may have expired.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// How often copies of the database are checked for their age.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// How often another process's (`natter password`'s) revocations are polled: their sockets must close within a second.
 const LOOK: Duration = Duration::from_millis(400);
 
@@ -236,15 +239,18 @@ impl Shared {
                     self.delivery.record(handed_in.elapsed());
                 }
             }
-            Event::Opened { session_id, head, last_seq, users, joined } => {
+            Event::Opened { session, users, joined } => {
+                let (session_id, head, last_seq) = (session.session_id, session.head, session.last_seq);
                 for user in &joined {
                     self.hub.follow_all(*user, session_id, head, last_seq);
                 }
                 let others: Vec<UserId> =
                     users.keys().filter(|user| !joined.contains(user)).copied().collect();
-                let opened = ServerFrame::Session { session_id, epoch: head.epoch, last_seq, users };
-                self.hub.publish(session_id, &encode(&opened));
+                self.hub.publish(session_id, &encode(&frames::session(session, users)));
                 self.introduce(session_id, &joined, &others);
+            }
+            Event::OpenedAgain { origin, session, users } => {
+                self.tell(origin, &frames::session(session, users));
             }
             Event::Repeated { origin, message_id, seq, rev, time_stamp } => {
                 self.tell(origin, &ServerFrame::Ack { message_id, seq, rev, time_stamp });
@@ -288,6 +294,7 @@ impl Shared {
     async fn sweep(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(LOOK);
         let (mut swept, mut seen) = (Instant::now(), None);
+        let mut looked = Instant::now();
         loop {
             ticks.tick().await;
             // A failed poll says nothing about the logins: the next sweep will find them.
@@ -304,6 +311,10 @@ impl Shared {
             self.turns.forget_idle(Instant::now());
             self.answers.forget_idle();
             self.storing.forget_idle();
+            if looked.elapsed() > HOUR {
+                looked = Instant::now();
+                self.store.forget_copies();
+            }
             let open = self.hub.logins();
             if open.is_empty() {
                 continue;

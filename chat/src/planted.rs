@@ -93,8 +93,7 @@ pub(crate) async fn drop_unique_key(db: &mut SqliteConnection) -> sqlx::Result<(
             "begin immediate; create table unkeyed as select * from messages; drop table messages;
              alter table unkeyed rename to messages;
              create index messages_by_name on messages (message_id, session_id);
-             create index messages_changed on messages (session_id, rev)
-                 where edited_at is not null or deleted_at is not null;
+             create index messages_altered on messages (session_id, rev) where altered = 1;
              create index messages_by_seq on messages (session_id, seq); commit;",
         )
         .execute(db)

@@ -1,14 +1,78 @@
-//! Sessions: who is in one, and how many of them somebody may have. Decided inside the transactions of the store.
+//! Sessions: of whom they are, who is in one, and how many of them somebody may have. Decided inside the transactions of
+//! the store.
+
+#[cfg(test)]
+mod tests;
+mod title;
 
 use protocol::{Code, Fault, SessionId, UserId};
 
 use crate::error::Result;
-use crate::store::{Event, Tx};
+use crate::origin::Origin;
+use crate::store::{Event, Store, Tx};
+use crate::{Chat, Connection};
+pub(crate) use title::Title;
+
+impl Chat {
+    /// Begins a group with only the user in it, and tells their sockets of it. Beginning the same one again changes
+    /// nothing, and only the socket that asks is told.
+    ///
+    /// # Errors
+    /// [`Code::UnusableTitle`]; [`Code::Conflict`] if another session has this identifier; [`Code::TooMany`] if the user
+    /// has reached the limit of conversations; the database failed.
+    pub async fn begin(&self, conn: &Connection, session: SessionId, title: &str) -> Result<()> {
+        let title = Title::parse(title)?;
+        let user = conn.actor().user_id();
+        self.0.live.pace(user).await;
+        let conversations = self.0.options.conversations;
+        begin(&self.0.store, NewGroup { user, origin: conn.origin(), session, title, conversations }).await
+    }
+}
+
+/// A group that somebody wants to begin.
+#[derive(Debug, Clone)]
+pub(crate) struct NewGroup {
+    pub(crate) user: UserId,
+    /// The socket that asks.
+    pub(crate) origin: Origin,
+    pub(crate) session: SessionId,
+    pub(crate) title: Title,
+    /// Most conversations of one user.
+    pub(crate) conversations: Option<u32>,
+}
+
+/// Begins a group.
+pub(crate) async fn begin(store: &Store, new: NewGroup) -> Result<()> {
+    store
+        .run(move |mut tx| {
+            let new = new.clone();
+            Box::pin(async move { begin_within(&mut tx, &new).await })
+        })
+        .await
+}
+
+async fn begin_within(tx: &mut Tx<'_>, new: &NewGroup) -> Result<()> {
+    if let Some(there) = tx.session(new.session).await? {
+        // Sent again after a lost answer. For anybody else the identifier is taken.
+        if there.began_by != Some(new.user) || !tx.is_in(new.session, new.user).await? {
+            let reason = "Another conversation has this identifier already.";
+            return Err(Fault::new(Code::Conflict, reason).into());
+        }
+        let users = tx.users_in(new.session).await?;
+        tx.announce(Event::OpenedAgain { origin: new.origin, session: there, users });
+        return Ok(());
+    }
+    let (conversations, user) = (new.conversations, new.user);
+    has_room(tx, conversations, [(user, None)]).await?;
+    tx.insert_group(new.session, new.title.as_str(), user).await?;
+    tx.add_user(new.session, user).await?;
+    announce(tx, new.session, vec![user]).await
+}
 
 /// Creates the session of a pair and announces it.
-pub(crate) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
+pub(crate) async fn begin_pair(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<SessionId> {
     let session = SessionId::new();
-    tx.insert_session(session, (a, b)).await?;
+    tx.insert_pair(session, (a, b)).await?;
     for user in [a, b] {
         tx.add_user(session, user).await?;
     }
@@ -16,23 +80,20 @@ pub(crate) async fn begin(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<Sessi
     Ok(session)
 }
 
-/// Adds a user to a session and announces it. From then on it is no longer the pair's session, so the pair may start a
-/// new one.
+/// Adds a user to a group and announces it.
 pub(crate) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
     tx.add_user(session, user).await?;
-    tx.widen(session).await?;
     announce(tx, session, vec![user]).await
 }
 
-/// Refuses one more conversation of a user who has reached the limit: the actor, or the other, who is named.
-pub(crate) async fn has_room(
+/// Refuses one more conversation of a user who has reached the limit. A name says that it is not the actor who has.
+pub(crate) async fn has_room<const N: usize>(
     tx: &mut Tx<'_>,
     most: Option<u32>,
-    actor: Option<UserId>,
-    (other, name): (UserId, &str),
+    users: [(UserId, Option<&str>); N],
 ) -> Result<()> {
     let Some(most) = most else { return Ok(()) };
-    for (user, name) in actor.map(|actor| (actor, None)).into_iter().chain([(other, Some(name))]) {
+    for (user, name) in users {
         if tx.count_sessions(user, most).await? < i64::from(most) {
             continue;
         }
@@ -45,9 +106,9 @@ pub(crate) async fn has_room(
     Ok(())
 }
 
-async fn announce(tx: &mut Tx<'_>, session_id: SessionId, joined: Vec<UserId>) -> Result<()> {
-    let (head, last_seq) = tx.head(session_id).await?;
-    let users = tx.users_in(session_id).await?;
-    tx.announce(Event::Opened { session_id, head, last_seq, users, joined });
+async fn announce(tx: &mut Tx<'_>, session: SessionId, joined: Vec<UserId>) -> Result<()> {
+    let session = tx.session(session).await?.expect("the session that this transaction has just changed");
+    let users = tx.users_in(session.session_id).await?;
+    tx.announce(Event::Opened { session, users, joined });
     Ok(())
 }

@@ -197,8 +197,18 @@ impl Chat {
         for (row, id, username) in rows {
             let status = presence.get(&id).copied().unwrap_or_default();
             if heads.last().is_none_or(|(last, _)| last.session_id != row.session_id) {
-                let SessionRow { epoch, rev, last_seq, read_seq, .. } = row;
-                heads.push((row, SessionHead { epoch, rev, last_seq, read_seq, users: BTreeMap::new() }));
+                let head = SessionHead {
+                    epoch: row.epoch,
+                    rev: row.rev,
+                    last_seq: row.last_seq,
+                    read_seq: row.read_seq,
+                    users: BTreeMap::new(),
+                    kind: row.kind(),
+                    title: row.title.clone(),
+                    owner: row.owner,
+                    began_at: row.began_at,
+                };
+                heads.push((row, head));
             }
             let (_, head) = heads.last_mut().expect("just pushed");
             head.users.insert(id, User { username, status });

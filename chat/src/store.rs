@@ -31,6 +31,7 @@ mod speed;
 mod sql;
 #[cfg(test)]
 mod trouble;
+mod upgrade;
 mod users;
 mod vacuum;
 mod wipe;
@@ -48,7 +49,7 @@ pub(crate) use messages::{Beginning, Changes};
 pub(crate) use names::Taken;
 pub(crate) use posting::Post;
 pub use restore::{Restored, restore};
-pub(crate) use sessions::SessionRow;
+pub(crate) use sessions::{SessionRow, StoredSession};
 pub(crate) use users::UserRow;
 pub(crate) use writer::{Tx, Work};
 
@@ -97,6 +98,13 @@ impl Store {
             && folder.has_no_log()
         {
             folder.mark_clean();
+        }
+    }
+
+    /// Removes what an upgrade has kept, once it is a week old.
+    pub(crate) fn forget_copies(&self) {
+        if let Some(folder) = &self.folder {
+            upgrade::forget_copies(&folder.database());
         }
     }
 

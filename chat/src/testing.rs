@@ -15,6 +15,7 @@ use crate::logins;
 use crate::messages::{self, NewChange};
 use crate::name::Sought;
 use crate::origin::{ConnId, Origin};
+use crate::sessions::{self, NewGroup, Title};
 use crate::store::{Event, Post, Store, UserRow};
 use crate::{Error, Lock, Login, LoginId, OpenError, Result, Username};
 
@@ -101,6 +102,32 @@ impl Database {
         opened(&self.announced().await).0
     }
 
+    /// Lets somebody begin a group, and takes others into it.
+    pub(crate) async fn group(&mut self, host: Person, guests: &[Person]) -> SessionId {
+        let session = SessionId::new();
+        self.begin(host, session, "A group", None).await.unwrap();
+        self.announced().await;
+        for guest in guests {
+            self.ask_new(invite(host, *guest, Some(session), true)).await.unwrap();
+            let invite_id = invited(&self.announced().await);
+            self.answer(*guest, invite_id, Answer::Accepted).await.unwrap();
+            assert_eq!(opened(&self.announced().await), (session, vec![guest.id]));
+        }
+        session
+    }
+
+    /// Begins a group.
+    pub(crate) async fn begin(
+        &self,
+        who: Person,
+        session: SessionId,
+        title: &str,
+        conversations: Option<u32>,
+    ) -> Result<()> {
+        let (origin, title) = (HERE, Title::parse(title)?);
+        sessions::begin(&self.store, NewGroup { user: who.id, origin, session, title, conversations }).await
+    }
+
     pub(crate) async fn say(&mut self, from: Person, session: SessionId, id: MessageId, data: &str) -> Event {
         self.store.post(post(from, session, id, data)).await.unwrap();
         self.announced().await.remove(0)
@@ -177,7 +204,7 @@ pub(crate) fn invited(events: &[Event]) -> InviteId {
 
 pub(crate) fn opened(events: &[Event]) -> (SessionId, Vec<UserId>) {
     let found = events.iter().find_map(|event| match event {
-        Event::Opened { session_id, joined, .. } => Some((*session_id, joined.clone())),
+        Event::Opened { session, joined, .. } => Some((session.session_id, joined.clone())),
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no session in {events:?}"))

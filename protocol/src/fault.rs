@@ -105,8 +105,13 @@ codes! {
     TooLong = 422, "This message is too long. Please send it in parts.";
     /// Message: `Data` shows nothing, or holds a control character.
     Invalid = 422, "This message is empty or holds characters that cannot be sent.";
-    /// Message: another message of the session already has this `MessageID`.
+    /// Message: another message of the session already has this `MessageID`. Session: another session has this
+    /// `SessionID`.
     Conflict = 409, "Another message has this identifier already.";
+    /// Session: a group's name breaks a rule, which the sentence gives.
+    UnusableTitle = 422, "A group's name has 1 to 60 characters, on one line.";
+    /// Session: it is that of two people, and stays so.
+    PairStays = 409, "This conversation is between the two of you, and stays so. Begin a group to talk with more people.";
     /// Invitation: it was answered, cancelled or replaced meanwhile.
     Gone = 410, "This invitation is no longer open.";
     /// Invitation: users cannot invite themselves.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::strict;
 use crate::{
-    Code, Epoch, InviteId, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId,
+    Code, Epoch, InviteId, Kind, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId,
     TimeStamp, User, UserId,
 };
 
@@ -85,6 +85,14 @@ pub enum ClientFrame {
         /// The message.
         #[serde(rename = "MessageID")]
         message_id: MessageId,
+    },
+    /// Begin a group, with only oneself in it.
+    Begin {
+        /// Made by the client, kept through every retry.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+        /// What it is called.
+        title: String,
     },
     /// The answer to `Heads`.
     Pong {},
@@ -187,19 +195,8 @@ pub enum ServerFrame {
     },
     /// News about an invitation.
     Search(SearchNotice),
-    /// A session of yours was created or gained a user.
-    Session {
-        /// The session.
-        #[serde(rename = "SessionID")]
-        session_id: SessionId,
-        /// Its history.
-        epoch: Epoch,
-        /// Its last message. A user who just joined has nothing to read up to there.
-        #[serde(default)]
-        last_seq: Seq,
-        /// Everybody in it.
-        users: BTreeMap<UserId, String>,
-    },
+    /// A session of yours was created, gained a user, or is another one in something that it names.
+    Session(SessionNotice),
     /// Another socket of yours has seen everything up to this place.
     Read {
         /// The session.
@@ -313,6 +310,34 @@ pub struct Head {
     pub rev: Rev,
 }
 
+/// The body of a `Session`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SessionNotice {
+    /// The session.
+    #[serde(rename = "SessionID")]
+    pub session_id: SessionId,
+    /// Its history.
+    pub epoch: Epoch,
+    /// Its last message. A user who just joined has nothing to read up to there.
+    #[serde(default)]
+    pub last_seq: Seq,
+    /// Everybody in it.
+    pub users: BTreeMap<UserId, String>,
+    /// What it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// A group's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whose group it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
+    /// When it began, by the server's clock.
+    #[serde(default)]
+    pub began_at: TimeStamp,
+}
+
 /// Where a session stands for one user, and who is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -327,6 +352,18 @@ pub struct SessionHead {
     pub read_seq: Seq,
     /// Everybody in it, including the user.
     pub users: BTreeMap<UserId, User>,
+    /// What it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// A group's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whose group it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
+    /// When it began, by the server's clock.
+    #[serde(default)]
+    pub began_at: TimeStamp,
 }
 
 impl ClientFrame {

@@ -26,10 +26,11 @@ mod timeline;
 
 pub use fault::{Code, Fault};
 pub use frame::{
-    ClientFrame, Head, LiveMessage, Position, Refused, SendMessage, ServerFrame, SessionHead, close,
+    ClientFrame, Head, LiveMessage, Position, Refused, SendMessage, ServerFrame, SessionHead, SessionNotice,
+    close,
 };
 pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
-pub use model::{Invited, Me, Message, Presence, Snapshot, SnapshotSession, User};
+pub use model::{Invited, Kind, Me, Message, Presence, Snapshot, SnapshotSession, User};
 pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
 pub use sync::{Change, Earlier, Row, RowState, SessionState, Step, Sync};

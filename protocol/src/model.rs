@@ -17,6 +17,22 @@ pub enum Presence {
     Offline,
 }
 
+/// What a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Kind {
+    /// The conversation of two people, for ever: nobody can be added, and nobody leaves it.
+    Pair,
+    /// A group that somebody began.
+    Group,
+    /// Notes to oneself.
+    #[serde(rename = "Self")]
+    Notes,
+    /// A kind that this client does not know, from a later server; or one from before there were kinds.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 /// Another person in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

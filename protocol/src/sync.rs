@@ -13,7 +13,7 @@ use std::ops::{Bound, RangeBounds};
 
 use crate::keyed;
 use crate::{
-    ClientFrame, Epoch, Head, Invited, Message, MessageId, Outbox, Pending, PendingState, Position,
+    ClientFrame, Epoch, Head, Invited, Kind, Message, MessageId, Outbox, Pending, PendingState, Position,
     SearchNotice, Seq, SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
 };
 pub use change::{Change, Step};
@@ -26,6 +26,14 @@ pub struct SessionState {
     pub timeline: Timeline,
     /// Everybody in it, including the user.
     pub users: BTreeMap<UserId, User>,
+    /// What it is.
+    pub kind: Kind,
+    /// A group's name.
+    pub title: Option<String>,
+    /// Whose group it is.
+    pub owner: Option<UserId>,
+    /// When it began, by the server's clock.
+    pub began_at: TimeStamp,
     last_seq: Seq,
     read_seq: Seq,
 }
@@ -112,13 +120,14 @@ impl Sync {
     #[must_use]
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sessions = snapshot.sessions.iter().map(|(id, session)| {
-            let SessionHead { epoch, rev, last_seq, read_seq, ref users } = session.head;
+            let SessionHead { epoch, rev, last_seq, read_seq, users, kind, title, owner, began_at } =
+                session.head.clone();
             let mut timeline =
                 Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
             if session.messages.is_empty() && session.more {
                 timeline.let_go(Head { epoch, rev }, last_seq);
             }
-            (*id, SessionState { timeline, users: users.clone(), last_seq, read_seq })
+            (*id, SessionState { timeline, users, kind, title, owner, began_at, last_seq, read_seq })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
             SearchNotice::Outcome { username, invite_id: Some(id), .. } => {

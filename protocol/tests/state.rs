@@ -5,10 +5,26 @@
 use std::collections::BTreeMap;
 
 use protocol::{
-    Change, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome, Pending,
-    PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame, SessionHead,
-    SessionId, Sync, TimeStamp, User, UserId,
+    Change, ClientFrame, Code, Epoch, Head, InviteId, Kind, LiveMessage, Message, MessageId, Outcome,
+    Pending, PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame,
+    SessionHead, SessionId, SessionNotice, Sync, TimeStamp, User, UserId,
 };
+
+/// A session of two people that this client hears of.
+fn begun(session_id: SessionId, epoch: Epoch, last_seq: i64, users: BTreeMap<UserId, String>) -> ServerFrame {
+    let (kind, began_at) = (Kind::Pair, TimeStamp(0));
+    let last_seq = Seq(last_seq);
+    ServerFrame::Session(SessionNotice {
+        session_id,
+        epoch,
+        last_seq,
+        users,
+        kind,
+        title: None,
+        owner: None,
+        began_at,
+    })
+}
 
 /// Ada, connected, in one session with Bob that is still empty.
 struct Desk {
@@ -43,7 +59,17 @@ impl Desk {
         let user = |name: &str| User { username: name.into(), status: Presence::Online };
         let users = [(self.ada, user("Ada")), (self.bob, user("Bob"))].into();
         let (epoch, rev) = (self.epoch, Rev(rev));
-        let head = SessionHead { epoch, rev, last_seq: Seq(last_seq), read_seq: Seq(read_seq), users };
+        let head = SessionHead {
+            epoch,
+            rev,
+            last_seq: Seq(last_seq),
+            read_seq: Seq(read_seq),
+            users,
+            kind: Kind::Pair,
+            title: None,
+            owner: None,
+            began_at: TimeStamp(0),
+        };
         let sessions = [(self.session, head)].into();
         self.sync.receive(ServerFrame::Welcome { user_id: self.ada, sessions })
     }
@@ -475,6 +501,10 @@ fn after_a_restore_a_session_that_hello_had_no_room_for_begins_anew_too() {
             last_seq: Seq(rev),
             read_seq: Seq(0),
             users: BTreeMap::new(),
+            kind: Kind::Pair,
+            title: None,
+            owner: None,
+            began_at: TimeStamp(0),
         };
         let sessions = sessions.iter().map(|id| (*id, head.clone())).collect();
         ServerFrame::Welcome { user_id: me, sessions }
@@ -505,7 +535,7 @@ fn heads_say_nothing_of_a_session_that_is_not_known_yet() {
     let sessions = [(session_id, Head { epoch, rev: Rev(500) })].into();
     assert_eq!(desk.sync.receive(ServerFrame::Heads { sessions }).send, [ClientFrame::Pong {}]);
     let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
-    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(500), users });
+    let _ = desk.sync.receive(begun(session_id, epoch, 500, users));
     assert_eq!(desk.sync.sessions()[&session_id].unread(desk.sync.me()), 0, "one is new there");
 }
 
@@ -543,7 +573,7 @@ fn a_new_session_is_known_with_its_users_before_its_first_message() {
     let mut desk = Desk::new();
     let (session_id, epoch) = (SessionId::new(), Epoch::new());
     let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
-    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(0), users });
+    let _ = desk.sync.receive(begun(session_id, epoch, 0, users));
     let _ = desk.sync.receive(ServerFrame::Status { user_id: desk.bob, status: Presence::Online });
     assert_eq!(desk.sync.sessions()[&session_id].users[&desk.bob].status, Presence::Online);
     desk.session = session_id;
@@ -556,7 +586,7 @@ fn whoever_is_taken_into_a_session_has_nothing_to_read_of_before() {
     let mut desk = Desk::new();
     let (session_id, epoch) = (SessionId::new(), Epoch::new());
     let users = [(desk.ada, "Ada".to_owned()), (desk.bob, "Bob".to_owned())].into();
-    let _ = desk.sync.receive(ServerFrame::Session { session_id, epoch, last_seq: Seq(500), users });
+    let _ = desk.sync.receive(begun(session_id, epoch, 500, users));
     desk.session = session_id;
     assert_eq!(desk.unread(), 0);
     let message = Message { seq: Seq(501), ..desk.message(1, desk.bob) };
@@ -625,6 +655,10 @@ fn of_sessions_that_a_welcome_names_first_a_client_without_patience_asks_nothing
         last_seq: Seq(3),
         read_seq: Seq(1),
         users: [(me, User { username: "Ada".into(), status: Presence::Online })].into(),
+        kind: Kind::Pair,
+        title: None,
+        owner: None,
+        began_at: TimeStamp(0),
     };
     let sessions: BTreeMap<_, _> = (0..5000).map(|_| (SessionId::new(), head.clone())).collect();
     let first = *sessions.keys().next().unwrap();

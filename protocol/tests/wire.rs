@@ -313,8 +313,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire")
 }
 
-const CLIENT_TYPES: [&str; 9] =
-    ["Hello", "Message", "Search", "Read", "Typing", "Fetch", "Edit", "Delete", "Pong"];
+const CLIENT_TYPES: [&str; 10] =
+    ["Hello", "Message", "Search", "Read", "Typing", "Fetch", "Edit", "Delete", "Begin", "Pong"];
 
 const SERVER_TYPES: [&str; 15] = [
     "Welcome", "Ack", "Refused", "Message", "Page", "Heads", "Reset", "Search", "Session", "Read", "Status",
@@ -344,6 +344,7 @@ impl TypeName for ClientFrame {
             ClientFrame::Fetch { .. } => "Fetch",
             ClientFrame::Edit { .. } => "Edit",
             ClientFrame::Delete { .. } => "Delete",
+            ClientFrame::Begin { .. } => "Begin",
             ClientFrame::Pong {} => "Pong",
         }
     }
@@ -361,7 +362,7 @@ impl TypeName for ServerFrame {
             ServerFrame::Heads { .. } => "Heads",
             ServerFrame::Reset { .. } => "Reset",
             ServerFrame::Search(_) => "Search",
-            ServerFrame::Session { .. } => "Session",
+            ServerFrame::Session(_) => "Session",
             ServerFrame::Read { .. } => "Read",
             ServerFrame::Status { .. } => "Status",
             ServerFrame::Typing { .. } => "Typing",

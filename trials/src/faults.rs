@@ -27,6 +27,7 @@ mod slowloris;
 mod stalled;
 mod storm;
 mod sync_error;
+mod upgrade;
 
 use futures::future::BoxFuture;
 
@@ -70,6 +71,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "deleted",
         about: "texts that were deleted or replaced, searched for in every file",
         run: |rig| Box::pin(deleted::run(rig)),
+    },
+    Scenario {
+        name: "upgrade",
+        about: "an earlier version's database, killed while its messages are written anew",
+        run: |rig| Box::pin(upgrade::run(rig)),
     },
     Scenario {
         name: "chaos",

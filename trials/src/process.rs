@@ -125,6 +125,16 @@ impl Start {
         })
     }
 
+    /// Starts it and kills it this long after, ready or not. Returns when it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be started or killed.
+    pub async fn start_and_kill(&self, after: Duration) -> io::Result<()> {
+        let mut child = self.command().spawn()?;
+        tokio::time::sleep(after).await;
+        child.kill().await
+    }
+
     async fn start_logging(&self, log: std::fs::File) -> io::Result<Process> {
         let began = Instant::now();
         let mut child = self.command().stderr(log).spawn()?;
@@ -250,9 +260,7 @@ impl Process {
     /// # Errors
     /// When it cannot be started or killed.
     pub async fn start_and_kill(&mut self, after: Duration) -> io::Result<()> {
-        self.child = self.at_same_address().command().spawn()?;
-        tokio::time::sleep(after).await;
-        self.kill().await
+        self.at_same_address().start_and_kill(after).await
     }
 
     fn at_same_address(&self) -> Start {

@@ -24,6 +24,8 @@ pub(crate) struct SessionView {
     me: UserId,
     /// Whether the page has lost its connection.
     lost: RwSignal<bool>,
+    /// A group's name.
+    called: RwSignal<Option<String>>,
     /// The other members.
     pub(crate) others: RwSignal<BTreeMap<UserId, User>>,
     /// The newest row.
@@ -109,6 +111,7 @@ impl SessionView {
             id,
             me,
             lost,
+            called: RwSignal::default(),
             others: RwSignal::default(),
             last: RwSignal::default(),
             unread: RwSignal::default(),
@@ -123,8 +126,11 @@ impl SessionView {
         }
     }
 
-    /// Returns the names of the others.
+    /// Returns a group's name, or the names of the others.
     pub(crate) fn title(self) -> String {
+        if let Some(name) = self.called.get() {
+            return name;
+        }
         names::list(self.others.read().values().map(|user| &*user.username))
     }
 
@@ -381,6 +387,7 @@ impl SessionView {
     pub(super) fn refresh_users(self, sync: &Sync) {
         let Some(session) = sync.sessions().get(&self.id) else { return };
         let others = session.users.iter().filter(|(id, _)| **id != self.me);
+        self.called.set_if_changed(session.title.clone());
         self.others.set_if_changed(keyed(others.map(|(id, user)| (*id, user.clone()))));
     }
 

@@ -31,7 +31,7 @@ pub enum Outgoing {
 
 /// Why a frame is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Traffic {
     /// An event published to several sockets, including this one.
     Published,
     /// An answer to a frame from this socket.
@@ -87,14 +87,14 @@ enum Flow {
 
 impl SendQueue {
     /// Enqueues a frame. Returns whether that made the socket lag. Until it is reopened, nothing is accepted.
-    pub(crate) fn push(&self, frame: Bytes, kind: Kind) -> bool {
+    pub(crate) fn push(&self, frame: Bytes, traffic: Traffic) -> bool {
         let mut queue = self.lock();
         if queue.closed.is_some() || queue.flow != Flow::Open {
             return false;
         }
-        match kind {
-            Kind::Published => queue.published.add(&frame),
-            Kind::Own => queue.own.add(&frame),
+        match traffic {
+            Traffic::Published => queue.published.add(&frame),
+            Traffic::Own => queue.own.add(&frame),
         }
         queue.frames.push_back(frame);
         let lags = queue.published.is_over(MAX_BYTES, MAX_FRAMES);
@@ -232,16 +232,16 @@ mod tests {
 
     /// Publishes until it lags; returns how many frames that took.
     fn fill(queue: &SendQueue, frame: &Bytes) -> usize {
-        (1..).find(|_| queue.push(frame.clone(), Kind::Published)).unwrap()
+        (1..).find(|_| queue.push(frame.clone(), Traffic::Published)).unwrap()
     }
 
     #[test]
     fn frames_come_out_in_order_and_the_close_last() {
         let queue = SendQueue::default();
-        queue.push(frame("1"), Kind::Published);
-        queue.push(frame("2"), Kind::Own);
+        queue.push(frame("1"), Traffic::Published);
+        queue.push(frame("2"), Traffic::Own);
         queue.close(Some(frame("3")), close::RESTART, "bye");
-        queue.push(frame("4"), Kind::Published);
+        queue.push(frame("4"), Traffic::Published);
         let frames = ["1", "2", "3"].map(frame).into();
         assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames(frames)));
         for _ in 0..2 {
@@ -252,18 +252,18 @@ mod tests {
     #[test]
     fn a_reader_who_does_not_keep_up_is_told_once_and_gets_nothing_until_its_hello() {
         let queue = SendQueue::default();
-        queue.push(frame("an answer"), Kind::Own);
+        queue.push(frame("an answer"), Traffic::Own);
         assert_eq!(fill(&queue, &frame("x")), MAX_FRAMES + 1);
         assert_eq!(queue.lock().frames.capacity(), 0, "nothing is held for it");
         assert!(!queue.reopen() && !queue.is_open(), "it was not told yet");
         assert_eq!(taken(&queue), Poll::Ready(Outgoing::Lagged));
         assert_eq!(taken(&queue), Poll::Pending);
-        for kind in [Kind::Published, Kind::Own] {
+        for kind in [Traffic::Published, Traffic::Own] {
             queue.push(frame("lost"), kind);
         }
         assert_eq!(taken(&queue), Poll::Pending);
         assert!(!queue.is_open() && queue.reopen() && queue.is_open());
-        queue.push(frame("new"), Kind::Published);
+        queue.push(frame("new"), Traffic::Published);
         assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames([frame("new")].into())));
         assert!(!queue.reopen(), "one Hello for each time");
     }
@@ -272,7 +272,7 @@ mod tests {
     fn bytes_count_as_well_as_frames_and_what_was_taken_does_not() {
         let (queue, large) = (SendQueue::default(), Bytes::from(vec![b'x'; MAX_BYTES / 4]));
         for _ in 0..4 {
-            assert!(!queue.push(large.clone(), Kind::Published));
+            assert!(!queue.push(large.clone(), Traffic::Published));
         }
         assert!(taken(&queue).is_ready());
         assert_eq!(fill(&queue, &large), 5);
@@ -283,13 +283,13 @@ mod tests {
         let queue = SendQueue::default();
         assert!(has_room(&queue));
         let page = Bytes::from(vec![b'x'; MAX_BYTES]);
-        assert!(!queue.push(page.clone(), Kind::Own));
+        assert!(!queue.push(page.clone(), Traffic::Own));
         assert!(!has_room(&queue));
-        assert!(!queue.push(frame("live"), Kind::Published), "nor does a large answer make it lag");
+        assert!(!queue.push(frame("live"), Traffic::Published), "nor does a large answer make it lag");
         assert_eq!(taken(&queue), Poll::Ready(Outgoing::Frames([page, frame("live")].into())));
         assert!(has_room(&queue));
         for _ in 0..=MAX_FRAMES / 2 {
-            queue.push(frame("ack"), Kind::Own);
+            queue.push(frame("ack"), Traffic::Own);
         }
         assert!(!has_room(&queue));
         queue.close(None, close::RESTART, "bye");

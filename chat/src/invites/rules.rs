@@ -1,12 +1,12 @@
 //! Who may invite whom, and what an answer leads to. Decided inside the transactions, because only there do two people
 //! who act concurrently come one after the other.
 
-use protocol::{Answer, Code, Fault, InviteId, SessionId, UserId};
+use protocol::{Answer, Code, Fault, InviteId, Kind, SessionId, UserId};
 
 use super::invite::Invite;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
-use crate::sessions::{begin, has_room, join};
+use crate::sessions::{begin_pair, has_room, join};
 use crate::store::{Event, Store, Tx};
 
 /// An invitation that somebody wants to make.
@@ -120,6 +120,9 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: &NewInvite) -> Result<AskResult> {
             if !tx.is_in(session, new.from).await? {
                 return Err(Error::refused(Code::NotFound));
             }
+            if tx.session(session).await?.is_none_or(|session| session.kind != Kind::Group) {
+                return Err(Error::refused(Code::PairStays));
+            }
             if tx.is_in(session, to).await? {
                 return Ok(AskResult::AlreadyConnected(session));
             }
@@ -152,8 +155,11 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: &NewInvite) -> Result<AskResult> {
 }
 
 async fn create(tx: &mut Tx<'_>, new: &NewInvite, to: UserId) -> Result<Invite> {
-    let begins = new.session.is_none().then_some(new.from);
-    has_room(tx, new.conversations, begins, (to, &new.to_name)).await?;
+    let asked = (to, Some(new.to_name.as_str()));
+    match new.session {
+        Some(_) => has_room(tx, new.conversations, [asked]).await?,
+        None => has_room(tx, new.conversations, [(new.from, None), asked]).await?,
+    }
     let (from, to) = ((new.from, new.from_name.clone()), (to, new.to_name.clone()));
     let invite = Invite::new(from, to, new.session);
     tx.insert_invite(&invite).await?;
@@ -247,13 +253,16 @@ async fn end(
     conversations: Option<u32>,
 ) -> Result<Option<SessionId>> {
     if answer == Answer::Accepted {
-        // The inviter is already in the session, unless a new one is created.
-        let begins = if invite.session_id.is_none() { invite.from_user } else { invite.to_user };
-        has_room(tx, conversations, Some(invite.to_user), (begins, &invite.from_name)).await?;
+        let own = (invite.to_user, None);
+        match invite.session_id {
+            Some(_) => has_room(tx, conversations, [own]).await?,
+            // The inviter gains one too.
+            None => has_room(tx, conversations, [own, (invite.from_user, Some(&invite.from_name))]).await?,
+        }
     }
     tx.end_invite(invite.invite_id, answer).await?;
     let session = match (answer, invite.session_id) {
-        (Answer::Accepted, None) => Some(begin(tx, invite.from_user, invite.to_user).await?),
+        (Answer::Accepted, None) => Some(begin_pair(tx, invite.from_user, invite.to_user).await?),
         (Answer::Accepted, Some(session)) => {
             join(tx, session, invite.to_user).await?;
             Some(session)

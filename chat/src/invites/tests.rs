@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use protocol::{Answer, Code, Fault, InviteId, Outcome};
+use protocol::{Answer, Code, Fault, InviteId, Outcome, SessionId};
 
 use super::{AskResult, NewInvite};
 use crate::Error;
@@ -61,8 +61,7 @@ async fn who_asks_the_same_person_again_and_again_waits_a_day() {
     db.announced().await;
     // Open ones count as well, and so do those into sessions.
     for name in ["Dan", "Eve", "Fay", "Gil", "Hal", "Ida"] {
-        let friend = db.person(name).await;
-        let session = db.pair(ada, friend).await;
+        let session = db.group(ada, &[]).await;
         let asked = db.ask_new(invite(ada, cleo, Some(session), true)).await;
         match name {
             "Hal" | "Ida" => assert_eq!(code(asked), Code::TooMany, "{name}"),
@@ -242,9 +241,16 @@ async fn nobody_has_more_conversations_than_they_may() {
     assert!(ask(dara, ada, None).await.starts_with("Ada has 1 conversations"));
     assert!(ask(cleo, ada, None).await.starts_with("Ada has 1 conversations"), "nor by asking back");
     assert_eq!(ask(ada, bob, None).await, format!("Ok(AlreadyConnected({session:?}))"));
-    assert_eq!(ask(ada, dara, Some(session)).await, "Ok(Pending)", "into one that is there");
+    let begun = async |who: Person| match db.begin(who, SessionId::new(), "Walks", Some(1)).await {
+        Err(crate::Error::Refused(fault)) => fault.reason,
+        other => format!("{other:?}"),
+    };
+    assert!(begun(ada).await.starts_with("You have 1 conversations"), "nor by beginning a group");
+    let group = SessionId::new();
+    db.begin(ada, group, "Walks", None).await.unwrap();
+    assert_eq!(ask(ada, dara, Some(group)).await, "Ok(Pending)", "into one that is there");
     let accept =
         async |who: Person, invite, most| db.answer_within(who, invite, Answer::Accepted, Some(most)).await;
-    assert_eq!(code(accept(cleo, waiting, 1).await), Code::TooMany, "the other one has too many since");
-    accept(cleo, waiting, 2).await.unwrap();
+    assert_eq!(code(accept(cleo, waiting, 2).await), Code::TooMany, "the other one has too many since");
+    accept(cleo, waiting, 3).await.unwrap();
 }

@@ -1,10 +1,15 @@
 //! What the sockets are told of what happened.
 
-use protocol::{Answer, Code, Fault, MessageId, Outcome, Refused, SearchNotice, ServerFrame, SessionId};
+use std::collections::BTreeMap;
+
+use protocol::{
+    Answer, Code, Fault, MessageId, Outcome, Refused, SearchNotice, ServerFrame, SessionId, SessionNotice,
+    UserId,
+};
 
 use crate::invites::invite::Invite;
 use crate::invites::notices;
-use crate::store::NotStored;
+use crate::store::{NotStored, StoredSession};
 
 /// Tells the sender of a message that it is not stored.
 pub(super) fn not_stored(session_id: SessionId, message_id: MessageId, why: NotStored) -> ServerFrame {
@@ -24,6 +29,13 @@ pub(super) fn not_stored(session_id: SessionId, message_id: MessageId, why: NotS
         reason: fault.reason,
         after_ms,
     })
+}
+
+/// Tells what a session is, and who is in it.
+pub(super) fn session(session: StoredSession, users: BTreeMap<UserId, String>) -> ServerFrame {
+    let StoredSession { session_id, head, last_seq, kind, title, owner, began_by: _, began_at } = session;
+    let epoch = head.epoch;
+    ServerFrame::Session(SessionNotice { session_id, epoch, last_seq, users, kind, title, owner, began_at })
 }
 
 /// Tells the person who is invited.

@@ -21,6 +21,7 @@ use crate::invites::NewInvite;
 use crate::invites::rules::{self, NewAnswer};
 use crate::live::Live;
 use crate::origin::{ConnId, Origin};
+use crate::sessions::{self, NewGroup, Title};
 use crate::store::{Engine, Event, Store};
 use crate::{Actor, Chat, Connection, Error, Options, Outgoing, Result};
 
@@ -159,7 +160,17 @@ impl Server {
         self.chat.actor(login).await.expect("the database is whole").expect("signed in")
     }
 
-    /// Starts a session of two people, or adds one to a session.
+    /// Lets somebody begin a group.
+    pub(super) async fn begin(&mut self, host: &Actor) -> std::result::Result<SessionId, String> {
+        let (user, session, origin) = (host.user_id(), SessionId::new(), NOBODY);
+        let title = Title::parse("A group").expect("a title");
+        let store = self.store.clone();
+        let new = NewGroup { user, origin, session, title, conversations: None };
+        self.at_once(sessions::begin(&store, new)).await?.expect("may begin one");
+        Ok(session)
+    }
+
+    /// Starts a session of two people, or adds one to a group.
     pub(super) async fn join(&mut self, from: &Actor, to: &Actor, session: Option<SessionId>) -> Verdict {
         let name = |actor: &Actor| actor.username().to_owned();
         self.really_commit();

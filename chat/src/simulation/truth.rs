@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use protocol::{Epoch, Head, LiveMessage, Message, MessageId, Rev, Seq, ServerFrame, SessionId, UserId};
+use protocol::{
+    Epoch, Head, Kind, LiveMessage, Message, MessageId, Rev, Seq, ServerFrame, SessionId, UserId,
+};
 
 use super::Verdict;
 use crate::store::Event;
@@ -11,6 +13,7 @@ use crate::store::Event;
 /// One session.
 #[derive(Clone)]
 pub(super) struct Log {
+    pub(super) kind: Kind,
     pub(super) epoch: Epoch,
     /// Every message in its current state.
     pub(super) rows: BTreeMap<Seq, Message>,
@@ -60,16 +63,17 @@ impl Truth {
     pub(super) fn committed(&mut self, events: &[Event]) -> Verdict {
         for event in events {
             match event {
-                Event::Opened { session_id, head, last_seq, users, .. } => {
+                Event::Opened { session, users, .. } => {
                     let fresh = || Log {
-                        epoch: head.epoch,
+                        kind: session.kind,
+                        epoch: session.head.epoch,
                         rows: BTreeMap::new(),
                         states: BTreeMap::new(),
                         members: BTreeMap::new(),
                     };
-                    let log = self.logs.entry(*session_id).or_insert_with(fresh);
+                    let log = self.logs.entry(session.session_id).or_insert_with(fresh);
                     for user in users.keys() {
-                        log.members.entry(*user).or_insert(*last_seq);
+                        log.members.entry(*user).or_insert(session.last_seq);
                     }
                 }
                 Event::Changed { live: LiveMessage { session_id, message }, .. } => {

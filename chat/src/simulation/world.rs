@@ -5,8 +5,8 @@ mod truths;
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::{
-    Change, ClientFrame, Earlier, LiveMessage, Message, MessageId, PendingState, Rev, ServerFrame, SessionId,
-    Step, Sync, TimeStamp,
+    Change, ClientFrame, Earlier, Kind, LiveMessage, Message, MessageId, PendingState, Rev, ServerFrame,
+    SessionId, Step, Sync, TimeStamp,
 };
 
 use super::dice::Dice;
@@ -115,9 +115,12 @@ impl<'s> World<'s> {
             people.push(server.person(name).await);
         }
         let mut dice = Dice::new(seed);
-        server.join(&people[0], &people[1], None).await?;
-        if dice.percent(50) {
-            server.join(&people[0], &people[2], None).await?;
+        for guest in if dice.percent(50) { 1..=2 } else { 1..=1 } {
+            let group = match dice.percent(50) {
+                true => Some(server.begin(&people[0]).await?),
+                false => None,
+            };
+            server.join(&people[0], &people[guest], group).await?;
         }
         let mut devices = Vec::new();
         for owner in [0, 0, 1, 2] {
@@ -268,10 +271,11 @@ impl<'s> World<'s> {
         self.send(device, step);
     }
 
-    /// Adds somebody to a session.
+    /// Adds somebody to a group.
     async fn join(&mut self) -> Verdict {
-        let nth = self.dice.below(self.server.truth.logs.len());
-        let Some((session, log)) = self.server.truth.logs.iter().nth(nth) else { return Ok(()) };
+        let groups = || self.server.truth.logs.iter().filter(|(_, log)| log.kind == Kind::Group);
+        let nth = self.dice.below(groups().count());
+        let Some((session, log)) = groups().nth(nth) else { return Ok(()) };
         let (session, members) = (*session, log.members.clone());
         let is_in = |person: &&Actor| members.contains_key(&person.user_id());
         let from = self.people.iter().find(is_in).cloned();

@@ -5,7 +5,7 @@ mod messages;
 
 use std::collections::HashSet;
 
-use protocol::{Answer, Code, MessageId, Presence, Rev, Seq, SessionId, TimeStamp};
+use protocol::{Answer, Code, Kind, MessageId, Presence, Rev, Seq, SessionId, TimeStamp};
 
 use super::{Store, Taken};
 use crate::invites::AskResult;
@@ -157,10 +157,10 @@ async fn where_somebody_registered_is_known_until_their_first_login() {
 }
 
 #[tokio::test]
-async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
+async fn who_joins_a_group_sees_what_comes_after() {
     let mut db = Database::new().await;
     let (ada, bob, cleo) = (db.person("Ada").await, db.person("Bob").await, db.person("Cleo").await);
-    let session = db.pair(ada, bob).await;
+    let session = db.group(ada, &[bob]).await;
     db.say(ada, session, MessageId::new(), "before").await;
     assert_eq!(code(db.ask_new(invite(cleo, bob, Some(session), true)).await), Code::NotFound, "not hers");
     assert_eq!(
@@ -202,7 +202,12 @@ async fn a_third_user_sees_what_comes_after_and_the_pair_may_begin_anew() {
     assert!(with_users.iter().all(|(row, ..)| row.session_id == session && row.joined_seq == Seq(1)));
     assert_eq!(with_users.len(), 3);
 
-    assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "the session is no pair's any more");
+    let [row, ..] = &with_users[..] else { panic!("nobody is in it") };
+    assert_eq!(
+        (row.0.kind(), row.0.title.as_deref(), row.0.owner),
+        (Kind::Group, Some("A group"), Some(ada.id))
+    );
+    assert_eq!(db.ask(ada, bob, true).await, AskResult::Pending, "a group of two is no pair");
 }
 
 #[tokio::test]

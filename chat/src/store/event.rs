@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use protocol::{Answer, Head, LiveMessage, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+use protocol::{Answer, LiveMessage, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
 
 use crate::invites::invite::Invite;
 use crate::origin::Origin;
 use crate::quota::Full;
+use crate::store::sessions::StoredSession;
 
 /// Something that happened and is on disk.
 #[derive(Debug)]
@@ -26,13 +27,9 @@ pub(crate) enum Event {
     /// A message was to be changed into what it already is.
     Unchanged { origin: Origin, live: LiveMessage },
     /// A session was created, or gained the users in `joined`.
-    Opened {
-        session_id: SessionId,
-        head: Head,
-        last_seq: Seq,
-        users: BTreeMap<UserId, String>,
-        joined: Vec<UserId>,
-    },
+    Opened { session: StoredSession, users: BTreeMap<UserId, String>, joined: Vec<UserId> },
+    /// A session was to be created again.
+    OpenedAgain { origin: Origin, session: StoredSession, users: BTreeMap<UserId, String> },
     /// An invitation is new.
     Invited { invite: Invite },
     /// An invitation waits for its answer: it is new, or was made again.

@@ -1,6 +1,8 @@
 //! What SQLite's failures mean (sqlite.org/rescode.html).
 
-use crate::Error;
+use std::path::Path;
+
+use crate::{Error, OpenError};
 
 /// Why the database failed: an error of sqlx or of SQLite.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -44,6 +46,22 @@ pub(super) fn of_the_disk(error: &Error) -> bool {
         },
         _ => false,
     }
+}
+
+/// Turns SQLite's failures into sentences.
+pub(super) fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
+    let error = error.into();
+    match code(&*error) {
+        Some(BUSY | LOCKED) => OpenError::Locked(path.to_owned()),
+        Some(11 | 26) => OpenError::Damaged(path.to_owned(), said(&*error)), // CORRUPT, NOTADB
+        _ => OpenError::Database(path.to_owned(), error),
+    }
+}
+
+/// Returns SQLite's own message.
+fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    database.map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ impl Folder {
         }
     }
 
+    /// Returns the path of the database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
     /// Whether the database's state is unknown: its last process ended without [`Folder::mark_clean`], or it came here
     /// without a lock file.
     pub(super) fn is_unclean(&self) -> Result<bool> {

@@ -85,8 +85,8 @@ async fn what_an_earlier_version_left_of_deleted_texts_is_gone_after_the_first_s
     let folder = folder.path();
     let old = rusqlite::Connection::open(folder.join("natter.sqlite")).unwrap();
     old.execute_batch(
-        "drop table vacuumed; delete from _sqlx_migrations where version >= 7;
-         pragma secure_delete = off; update messages set data = '', deleted_at = 1",
+        "drop table vacuumed; delete from _sqlx_migrations where version = 7;
+         pragma secure_delete = off; update messages set data = '', deleted_at = 1, altered = 1",
     )
     .unwrap();
     drop(old);

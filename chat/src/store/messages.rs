@@ -33,12 +33,12 @@ macro_rules! CHANGED {
                         case when m.rev <= after then m.seq + high else low + look end / 2
                  from search join here left join messages m on m.session_id = $1 and m.seq = (
                      select seq from messages where session_id = $1 and seq >= look and seq < high
-                         and edited_at is null and deleted_at is null order by seq limit 1)
+                         and altered = 0 order by seq limit 1)
                  where high - low > 1),
              fresh as materialized (
                  select seq, octet_length(data) + 280 as size from messages where session_id = $1
                      and seq > (select max(low) from search)
-                     and edited_at is null and deleted_at is null order by seq ",
+                     and altered = 0 order by seq ",
             $direction,
             " limit ",
             $limit,
@@ -47,7 +47,7 @@ macro_rules! CHANGED {
                  select seq, rev, size from (
                      select seq, rev, octet_length(data) + 280 as size from messages where session_id = $1
                          and rev > (select after from here)
-                         and (edited_at is not null or deleted_at is not null)
+                         and altered = 1
                          and +seq > (select joined_seq from here) order by rev ",
             $direction,
             " limit ",
@@ -331,8 +331,8 @@ impl Tx<'_> {
                 .fetch_one(&mut *self.db)
                 .await?;
         let row = sqlx::query_scalar(
-            "update messages set data = $3, rev = $4, edited_at = $5, deleted_at = $6
-             where session_id = $1 and seq = $2 returning rowid",
+            "update messages set data = $3, rev = $4, edited_at = $5, deleted_at = $6, altered = 1
+             where session_id = $1 and seq = $2 returning id",
         )
         .bind(session)
         .bind(message.seq)

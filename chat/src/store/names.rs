@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::name::Sought;
     use crate::name::earlier_key;
-    use crate::store::open::MIGRATIONS;
+    use crate::store::upgrade::MIGRATIONS;
     use crate::testing::undisturbed;
 
     /// A database made by the previous rules: names were shown in NFKC, and their keys kept invisible characters.

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio::sync::mpsc;
 
-use super::failure::{self, Failure};
+use super::failure::explain;
 use super::folder::{DATABASE, Folder, create_database};
+use super::upgrade::{forget_copies, is_older, upgrade};
 use super::vacuum::{self, Vacuum};
 use super::writer::{Engine, Erasing, WriteConnection, log};
 use super::{Event, Health, Store, Writer};
@@ -23,8 +23,6 @@ const READERS: u32 = 4;
 /// written, which is all the time once people talk, so a large one would only be memory.
 const READERS_CACHE: &str = "-512";
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
 type Result<T> = std::result::Result<T, OpenError>;
 
 impl Store {
@@ -33,6 +31,7 @@ impl Store {
         let mut folder = Folder::take(data)?;
         let is_unclean = folder.mark_running()?;
         folder.clear();
+        forget_copies(&data.join(DATABASE));
         let (mut store, mut engine, events) = Self::connect(data, is_unclean).await?;
         let no_room = vacuum(engine.options(), &data.join(DATABASE)).await;
         engine.erase(no_room);
@@ -105,7 +104,7 @@ impl Store {
             quick_check(db.sqlx(), &path).await?;
             log::prove(db.direct()).map_err(|error| self::explain(&path, error))?;
         }
-        migrate(&options, &path).await?;
+        upgrade(&options, &path).await?;
         #[cfg(feature = "planted")]
         crate::planted::drop_unique_key(db.sqlx()).await.map_err(explain)?;
         // All from the start and for good: each connection has a thread, with the priority of the one that opened it.
@@ -136,34 +135,6 @@ async fn vacuum(options: &SqliteConnectOptions, path: &Path) -> Option<u64> {
     }
 }
 
-/// Brings a database up to this program's version; refuses a later version.
-pub(super) async fn migrate(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
-    let explain = |error: sqlx::Error| explain(path, error);
-    // Through a pool, because the compiler does not see that the future of migrating a connection is `Send`.
-    let migrating = SqlitePoolOptions::new().max_connections(1);
-    let migrating = migrating.connect_with(options.clone()).await.map_err(explain)?;
-    let migrated = MIGRATIONS.run(&migrating).await.map_err(|error| match error {
-        sqlx::migrate::MigrateError::Execute(error) => explain(error),
-        sqlx::migrate::MigrateError::ExecuteMigration(error, _) => explain(error),
-        other => OpenError::Version(path.to_owned(), other.to_string()),
-    });
-    migrating.close().await;
-    migrated
-}
-
-/// Whether [`migrate`] would change the tables.
-async fn is_older(path: &Path) -> Result<bool> {
-    let explain = |error: sqlx::Error| explain(path, error);
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
-    let mut db = options.connect().await.map_err(explain)?;
-    let latest: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
-        .fetch_one(&mut db)
-        .await
-        .map_err(explain)?;
-    db.close().await.map_err(explain)?;
-    Ok(MIGRATIONS.iter().any(|migration| migration.version > latest))
-}
-
 /// A file that was in use when its process ended may be torn if the disk lied about a sync.
 async fn quick_check(db: &mut SqliteConnection, path: &Path) -> Result<()> {
     let found: String = sqlx::query_scalar("pragma quick_check(1)")
@@ -178,22 +149,6 @@ pub(super) fn one_line(found: &str) -> String {
     found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Turns SQLite's failures into sentences.
-fn explain(path: &Path, error: impl Into<Failure>) -> OpenError {
-    let error = error.into();
-    match failure::code(&*error) {
-        Some(failure::BUSY | failure::LOCKED) => OpenError::Locked(path.to_owned()),
-        Some(11 | 26) => OpenError::Damaged(path.to_owned(), said(&*error)), // CORRUPT, NOTADB
-        _ => OpenError::Database(path.to_owned(), error),
-    }
-}
-
-/// Returns SQLite's own message.
-fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let database = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-    database.map_or_else(|| error.to_string(), |error| error.message().to_owned())
-}
-
 fn older(version: &str, than: &str) -> bool {
     let parts = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
     parts(version) < parts(than)
@@ -202,8 +157,10 @@ fn older(version: &str, than: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use protocol::{MessageId, Rev, SessionId, UserId};
+    use sqlx::migrate::Migrator;
 
     use super::*;
+    use crate::store::upgrade::MIGRATIONS;
     use crate::testing::undisturbed;
 
     #[tokio::test]

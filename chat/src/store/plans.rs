@@ -61,7 +61,7 @@ async fn the_past_is_read_in_its_order_and_not_sorted() {
     let db = Database::new().await;
     let plan = plan(&db, HISTORY).await;
     // A sort would come last.
-    assert!(plan.last().is_some_and(|last| last.contains("sqlite_autoindex_messages_1")), "{plan:?}");
+    assert!(plan.last().is_some_and(|last| last.contains("messages_by_seq")), "{plan:?}");
     let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
     assert!(sorts <= 1, "the places that are weighed at most: {plan:#?}");
 }
@@ -81,10 +81,8 @@ async fn what_changed_is_sorted_only_when_it_is_no_more_than_a_page() {
     let db = Database::new().await;
     for sql in [CHANGES, TAIL] {
         let plan = plan(&db, sql).await;
-        for index in [
-            "sqlite_autoindex_messages_1 (session_id=? AND seq>?)",
-            "messages_changed (session_id=? AND rev>?)",
-        ] {
+        for index in ["messages_by_seq (session_id=? AND seq>?)", "messages_altered (session_id=? AND rev>?)"]
+        {
             assert!(plan.iter().any(|step| step.contains(index)), "{index}: {plan:#?}");
         }
         let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();

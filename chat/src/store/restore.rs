@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::backup::{BackupError, Contents, Result, count};
 use super::folder::{DATABASE, Folder, create_new, is_link, sync_folder_of};
 use super::writer::log;
-use super::{failure, open};
+use super::{failure, open, upgrade};
 use crate::{OpenError, clock};
 
 /// The result of a restore.
@@ -86,7 +86,7 @@ async fn prepare(path: &Path, file: &Path, new: &Path) -> Result<Prepared> {
         .disable_statement_logging();
     let mut db = options.connect().await.map_err(no_backup)?;
     check(&mut db, file).await?;
-    open::migrate(&options, new).await.map_err(|error| match error {
+    upgrade::migrate(&options, new).await.map_err(|error| match error {
         OpenError::Version(_, what) => BackupError::NoBackup(file.to_owned(), what),
         other => other.into(),
     })?;

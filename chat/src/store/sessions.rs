@@ -2,12 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Epoch, Head, Message, Rev, Seq, SessionId, UserId};
+use protocol::{Epoch, Head, Kind, Message, Rev, Seq, SessionId, TimeStamp, UserId};
 
 use super::sql::{MESSAGE, read_seq};
 use super::writer::Tx;
 use super::{Store, brief};
 use crate::{Result, clock};
+
+/// A session as it is for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredSession {
+    pub(crate) session_id: SessionId,
+    pub(crate) head: Head,
+    pub(crate) last_seq: Seq,
+    pub(crate) kind: Kind,
+    pub(crate) title: Option<String>,
+    pub(crate) owner: Option<UserId>,
+    /// Who began it, if it was begun as a group.
+    pub(crate) began_by: Option<UserId>,
+    pub(crate) began_at: TimeStamp,
+}
 
 /// A session as one of its users sees it.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -18,7 +32,29 @@ pub(crate) struct SessionRow {
     pub(crate) last_seq: Seq,
     pub(crate) joined_seq: Seq,
     pub(crate) read_seq: Seq,
+    kind: String,
+    pub(crate) title: Option<String>,
+    pub(crate) owner: Option<UserId>,
+    pub(crate) began_at: TimeStamp,
 }
+
+impl SessionRow {
+    pub(crate) fn kind(&self) -> Kind {
+        kind(&self.kind)
+    }
+}
+
+/// Returns the kind that the tables call by this name.
+fn kind(name: &str) -> Kind {
+    match name {
+        PAIR => Kind::Pair,
+        GROUP => Kind::Group,
+        _ => Kind::Notes,
+    }
+}
+
+const PAIR: &str = "Pair";
+const GROUP: &str = "Group";
 
 /// Where a user's sessions stand, and after which place the user may see them.
 pub(super) const SESSIONS_OF: &str = "select s.session_id, s.epoch, s.rev, own.joined_seq
@@ -30,7 +66,7 @@ pub(super) const SESSIONS_WITH_USERS: &str = concat!(
     "with here as materialized (
          select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
     read_seq!(),
-    " as read_seq
+    " as read_seq, s.kind, s.title, s.owner, s.created_at as began_at
          from session_users own join sessions s on s.session_id = own.session_id
          where own.user_id = $1 and own.left_at is null)
      select here.*, u.user_id, u.username from here
@@ -56,7 +92,7 @@ pub(super) const CHOSEN_WITH_USERS: &str = concat!(
     ", here as materialized (
          select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
     read_seq!(),
-    " as read_seq
+    " as read_seq, s.kind, s.title, s.owner, s.created_at as began_at
          from (select session_id from chosen union select $3) c
          join session_users own on own.session_id = c.session_id and own.user_id = $1 and own.left_at is null
          join sessions s on s.session_id = own.session_id)
@@ -229,17 +265,31 @@ impl Tx<'_> {
     }
 
     /// Stores the session of a pair, with nobody in it yet.
-    pub(crate) async fn insert_session(
-        &mut self,
-        session: SessionId,
-        (a, b): (UserId, UserId),
-    ) -> Result<()> {
+    pub(crate) async fn insert_pair(&mut self, session: SessionId, (a, b): (UserId, UserId)) -> Result<()> {
         sqlx::query(
-            "insert into sessions (session_id, pair_key, title, last_seq, rev, epoch, created_at)
-             values ($1, $2, null, 0, 0, $3, $4)",
+            "insert into sessions (session_id, kind, pair_key, title, last_seq, rev, epoch, created_at)
+             values ($1, $2, $3, null, 0, 0, $4, $5)",
         )
         .bind(session)
+        .bind(PAIR)
         .bind(pair_key(a, b))
+        .bind(Epoch::new())
+        .bind(clock::now())
+        .execute(&mut *self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores a group, with nobody in it yet.
+    pub(crate) async fn insert_group(&mut self, session: SessionId, title: &str, by: UserId) -> Result<()> {
+        sqlx::query(
+            "insert into sessions (session_id, kind, title, owner, began_by, last_seq, rev, epoch, created_at)
+             values ($1, $2, $3, $4, $4, 0, 0, $5, $6)",
+        )
+        .bind(session)
+        .bind(GROUP)
+        .bind(title)
+        .bind(by)
         .bind(Epoch::new())
         .bind(clock::now())
         .execute(&mut *self.db)
@@ -260,18 +310,26 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Makes a pair's session one that is no pair's.
-    pub(crate) async fn widen(&mut self, session: SessionId) -> Result<()> {
-        let widen = sqlx::query("update sessions set pair_key = null where session_id = $1");
-        widen.bind(session).execute(&mut *self.db).await?;
-        Ok(())
-    }
-
-    /// Returns where a session stands.
-    pub(crate) async fn head(&mut self, session: SessionId) -> Result<(Head, Seq)> {
-        let head = sqlx::query_as("select epoch, rev, last_seq from sessions where session_id = $1");
-        let (epoch, rev, last_seq) = head.bind(session).fetch_one(&mut *self.db).await?;
-        Ok((Head { epoch, rev }, last_seq))
+    /// Finds a session.
+    pub(crate) async fn session(&mut self, session_id: SessionId) -> Result<Option<StoredSession>> {
+        type Row = (Epoch, Rev, Seq, String, Option<String>, Option<UserId>, Option<UserId>, TimeStamp);
+        let row: Option<Row> = sqlx::query_as(
+            "select epoch, rev, last_seq, kind, title, owner, began_by, created_at from sessions
+             where session_id = $1",
+        )
+        .bind(session_id)
+        .fetch_optional(&mut *self.db)
+        .await?;
+        Ok(row.map(|(epoch, rev, last_seq, name, title, owner, began_by, began_at)| StoredSession {
+            session_id,
+            head: Head { epoch, rev },
+            last_seq,
+            kind: kind(&name),
+            title,
+            owner,
+            began_by,
+            began_at,
+        }))
     }
 
     /// Returns everybody in a session, with their names.

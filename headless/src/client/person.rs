@@ -52,6 +52,17 @@ impl Client {
         self.send(&ClientFrame::Search(Search::Ask(asked))).await
     }
 
+    /// Begins a group with only this person in it, and waits until the server has it.
+    ///
+    /// # Errors
+    /// When it is refused, the socket closes, or it takes too long.
+    pub async fn begin(&mut self, title: &str) -> Result<SessionId, Error> {
+        let session_id = SessionId::new();
+        self.send(&ClientFrame::Begin { session_id, title: title.into() }).await?;
+        self.wait_for("the group", |sync| sync.sessions().contains_key(&session_id)).await?;
+        Ok(session_id)
+    }
+
     /// Answers an invitation, or withdraws one that this person sent.
     ///
     /// # Errors

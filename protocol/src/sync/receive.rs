@@ -6,8 +6,8 @@ use super::{Change, SessionState, Step, Sync};
 use crate::keyed;
 use crate::{
     Applied, ClientFrame, Code, Epoch, Fault, Head, InviteId, Invited, LiveMessage, Message, MessageId,
-    Outcome, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, TimeStamp, User,
-    UserId,
+    Outcome, Presence, Refused, Rev, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, SessionNotice,
+    TimeStamp, User, UserId,
 };
 
 impl Sync {
@@ -39,9 +39,7 @@ impl Sync {
                 }
             }
             ServerFrame::Search(notice) => self.search(notice, &mut step),
-            ServerFrame::Session { session_id, epoch, last_seq, users } => {
-                self.session(session_id, (epoch, last_seq), users, &mut step);
-            }
+            ServerFrame::Session(notice) => self.session(notice, &mut step),
             ServerFrame::Read { session_id, seq } => {
                 self.mark_read(session_id, seq, &mut step);
             }
@@ -79,7 +77,8 @@ impl Sync {
             let is_new = !self.sessions.contains_key(&session_id);
             let session = self.sessions.entry(session_id).or_default();
             session.users = head.users;
-            session.last_seq = head.last_seq;
+            (session.kind, session.title, session.owner) = (head.kind, head.title, head.owner);
+            (session.began_at, session.last_seq) = (head.began_at, head.last_seq);
             let (epoch, rev) = (head.epoch, head.rev);
             if session.timeline.epoch().is_some_and(|own| own != epoch) {
                 session.read_seq = head.read_seq; // the old marker belongs to another history
@@ -232,16 +231,12 @@ impl Sync {
         self.fetch(session_id, step);
     }
 
-    fn session(
-        &mut self,
-        session_id: SessionId,
-        (epoch, last_seq): (Epoch, Seq),
-        users: BTreeMap<UserId, String>,
-        step: &mut Step,
-    ) {
+    fn session(&mut self, notice: SessionNotice, step: &mut Step) {
+        let SessionNotice { session_id, epoch, last_seq, users, kind, title, owner, began_at } = notice;
         // A new member counts everything said before as read.
         let new = || SessionState { last_seq, read_seq: last_seq, ..SessionState::default() };
         let session = self.sessions.entry(session_id).or_insert_with(new);
+        (session.kind, session.title, session.owner, session.began_at) = (kind, title, owner, began_at);
         session.last_seq = session.last_seq.max(last_seq);
         session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
         let known = std::mem::take(&mut session.users);

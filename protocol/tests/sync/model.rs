@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{
-    ClientFrame, Code, Epoch, Head, LiveMessage, Message, MessageId, Position, Presence, Refused, Rev,
-    SendMessage, Seq, ServerFrame, SessionHead, SessionId, Snapshot, SnapshotSession, TimeStamp, User,
-    UserId,
+    ClientFrame, Code, Epoch, Head, Kind, LiveMessage, Message, MessageId, Position, Presence, Refused, Rev,
+    SendMessage, Seq, ServerFrame, SessionHead, SessionId, SessionNotice, Snapshot, SnapshotSession,
+    TimeStamp, User, UserId,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -78,7 +78,7 @@ fn add_to(value: &mut Value) {
 }
 
 fn is_published(frame: &ServerFrame) -> bool {
-    matches!(frame, ServerFrame::Message(_) | ServerFrame::Session { .. } | ServerFrame::Heads { .. })
+    matches!(frame, ServerFrame::Message(_) | ServerFrame::Session(_) | ServerFrame::Heads { .. })
 }
 
 /// The server.
@@ -142,7 +142,16 @@ impl Server {
         let epoch = Epoch(self.fresh());
         self.logs.insert(session_id, Log::new(epoch));
         let users = self.users().into_iter().map(|(id, user)| (id, user.username)).collect();
-        self.publish(ServerFrame::Session { session_id, epoch, last_seq: Seq(0), users });
+        self.publish(ServerFrame::Session(SessionNotice {
+            session_id,
+            epoch,
+            last_seq: Seq(0),
+            users,
+            kind: Kind::Pair,
+            title: None,
+            owner: None,
+            began_at: TimeStamp(0),
+        }));
     }
 
     pub fn nth(&self, n: usize) -> Option<SessionId> {
@@ -283,6 +292,10 @@ impl Server {
                 last_seq: log.last_seq(),
                 read_seq: log.read_seq,
                 users: users.clone(),
+                kind: Kind::Pair,
+                title: None,
+                owner: None,
+                began_at: TimeStamp(0),
             };
             (*id, head)
         });
@@ -355,6 +368,10 @@ impl Server {
                 last_seq: log.last_seq(),
                 read_seq: log.read_seq,
                 users: self.users(),
+                kind: Kind::Pair,
+                title: None,
+                owner: None,
+                began_at: TimeStamp(0),
             };
             let older = log.rows.len().saturating_sub(size);
             let messages = log.rows.values().skip(older).cloned().collect();

@@ -5,9 +5,9 @@ use std::fmt::Debug;
 
 use protocol::api::{Loaded, LoadedMessage, LoadedSession};
 use protocol::{
-    Answer, Asked, ClientFrame, Code, Epoch, Head, InviteId, LiveMessage, Message, MessageId, Outcome,
+    Answer, Asked, ClientFrame, Code, Epoch, Head, InviteId, Kind, LiveMessage, Message, MessageId, Outcome,
     Position, Presence, Refused, Rev, Search, SearchNotice, SendMessage, Seq, ServerFrame, SessionHead,
-    SessionId, TimeStamp, User, UserId,
+    SessionId, SessionNotice, TimeStamp, User, UserId,
 };
 
 pub fn client_frames() -> Vec<(&'static str, ClientFrame)> {
@@ -51,6 +51,7 @@ pub fn client_frames() -> Vec<(&'static str, ClientFrame)> {
             },
         ),
         ("delete", ClientFrame::Delete { session_id: talk(), message_id: hello().message_id }),
+        ("begin", ClientFrame::Begin { session_id: other_talk(), title: "Sunday walks".into() }),
         ("pong", ClientFrame::Pong {}),
     ]
 }
@@ -65,7 +66,29 @@ pub fn server_frames() -> Vec<(&'static str, ServerFrame)> {
 fn session_frames() -> Vec<(&'static str, ServerFrame)> {
     let (session_id, epoch) = (talk(), epoch());
     let Message { message_id, seq, rev, time_stamp, .. } = hello();
-    let head = SessionHead { epoch, rev: Rev(9), last_seq: Seq(6), read_seq: Seq(5), users: users() };
+    let began_at = TimeStamp(1_763_900_000_000);
+    let head = SessionHead {
+        epoch,
+        rev: Rev(9),
+        last_seq: Seq(6),
+        read_seq: Seq(5),
+        users: users(),
+        kind: Kind::Pair,
+        title: None,
+        owner: None,
+        began_at,
+    };
+    let group = SessionNotice {
+        session_id: other_talk(),
+        epoch,
+        last_seq: Seq(6),
+        users: [(ada(), "Ada".into()), (bob(), "Bob".into())].into(),
+        kind: Kind::Group,
+        title: Some("Sunday walks".into()),
+        owner: Some(ada()),
+        began_at,
+    };
+    let pair = SessionNotice { session_id, kind: Kind::Pair, title: None, owner: None, ..group.clone() };
     let live = |message| ServerFrame::Message(LiveMessage { session_id, message });
     let page =
         |more, messages| ServerFrame::Page { session_id, epoch, from: Rev(4), to: Rev(9), more, messages };
@@ -80,15 +103,8 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
         ("page_empty", page(false, vec![])),
         ("heads", ServerFrame::Heads { sessions: [(session_id, Head { epoch, rev: Rev(9) })].into() }),
         ("reset", ServerFrame::Reset { session_id, epoch, rev: Rev(9) }),
-        (
-            "session",
-            ServerFrame::Session {
-                session_id,
-                epoch,
-                last_seq: Seq(6),
-                users: [(ada(), "Ada".into()), (bob(), "Bob".into())].into(),
-            },
-        ),
+        ("session", ServerFrame::Session(pair)),
+        ("session_group", ServerFrame::Session(group)),
         ("read", ServerFrame::Read { session_id, seq: Seq(5) }),
         ("status_online", ServerFrame::Status { user_id: bob(), status: Presence::Online }),
         ("status_offline", ServerFrame::Status { user_id: bob(), status: Presence::Offline }),

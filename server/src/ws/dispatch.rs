@@ -174,6 +174,10 @@ impl Dispatch {
                 (subject.session_id, subject.message_id) = (Some(session_id), Some(message_id));
                 chat.delete(conn, session_id, message_id).await
             }
+            ClientFrame::Begin { session_id, title } => {
+                subject.session_id = Some(session_id);
+                chat.begin(conn, session_id, &title).await
+            }
             ClientFrame::Message(_)
             | ClientFrame::Typing { .. }
             | ClientFrame::Hello { .. }

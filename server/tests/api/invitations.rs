@@ -6,8 +6,8 @@ use protocol::{
 };
 
 use crate::support::{
-    PASSWORD, TestServer, accepted_session, befriend, card_closed, closed_with, fence, invited, knows,
-    message, outcome, outcome_is, refused, session_of,
+    PASSWORD, TestServer, accepted_session, befriend, card_closed, closed_with, fence, gather, invited,
+    knows, message, outcome, outcome_is, refused, session_of,
 };
 
 fn leave(username: &str) -> Asked {
@@ -92,7 +92,7 @@ async fn accepting_begins_a_session_and_both_sides_are_told() {
     for (client, told) in [(&mut ada, &mut told_ada), (&mut bob, &mut told_bob)] {
         *told = client
             .expect("the session", |frame| match frame {
-                ServerFrame::Session { session_id, users, .. } => Some((*session_id, users.clone())),
+                ServerFrame::Session(told) => Some((told.session_id, told.users.clone())),
                 _ => None,
             })
             .await
@@ -362,9 +362,10 @@ async fn only_the_person_invited_answers_and_only_the_one_who_asked_cancels() {
 }
 
 #[tokio::test]
-async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
+async fn whoever_is_invited_into_a_group_talks_along_with_everybody() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob, session) = server.pair().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
     let mut eve = server.online("Eve").await;
     let before = ada.say_and_wait(session, "before Eve").await.unwrap();
     ada.take_frames();
@@ -424,7 +425,7 @@ async fn a_third_person_invited_into_a_session_talks_along_with_everybody() {
     assert_eq!(
         (told.status, told.username.as_str()),
         (Outcome::Pending, "Eve"),
-        "a session of three is not one of two"
+        "a group is not a session of two"
     );
 }
 

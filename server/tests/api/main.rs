@@ -13,6 +13,7 @@ mod crowds;
 mod data;
 mod drain;
 mod forms;
+mod groups;
 mod guesses;
 mod headers;
 mod hosts;

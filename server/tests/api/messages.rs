@@ -5,7 +5,7 @@ use protocol::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, accepted_session, fence, holds, invited, message, refused, texts};
+use crate::support::{TestServer, accepted_session, fence, gather, holds, invited, message, refused, texts};
 
 fn send(session: SessionId, id: MessageId, data: &str) -> ClientFrame {
     ClientFrame::Message(SendMessage {
@@ -415,7 +415,8 @@ async fn a_client_that_is_ahead_or_of_another_history_is_reset() {
 #[tokio::test]
 async fn who_comes_to_a_session_late_is_never_shown_a_hole() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob, session) = server.pair().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
     for n in 0..5 {
         ada.say_and_wait(session, format!("before {n}")).await.unwrap();
     }

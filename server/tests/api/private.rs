@@ -5,7 +5,9 @@ use std::path::Path;
 use headless::Http;
 use protocol::{Answer, Asked};
 
-use crate::support::{Natter, PASSWORD, accepted_session, befriend, invited, knows, natter, run, within};
+use crate::support::{
+    Natter, PASSWORD, accepted_session, befriend, gather, invited, knows, natter, run, within,
+};
 
 const PRIVATE: &[&str] = &["--limits", "off", "--private-listen", "127.0.0.1:0"];
 
@@ -94,7 +96,7 @@ async fn a_crowd_that_comes_back_after_a_kill_reads_each_session_at_most_three_t
     let (mut sessions, mut crowd) = (Vec::new(), Vec::new());
     for s in 0..2 {
         let mut first = natter.online(&format!("First{s}")).await;
-        let session = befriend(&mut owner, &mut first).await;
+        let session = gather(&mut owner, &mut [&mut first]).await;
         sessions.push(session);
         crowd.push(first);
         for n in 0..9 {

@@ -14,7 +14,8 @@ use headless::{Backoff, Client, Http, LIMIT};
 pub use natter::{Natter, natter, run};
 pub use passwords::{patiently, set_password};
 use protocol::{
-    Answer, InviteId, LiveMessage, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId, UserId,
+    Answer, Asked, InviteId, LiveMessage, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId,
+    UserId,
 };
 use server::Config;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -180,6 +181,26 @@ pub async fn befriend(one: &mut Client, other: &mut Client) -> SessionId {
     let session = accepted_session(one).await;
     knows(one, session).await;
     knows(other, session).await;
+    session
+}
+
+/// Begins a group and takes others into it, who all know everybody in the end.
+pub async fn gather(host: &mut Client, guests: &mut [&mut Client]) -> SessionId {
+    let session = host.begin("A group").await.unwrap();
+    for guest in &mut *guests {
+        let username = guest.me().username.clone();
+        host.ask(Asked { username, session_id: Some(session), leave: false }).await.unwrap();
+        let (invite, _) = guest.expect("an invitation", invited).await.unwrap();
+        guest.answer(invite, Answer::Accepted).await.unwrap();
+        assert_eq!(accepted_session(host).await, session);
+    }
+    let all = guests.len() + 1;
+    let everybody =
+        |sync: &protocol::Sync| sync.sessions().get(&session).is_some_and(|s| s.users.len() == all);
+    host.wait_for("everybody", everybody).await.unwrap();
+    for guest in guests {
+        guest.wait_for("everybody", everybody).await.unwrap();
+    }
     session
 }
 

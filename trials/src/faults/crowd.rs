@@ -88,10 +88,15 @@ pub(super) fn another_device(of: &Client) -> Client {
     Client::with_http(of.http.clone())
 }
 
-/// Creates a session of these people: the first invites the others, one after another. Nobody stays connected.
+/// Creates a session of these people: two are a pair, and of more the first begins a group. The first invites the
+/// others, one after another. Nobody stays connected.
 async fn begin(people: &mut [Client], members: &[usize]) -> Result<SessionId, Error> {
-    let mut session = None;
     people[members[0]].online().await?;
+    let mut session = match members {
+        [_, _] => None,
+        [host, ..] => Some(people[*host].begin("A crowd").await?),
+        [] => None,
+    };
     for &member in &members[1..] {
         people[member].online().await?;
         drop(people[member].take_frames()); // an earlier invitation may have arrived twice

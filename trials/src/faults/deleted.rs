@@ -156,10 +156,13 @@ fn delete_as_before(said: &[Said], data: &Path) -> Result<Vec<String>> {
     let db = Connection::open(data.join("natter.sqlite")).map_err(broken)?;
     let delete = || {
         db.execute_batch(
-            "pragma secure_delete = off; drop table vacuumed; delete from _sqlx_migrations where version >= 7",
+            "pragma secure_delete = off; drop table vacuumed; delete from _sqlx_migrations where version = 7",
         )?;
         for Said { id, .. } in said {
-            db.execute("update messages set data = '', deleted_at = 1 where message_id = ?1", [id.0])?;
+            db.execute(
+                "update messages set data = '', deleted_at = 1, altered = 1 where message_id = ?1",
+                [id.0],
+            )?;
         }
         db.execute_batch("pragma wal_checkpoint(truncate)")
     };

@@ -77,7 +77,10 @@ impl Server {
         .expect("good SQL");
         for row in log.rows.values() {
             let Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = row;
-            sqlx::query("insert into messages values ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            let insert = "insert into messages
+                (session_id, seq, message_id, sender_id, data, time_stamp, rev, edited_at, deleted_at, altered)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+            sqlx::query(insert)
                 .bind(session)
                 .bind(seq)
                 .bind(message_id)
@@ -87,6 +90,7 @@ impl Server {
                 .bind(rev)
                 .bind(edited_at)
                 .bind(deleted_at)
+                .bind(edited_at.is_some() || deleted_at.is_some())
                 .execute(self.db())
                 .await
                 .expect("good SQL");

@@ -165,7 +165,7 @@ async fn what_is_read_stops_where_it_is_full_and_one_message_always_comes() {
 async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
     let mut db = Database::new().await;
     let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
-    let session = db.pair(ada, bob).await;
+    let session = db.group(ada, &[bob]).await;
     // Each step of a fixed walk sends, edits or deletes; every third takes an old message.
     let (mut ids, mut now) = (Vec::new(), BTreeMap::new());
     for step in 0..60_usize {

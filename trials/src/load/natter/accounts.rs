@@ -162,13 +162,16 @@ fn advised(error: headless::Error) -> Error {
     }
 }
 
-/// Gives a group its session: the first invites the second, then everybody else into the session they share.
+/// Gives people their session: two are a pair, and of more the first begins a group. The first invites the others.
 async fn bring_together(http: &Http, group: &mut [Account]) -> Result<(), Error> {
     let (first, others) = group.split_first_mut().expect("a group has two at least");
     if others.iter().chain([&*first]).all(|account| account.session.is_some()) {
         return Ok(());
     }
     let mut host = first.online(http).await?;
+    if others.len() > 1 && first.session.is_none() {
+        first.session = Some(host.begin("A crowd").await?);
+    }
     for guest in others {
         let mut other = guest.online(http).await?;
         let session_id = first.session;
