@@ -14,6 +14,7 @@ import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
+import { renameImports } from './wasm.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(join(ROOT, 'end2end/package.json')); // the npm packages are there
@@ -83,9 +84,25 @@ async function wasm({ leptos, name, env }, pkg) {
     await run(join(ROOT, 'frontend/bin/wasm-opt'), [...leptos['wasm-opt-features'], file, '-o', file]);
   }
   const script = join(pkg, `${name}.js`);
+  shorten(join(pkg, `${name}.wasm`), script);
   const { minify } = require('terser');
   const { code } = await minify(readFileSync(script, 'utf8'), { module: true });
   writeFileSync(script, code);
+}
+
+/**
+ * Gives what the WASM imports from its script short names. wasm-bindgen ends each with a hash, which no compression makes
+ * shorter, in both files: four kilobytes.
+ */
+function shorten(wasm, script) {
+  const hashed = /\b\w+_[0-9a-f]{16}\b/g;
+  const short = new Map();
+  const rename = (name) => short.get(name) ?? short.set(name, `i${short.size.toString(36)}`).get(name);
+  const code = readFileSync(script, 'utf8');
+  const known = new Set(code.match(hashed));
+  const renamed = renameImports(readFileSync(wasm), (_from, name) => (known.has(name) ? rename(name) : name));
+  writeFileSync(wasm, renamed);
+  writeFileSync(script, code.replaceAll(hashed, (name) => short.get(name) ?? name));
 }
 
 /** Bundles the stylesheets into one, for the browsers that the manifest names. */

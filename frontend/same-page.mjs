@@ -8,12 +8,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
+import { DATA, FUNCTIONS, number, sections } from './wasm.mjs';
 
 const require = createRequire(new URL('../end2end/package.json', import.meta.url)); // the npm packages are there
 const { minify } = require('terser');
 const { transform, browserslistToTargets } = require('lightningcss');
 const [own, leptos] = process.argv.slice(2);
-const [FUNCTIONS, DATA] = [3, 11]; // numbers of sections (WebAssembly core specification, 5.5.2)
 
 /** Lists the files of a page. Types are for those who write TypeScript against it, which nobody does. */
 function files(folder) {
@@ -40,30 +40,16 @@ async function meaning(folder, name) {
   return bytes;
 }
 
-/** Describes a WASM module whatever the order of its functions. */
+/** Describes a WASM module whatever the order of its functions and the names of its imports. */
 async function shape(bytes) {
   const module = await WebAssembly.compile(bytes);
-  const names = (list) => list.map(({ module, name, kind }) => [module, name, kind].join(' ')).sort();
-  const sections = [];
-  for (let at = 8; at < bytes.length; ) {
-    const id = bytes[at++];
-    const [size, begin] = number(bytes, at);
-    if (id === FUNCTIONS) sections.push(`${number(bytes, begin)[0]} functions`);
-    if (id === DATA) sections.push(bytes.subarray(begin, begin + size).toString('base64'));
-    at = begin + size;
-  }
-  const imports = names(WebAssembly.Module.imports(module));
-  return Buffer.from([...imports, ...names(WebAssembly.Module.exports(module)), ...sections].join('\n'));
-}
-
-/** Reads a LEB128 number. Returns it, and where the next byte is. */
-function number(bytes, at) {
-  let value = 0;
-  for (let shift = 0; ; shift += 7) {
-    const byte = bytes[at++];
-    value += (byte & 127) * 2 ** shift;
-    if (byte < 128) return [value, at];
-  }
+  const imports = WebAssembly.Module.imports(module).map(({ module, kind }) => `${module} ${kind}`).sort();
+  const exports = WebAssembly.Module.exports(module).map(({ name, kind }) => `${name} ${kind}`).sort();
+  const rest = sections(bytes).map(({ id, content }) => {
+    if (id === FUNCTIONS) return `${number(content, 0)[0]} functions`;
+    return id === DATA ? content.toString('base64') : '';
+  });
+  return Buffer.from([...imports, ...exports, ...rest].join('\n'));
 }
 
 const [ours, theirs] = [files(own), files(leptos)];
