@@ -63,7 +63,7 @@ fn draw(about: About) -> AnyView {
             </dl>
             <h2>"Who can read what you write"</h2>
             <p>
-                "The people in the conversation, and the people who run this server: messages are not end-to-end encrypted. Nobody else, and no other company is involved."
+                "The people in the conversation, and the people who run this server: messages are not end-to-end encrypted. Natter passes nothing on to anybody else."
             </p>
             <h2>"What is kept here"</h2>
             <ul>
