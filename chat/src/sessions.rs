@@ -1,6 +1,7 @@
 //! Sessions: of whom they are, who is in one, and how many of them somebody may have. Decided inside the transactions of
 //! the store.
 
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 mod title;

@@ -49,7 +49,7 @@ pub(crate) use messages::{Beginning, Changes};
 pub(crate) use names::Taken;
 pub(crate) use posting::Post;
 pub use restore::{Restored, restore};
-pub(crate) use sessions::{SessionRow, StoredSession};
+pub(crate) use sessions::SessionRow;
 pub(crate) use users::UserRow;
 pub(crate) use writer::{Tx, Work};
 

@@ -9,7 +9,8 @@ use protocol::{
 
 use crate::invites::invite::Invite;
 use crate::invites::notices;
-use crate::store::{NotStored, StoredSession};
+use crate::sessions::session::StoredSession;
+use crate::store::NotStored;
 
 /// Tells the sender of a message that it is not stored.
 pub(super) fn not_stored(session_id: SessionId, message_id: MessageId, why: NotStored) -> ServerFrame {

@@ -8,7 +8,7 @@ use protocol::{Answer, LiveMessage, MessageId, Rev, Seq, SessionId, TimeStamp, U
 use crate::invites::invite::Invite;
 use crate::origin::Origin;
 use crate::quota::Full;
-use crate::store::sessions::StoredSession;
+use crate::sessions::session::StoredSession;
 
 /// Something that happened and is on disk.
 #[derive(Debug)]

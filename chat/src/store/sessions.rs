@@ -7,21 +7,8 @@ use protocol::{Epoch, Head, Kind, Message, Rev, Seq, SessionId, TimeStamp, UserI
 use super::sql::{MESSAGE, read_seq};
 use super::writer::Tx;
 use super::{Store, brief};
+use crate::sessions::session::StoredSession;
 use crate::{Result, clock};
-
-/// A session as it is for everybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredSession {
-    pub(crate) session_id: SessionId,
-    pub(crate) head: Head,
-    pub(crate) last_seq: Seq,
-    pub(crate) kind: Kind,
-    pub(crate) title: Option<String>,
-    pub(crate) owner: Option<UserId>,
-    /// Who began it, if it was begun as a group.
-    pub(crate) began_by: Option<UserId>,
-    pub(crate) began_at: TimeStamp,
-}
 
 /// A session as one of its users sees it.
 #[derive(Debug, Clone, sqlx::FromRow)]
