@@ -42,9 +42,8 @@ const SPARE: u64 = 1 << 20;
 /// database open if it is of an earlier one. If this is interrupted at any point, the next start does it again.
 pub(super) async fn upgrade(options: &SqliteConnectOptions, path: &Path) -> Result<()> {
     let mut db = options.connect().await.map_err(|error| explain(path, error))?;
-    let is_rewritten = latest(&mut db).await.map_err(|error| explain(path, error))?;
-    let is_rewritten = is_rewritten.is_some_and(|latest| latest < REWRITES);
-    if is_rewritten {
+    let latest = latest(&mut db).await.map_err(|error| explain(path, error))?;
+    if latest.is_some_and(|latest| latest < REWRITES) {
         keep_a_copy(&mut db, path).await?;
     }
     db.close().await.map_err(|error| explain(path, error))?;
