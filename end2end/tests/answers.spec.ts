@@ -104,25 +104,29 @@ test('a page that stays open while its server learns new words shows reasons and
 
 test('an accepted invitation opens the session that it led to, and no other one with that person', async ({ person }) => {
   const [ada, ben, cleo] = [await person('Ada'), await person('Ben'), await person('Cleo')];
-  // Ben joins Cleo's conversation with Ada, so Ada shares a session with him before they talk alone.
-  const group = await connect(ada, cleo);
-  await cleo.page.evaluate(
-    (group) =>
-      new Promise<void>((done) => {
+  // Cleo begins a group with both, so Ada shares a session with Ben before they talk alone.
+  const group = await cleo.page.evaluate(
+    () =>
+      new Promise<string>((done) => {
+        const [group, waiting] = [crypto.randomUUID(), new Set(['Ada', 'Ben'])];
         const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`);
+        const say = (frame: object) => socket.send(JSON.stringify(frame));
         socket.onopen = () => {
-          socket.send(JSON.stringify({ type: 'Hello', Sessions: {} }));
-          socket.send(JSON.stringify({ type: 'Search', Username: 'Ben', SessionID: group }));
+          say({ type: 'Hello', Sessions: {} });
+          say({ type: 'Begin', SessionID: group, Title: 'Three of us' });
+          for (const Username of waiting) say({ type: 'Search', Username, SessionID: group });
         };
         socket.onmessage = ({ data }) => {
-          if (JSON.parse(data).Status === 'Pending') {
-            socket.close();
-            done();
-          }
+          const frame = JSON.parse(data);
+          if (frame.Status === 'Pending') waiting.delete(frame.Username);
+          if (waiting.size > 0) return;
+          socket.close();
+          done(group);
         };
       }),
-    group,
   );
+  await ada.card('Cleo').getByRole('button', { name: 'Accept' }).click();
+  await expect(ada.page.locator('.conversation-head h1')).toHaveText('Three of us');
   await ben.card('Cleo').getByRole('button', { name: 'Accept' }).click();
   await expect(ben.composer).toBeFocused();
   expect(await ben.session()).toBe(group);
