@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::backup::{BackupError, Contents, Result, count};
-use super::folder::{DATABASE, Folder, create_new, is_link, sync_folder_of};
+use super::folder::{DATABASE, Folder, create_new, is_link, sync_folder_of, with_ending};
 use super::writer::log;
 use super::{failure, open, upgrade};
 use crate::{OpenError, clock};
@@ -209,11 +209,4 @@ fn free_name(path: &Path, date: &str) -> PathBuf {
     let later = (2..).map(|nth| with_ending(&first, &format!("-{nth}")));
     let is_free = |name: &PathBuf| !name.exists() && !is_link(name);
     std::iter::once(first.clone()).chain(later).find(is_free).expect("some number is free")
-}
-
-/// Appends to a file's name.
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

@@ -2,16 +2,16 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::statvfs;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::failure::explain;
-use super::folder::{create_new, folder_of, sync_folder_of};
+use super::folder::{create_new, folder_of, room, sync_folder_of, with_ending};
+use super::vacuum::used;
 use crate::error::OpenError;
 
 type Result<T> = std::result::Result<T, OpenError>;
@@ -99,17 +99,10 @@ async fn latest(db: &mut SqliteConnection) -> sqlx::Result<Option<i64>> {
 
 /// Copies the database as it is, if there is room for that and for what follows.
 async fn keep_a_copy(db: &mut SqliteConnection, path: &Path) -> Result<()> {
-    let used: i64 = sqlx::query_scalar(
-        "select (page_count - freelist_count) * page_size
-         from pragma_page_count, pragma_freelist_count, pragma_page_size",
-    )
-    .fetch_one(&mut *db)
-    .await
-    .map_err(|error| explain(path, error))?;
-    let needed = ROOM * u64::try_from(used).unwrap_or_default() + SPARE;
+    let used = used(db).await.map_err(|error| explain(path, error))?;
+    let needed = ROOM * used + SPARE;
     let fault = |error: io::Error| OpenError::Folder(folder_of(path).to_owned(), error);
-    let room = statvfs(folder_of(path)).map_err(|error| fault(error.into()))?;
-    if room.f_bavail.saturating_mul(room.f_frsize) < needed {
+    if room(folder_of(path)).map_err(fault)? < needed {
         return Err(OpenError::NoRoom(path.to_owned(), needed.div_ceil(1 << 20)));
     }
     let copy = with_ending(path, BEFORE);
@@ -133,12 +126,6 @@ async fn keep_a_copy(db: &mut SqliteConnection, path: &Path) -> Result<()> {
         sync_folder_of(&copy)
     };
     keep().map_err(fault)
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use rustix::fs::statvfs;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::failure::Failure;
+use super::folder::room;
 
 /// From this size on, SQLite's intermediate copy is a file in the data folder instead of memory.
 const LARGE: u64 = 16 << 20;
@@ -33,14 +33,8 @@ pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<
         db.close().await?;
         return Ok(Vacuum::Done);
     }
-    let used: i64 = sqlx::query_scalar(
-        "select (page_count - freelist_count) * page_size
-         from pragma_page_count, pragma_freelist_count, pragma_page_size",
-    )
-    .fetch_one(&mut db)
-    .await?;
     // A copy, and then the log, which holds all of it.
-    let used = u64::try_from(used).unwrap_or_default();
+    let used = used(&mut db).await?;
     let (needed, folder) = (2 * used + SPARE, path.parent().unwrap_or(Path::new(".")));
     if room(folder)? < needed {
         db.close().await?;
@@ -69,8 +63,13 @@ pub(super) async fn once(options: &SqliteConnectOptions, path: &Path) -> Result<
     Ok(Vacuum::Done)
 }
 
-/// Returns the bytes that are free for this user.
-fn room(folder: &Path) -> std::io::Result<u64> {
-    let room = statvfs(folder)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+/// Returns the bytes that the database uses of its file.
+pub(super) async fn used(db: &mut SqliteConnection) -> sqlx::Result<u64> {
+    let used: i64 = sqlx::query_scalar(
+        "select (page_count - freelist_count) * page_size
+         from pragma_page_count, pragma_freelist_count, pragma_page_size",
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(u64::try_from(used).unwrap_or_default())
 }
