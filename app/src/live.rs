@@ -68,6 +68,8 @@ pub struct Live {
     pub(crate) ended: RwSignal<bool>,
     /// The text of a message that was taken back, for the composer of its session.
     pub(crate) returned: RwSignal<Option<(SessionId, String)>>,
+    /// What was written in sessions that the user is in no more, and was not sent.
+    pub(crate) unsendable: RwSignal<Vec<Pending>>,
     /// What the live region announces.
     pub(crate) announcer: Announcer,
 }
@@ -124,6 +126,7 @@ impl Live {
             crowded: RwSignal::default(),
             ended: RwSignal::default(),
             returned: RwSignal::default(),
+            unsendable: RwSignal::default(),
             announcer: Announcer::new(),
             inner: StoredValue::new(Inner {
                 me: snapshot.me.clone(),
@@ -150,10 +153,6 @@ impl Live {
         self.clock.tick();
         self.refresh_days();
         set_interval(move || self.clock.tick(), Duration::from_secs(30));
-        let _ = self.inner.try_update_value(|inner| {
-            let unsent = keep::unsent(inner.me.user_id);
-            inner.kept = unsent.iter().map(|p| (p.message_id, p.unanswered)).collect();
-        });
         self.restore();
         // Another tab took it back, so this one must not send it.
         _ = window_event_listener(leptos::ev::storage, move |event| {
@@ -171,6 +170,12 @@ impl Live {
     /// one, the server dedupes it.
     fn restore(self) {
         let unsent = keep::unsent(self.me().user_id);
+        let _ = self.inner.try_update_value(|inner| {
+            // Those of sessions that nobody has named yet stay where they are until the `Welcome`.
+            let is_known =
+                |p: &&Pending| inner.sync.is_ready() || inner.sync.sessions().contains_key(&p.session_id);
+            inner.kept.extend(unsent.iter().filter(is_known).map(|p| (p.message_id, p.unanswered)));
+        });
         self.act(|sync| ((), sync.restore(unsent)));
     }
 
@@ -366,7 +371,7 @@ impl Live {
             match api::history(HistoryPart { session_id: session.id, before: Some(asked.before) }).await {
                 Ok(page) => {
                     session.older.try_set(Older::None);
-                    self.act(|sync| ((), sync.prepend(session.id, asked, page.messages, page.more)));
+                    self.act(|sync| ((), sync.prepend(session.id, asked, page)));
                 }
                 Err(_) => {
                     session.older.try_set(Older::Failed);

@@ -26,6 +26,7 @@ use crate::locks::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::locks::{Mutex, MutexGuard};
 use crate::logins::LoginId;
 use crate::origin::ConnId;
+use crate::sessions::View;
 use crate::shards::{Part, Shards};
 
 /// A drain asks no socket to come back sooner than this: a restart takes time.
@@ -72,8 +73,8 @@ struct Audience {
 
 struct Listener {
     socket: Arc<Socket>,
-    /// Its user may not see messages up to here.
-    joined: Seq,
+    /// What its user may see.
+    view: View,
 }
 
 impl Hub {
@@ -110,41 +111,70 @@ impl Hub {
         sessions
     }
 
-    /// Subscribes the socket to a session: from now on it receives what is published about messages after `joined`.
-    pub(crate) fn follow(&self, socket: &Arc<Socket>, session: SessionId, head: Head, joined: Seq) {
+    /// Subscribes the socket to a session: from now on it receives what is published about messages in this view,
+    /// unless it has a newer one. Returns whether that is news.
+    pub(crate) fn follow(&self, socket: &Arc<Socket>, session: SessionId, head: Head, view: View) -> bool {
         let mut follows = socket.follows();
         if follows.gone {
-            return;
+            return false;
         }
         let place = follows.sessions.binary_search(&session);
         let mut audiences = self.0.audiences.of(&session);
         let audience = audiences.entry(session).or_insert_with(|| Audience { head, listeners: Vec::new() });
         audience.head.rev = audience.head.rev.max(head.rev);
         match place {
-            Ok(_) => audience
-                .listeners
-                .iter_mut()
-                .filter(|l| l.socket.id == socket.id)
-                .for_each(|l| l.joined = joined),
+            Ok(_) => {
+                let own = audience.listeners.iter_mut().find(|l| l.socket.id == socket.id);
+                let older = own.filter(|l| view.is_newer_than(&l.view));
+                older.map(|l| l.view = view).is_some()
+            }
             Err(place) => {
                 follows.sessions.insert(place, session);
-                audience.listeners.push(Listener { socket: socket.clone(), joined });
+                audience.listeners.push(Listener { socket: socket.clone(), view });
+                true
             }
         }
     }
 
     /// Subscribes every socket of a user.
-    pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head, joined: Seq) {
+    pub(crate) fn follow_all(&self, user: UserId, session: SessionId, head: Head, view: &View) {
         for socket in self.sockets_of(user) {
-            self.follow(&socket, session, head, joined);
+            self.follow(&socket, session, head, view.clone());
         }
     }
 
-    /// Returns the place after which this socket's user may see messages of the session; `None` if the socket does not
-    /// follow the session.
-    pub(crate) fn joined(&self, socket: &Socket, session: SessionId) -> Option<Seq> {
+    /// Unsubscribes the socket from all sessions but these, which are sorted. Returns those it followed, and those of
+    /// them that nobody listens to any more.
+    pub(crate) fn unfollow_others(
+        &self,
+        socket: &Socket,
+        sessions: &[SessionId],
+    ) -> (Vec<SessionId>, Vec<SessionId>) {
+        let mut follows = socket.follows();
+        let (kept, others): (Vec<_>, Vec<_>) =
+            follows.sessions.iter().partition(|session| sessions.binary_search(session).is_ok());
+        follows.sessions = kept;
+        let silent = others.iter().copied().filter(|session| self.unfollow(*session, socket.id)).collect();
+        (others, silent)
+    }
+
+    /// Unsubscribes every socket of a user from a session. Returns whether nobody listens to it any more.
+    pub(crate) fn unfollow_all(&self, user: UserId, session: SessionId) -> bool {
+        let mut is_silent = false;
+        for socket in self.sockets_of(user) {
+            let mut follows = socket.follows();
+            if let Ok(place) = follows.sessions.binary_search(&session) {
+                follows.sessions.remove(place);
+                is_silent |= self.unfollow(session, socket.id);
+            }
+        }
+        is_silent
+    }
+
+    /// Returns what this socket's user may see of the session; `None` if the socket does not follow it.
+    pub(crate) fn view(&self, socket: &Socket, session: SessionId) -> Option<View> {
         let audiences = self.0.audiences.of(&session);
-        audiences.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.joined)
+        audiences.get(&session)?.listeners.iter().find(|l| l.socket.id == socket.id).map(|l| l.view.clone())
     }
 
     /// Sends to all followers of the session.
@@ -155,8 +185,8 @@ impl Hub {
     }
 
     /// Sends the change `rev` of the message at `seq` to all followers of the session. The socket it came from gets its
-    /// answer instead, under the same lock, so a `Heads` that counts the change comes after both. A user who joined
-    /// after that message learns only that something changed; their page of it will be empty.
+    /// answer instead, under the same lock, so a `Heads` that counts the change comes after both. A user who was not
+    /// there when the message was said learns only that something changed; their page of it will be empty.
     pub(crate) fn publish_change(
         &self,
         session: SessionId,
@@ -185,18 +215,18 @@ impl Hub {
             let sessions = [(session, audience.head)].into();
             Bytes::from(ServerFrame::Heads { sessions }.encode())
         });
-        for Listener { socket, joined } in &audience.listeners {
+        for Listener { socket, view } in &audience.listeners {
             match answer.take_if(|(origin, _)| *origin == socket.id) {
                 Some((_, answer)) => socket.answer(answer),
-                None => socket.publish(if seq > *joined { &frame } else { &heads }),
+                None => socket.publish(if view.sees(seq) { &frame } else { &heads }),
             }
         }
     }
 
-    /// Sends to all followers of the session, except one user.
-    pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: UserId) {
+    /// Sends to all followers of the session, except some users.
+    pub(crate) fn publish_to_others(&self, session: SessionId, frame: &Bytes, except: &[UserId]) {
         if let Some(audience) = self.0.audiences.of(&session).get(&session) {
-            let others = audience.listeners.iter().filter(|l| l.socket.user != except);
+            let others = audience.listeners.iter().filter(|l| !except.contains(&l.socket.user));
             others.for_each(|l| l.socket.publish(frame));
         }
     }
@@ -371,7 +401,7 @@ mod tests {
         let socket = hub.connect(UserId::new(), LoginId::of_token(b"login"));
         let sessions: std::collections::BTreeSet<_> = (0..10).map(|_| SessionId::new()).collect();
         for session in &sessions {
-            hub.follow(&socket, *session, Head { epoch: Epoch::new(), rev: Rev(0) }, Seq(0));
+            hub.follow(&socket, *session, Head { epoch: Epoch::new(), rev: Rev(0) }, View::since(Seq(0)));
         }
         assert_eq!(hub.heads(&socket, None, 10).len(), 10);
         let last = sessions.last().copied();

@@ -240,17 +240,30 @@ impl Shared {
                 }
             }
             Event::Opened { session, users, joined } => {
-                let (session_id, head, last_seq) = (session.session_id, session.head, session.last_seq);
-                for user in &joined {
-                    self.hub.follow_all(*user, session_id, head, last_seq);
+                let (session_id, head) = (session.session_id, session.head);
+                let new: Vec<UserId> = joined.iter().map(|(user, _)| *user).collect();
+                let others: Vec<UserId> = users.keys().filter(|user| !new.contains(user)).copied().collect();
+                let notice = frames::session(session, users);
+                for (user, view) in joined {
+                    self.hub.follow_all(user, session_id, head, &view);
+                    self.tell_user(user, &frames::session_seen(notice.clone(), &view));
                 }
-                let others: Vec<UserId> =
-                    users.keys().filter(|user| !joined.contains(user)).copied().collect();
-                self.hub.publish(session_id, &encode(&frames::session(session, users)));
-                self.introduce(session_id, &joined, &others);
+                self.hub.publish_to_others(session_id, &encode(&ServerFrame::Session(notice)), &new);
+                self.introduce(session_id, &new, &others);
             }
-            Event::OpenedAgain { origin, session, users } => {
-                self.tell(origin, &frames::session(session, users));
+            Event::OpenedAgain { origin, session, users, view } => {
+                self.tell(origin, &frames::session_seen(frames::session(session, users), &view));
+            }
+            Event::Altered { session, users } => {
+                let session_id = session.session_id;
+                let notice = frames::session(session, users);
+                self.hub.publish(session_id, &encode(&ServerFrame::Session(notice)));
+            }
+            Event::Left { session_id, user } => {
+                if self.hub.unfollow_all(user, session_id) {
+                    self.tails.forget(session_id);
+                }
+                self.tell_user(user, &ServerFrame::Left { session_id });
             }
             Event::Repeated { origin, message_id, seq, rev, time_stamp } => {
                 self.tell(origin, &ServerFrame::Ack { message_id, seq, rev, time_stamp });
@@ -340,6 +353,7 @@ mod tests {
 
     use super::*;
     use crate::hub::Outgoing;
+    use crate::sessions::View;
 
     fn said(session_id: SessionId, n: i64, data: &str) -> Event {
         let message = Message {
@@ -365,7 +379,7 @@ mod tests {
         let (session, head) = (SessionId::new(), Head { epoch: Epoch::new(), rev: Rev(0) });
         let readers = [(); 3].map(|()| {
             let socket = live.hub().connect(UserId::new(), LoginId::of_token(b"x"));
-            live.hub().follow(&socket, session, head, Seq(0));
+            live.hub().follow(&socket, session, head, View::since(Seq(0)));
             tokio::spawn(async move {
                 let mut taken = 0;
                 while taken < 512 {

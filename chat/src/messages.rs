@@ -106,8 +106,10 @@ impl Chat {
     pub async fn page(&self, conn: &Connection, session: SessionId, rev: Rev) -> Result<Bytes> {
         let (store, tails) = (&self.0.store, self.0.live.tails());
         let turn = self.0.live.turn(conn.actor().user_id()).await; // a tail may have to be read first
-        if let Some(joined) = conn.joined(session)
-            && let Some(page) = tails.page(store, session, joined, rev).await?
+        if let Some(view) = conn.view(session)
+            && let Some(page) = tails.page(store, session, &view, rev).await?
+            // Still: what was said after they left may be in the page.
+            && conn.view(session).as_ref() == Some(&view)
         {
             turn.cost(page.len());
             return Ok(page);

@@ -1,10 +1,12 @@
 //! Sessions: of whom they are, who is in one, and how many of them somebody may have. Decided inside the transactions of
 //! the store.
 
+pub(crate) mod members;
 pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 mod title;
+mod view;
 
 use protocol::{Code, Fault, SessionId, UserId};
 
@@ -12,7 +14,9 @@ use crate::error::Result;
 use crate::origin::Origin;
 use crate::store::{Event, Store, Tx};
 use crate::{Chat, Connection};
+use session::StoredSession;
 pub(crate) use title::Title;
+pub(crate) use view::View;
 
 impl Chat {
     /// Begins a group with only the user in it, and tells their sockets of it. Beginning the same one again changes
@@ -59,15 +63,13 @@ async fn begin_within(tx: &mut Tx<'_>, new: &NewGroup) -> Result<()> {
             let reason = "Another conversation has this identifier already.";
             return Err(Fault::new(Code::Conflict, reason).into());
         }
-        let users = tx.users_in(new.session).await?;
-        tx.announce(Event::OpenedAgain { origin: new.origin, session: there, users });
-        return Ok(());
+        return tell_again(tx, new.origin, there, new.user).await;
     }
     let (conversations, user) = (new.conversations, new.user);
     has_room(tx, conversations, [(user, None)]).await?;
     tx.insert_group(new.session, new.title.as_str(), user).await?;
     tx.add_user(new.session, user).await?;
-    announce(tx, new.session, vec![user]).await
+    announce(tx, new.session, &[user]).await
 }
 
 /// Creates the session of a pair and announces it.
@@ -77,14 +79,14 @@ pub(crate) async fn begin_pair(tx: &mut Tx<'_>, a: UserId, b: UserId) -> Result<
     for user in [a, b] {
         tx.add_user(session, user).await?;
     }
-    announce(tx, session, vec![a, b]).await?;
+    announce(tx, session, &[a, b]).await?;
     Ok(session)
 }
 
-/// Adds a user to a group and announces it.
+/// Adds a user to a group, for the first time or again, and announces it.
 pub(crate) async fn join(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<()> {
     tx.add_user(session, user).await?;
-    announce(tx, session, vec![user]).await
+    announce(tx, session, &[user]).await
 }
 
 /// Refuses one more conversation of a user who has reached the limit. A name says that it is not the actor who has.
@@ -107,9 +109,22 @@ pub(crate) async fn has_room<const N: usize>(
     Ok(())
 }
 
-async fn announce(tx: &mut Tx<'_>, session: SessionId, joined: Vec<UserId>) -> Result<()> {
+async fn announce(tx: &mut Tx<'_>, session: SessionId, new: &[UserId]) -> Result<()> {
     let session = tx.session(session).await?.expect("the session that this transaction has just changed");
     let users = tx.users_in(session.session_id).await?;
+    let mut joined = Vec::new();
+    for user in new {
+        let view = tx.view(session.session_id, *user).await?.expect("the user who has just been added");
+        joined.push((*user, view));
+    }
     tx.announce(Event::Opened { session, users, joined });
+    Ok(())
+}
+
+/// Tells a socket of a user what one of their sessions is, because it asked for what is so already.
+async fn tell_again(tx: &mut Tx<'_>, origin: Origin, session: StoredSession, user: UserId) -> Result<()> {
+    let view = tx.view(session.session_id, user).await?.expect("a session of the user");
+    let users = tx.users_in(session.session_id).await?;
+    tx.announce(Event::OpenedAgain { origin, session, users, view });
     Ok(())
 }

@@ -17,6 +17,7 @@
 //! * C6 the messages of a device appear in the order in which they were written
 //! * C7 nothing is shown that is not stored, nothing stored that was not sent, or was taken back
 //! * C10 all acknowledgements of one message name the same place
+//! * C11 nothing said while somebody is out of a group reaches them, and nothing they may see is missing
 //! * at the end, when nothing interferes any more, every device holds what the server holds
 //!
 //! A failing seed is printed. To replay it, step by step:

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use protocol::api::LoadedSession;
 use protocol::{
-    Me, Message, Outcome, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Snapshot,
+    Head, Me, Message, Outcome, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Snapshot,
     SnapshotSession, User, UserId,
 };
 
@@ -15,6 +15,7 @@ use crate::invites::invite::Invite;
 use crate::invites::notices;
 use crate::live::{encode, presence_of};
 use crate::page::{PAGE_BYTES, weight};
+use crate::sessions::View;
 use crate::store::SessionRow;
 use crate::turns::Turn;
 use crate::{Actor, Chat, Connection, Result, Room};
@@ -123,7 +124,7 @@ impl Chat {
         let sessions = heads.into_iter().map(|(row, head)| {
             let messages = newest.remove(&row.session_id).unwrap_or_default();
             let oldest = messages.first().map_or(Seq(row.last_seq.0 + 1), |message| message.seq);
-            let more = oldest.0 > row.joined_seq.0 + 1;
+            let more = oldest.0 > row.view.begins_after().0 + 1;
             (row.session_id, SnapshotSession { head, messages, more })
         });
         let sessions = sessions.collect();
@@ -159,15 +160,19 @@ impl Chat {
         let turn = self.0.live.turn(user).await;
         let sessions = self.0.store.sessions_of(user).await?;
         let bytes = sessions.len() * HEAD_BYTES;
-        for (session, head, joined) in sessions {
-            conn.follow(session, head, joined);
-        }
+        conn.follow_exactly(sessions);
         drop(turn); // the holder of the room may need it
         let mut room = self.0.live.room(user, conn.address(), bytes).await;
         let turn = self.0.live.turn(user).await;
         turn.cost(bytes);
-        // Read again: this includes what was committed before the socket followed; what comes later is queued.
-        let heads = self.heads(self.0.store.sessions_with_users(user).await?);
+        // Read again: this includes what was committed before the socket followed; what comes later is queued. And once
+        // more as long as the user comes and goes meanwhile, so that what is followed is what was read.
+        let heads = loop {
+            let rows = self.0.store.sessions_with_users(user).await?;
+            if !conn.follow_exactly(followed(&rows)) {
+                break self.heads(rows);
+            }
+        };
         let behind =
             heads.iter().filter_map(|(row, _)| Some((row.clone(), *positions.get(&row.session_id)?)));
         let is_behind = |row: &SessionRow, position: &Position| {
@@ -207,6 +212,7 @@ impl Chat {
                     title: row.title.clone(),
                     owner: row.owner,
                     began_at: row.began_at,
+                    spans: row.view.spans(),
                 };
                 heads.push((row, head));
             }
@@ -215,6 +221,16 @@ impl Chat {
         }
         heads
     }
+}
+
+/// Returns what a socket follows that is told these sessions.
+fn followed(rows: &[(SessionRow, UserId, String)]) -> Vec<(SessionId, Head, View)> {
+    let one_each = rows.chunk_by(|(one, ..), (other, ..)| one.session_id == other.session_id);
+    let row = |rows: &[(SessionRow, UserId, String)]| {
+        let (SessionRow { session_id, epoch, rev, view, .. }, ..) = &rows[0];
+        (*session_id, Head { epoch: *epoch, rev: *rev }, view.clone())
+    };
+    one_each.map(row).collect()
 }
 
 /// Returns what a user is told about an invitation of theirs that waits.

@@ -3,7 +3,7 @@
 //!
 //! A *tail* is what changed in a session after some `Rev`, up to now. It starts with one read, made for the first
 //! caller while the others wait for it; then `live` maintains it, appending every change before publishing it. Only
-//! sockets that follow the session ask, so membership is known; the caller says where the user's view begins. Bounded,
+//! sockets that follow the session ask, so membership is known; the caller says what the user may see. Bounded,
 //! and evicted when nobody asks any more or nobody listens.
 
 mod rows;
@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Counter;
-use protocol::{Code, LiveMessage, Rev, Seq, SessionId};
+use protocol::{Code, LiveMessage, Rev, SessionId};
 
 use crate::error::{Error, Result};
+use crate::sessions::View;
 use crate::shards::Shards;
 use crate::store::Store;
 use rows::{BYTES, Lookup, ROWS, Rows, State};
@@ -59,7 +60,7 @@ impl Tails {
         self.reads.increment(1);
     }
 
-    /// Returns the page after a change, encoded, for a user who sees what came after `joined`. `None` if the tail does
+    /// Returns the page after a change, encoded, for a user who may see this. `None` if the tail does
     /// not reach back that far, or does not know that change yet. The caller must already follow the session.
     ///
     /// # Errors
@@ -68,7 +69,7 @@ impl Tails {
         &self,
         store: &Store,
         session: SessionId,
-        joined: Seq,
+        view: &View,
         after: Rev,
     ) -> Result<Option<Bytes>> {
         if after < Rev(0) {
@@ -77,7 +78,7 @@ impl Tails {
         for _ in 0..3 {
             let tail = self.tails.of(&session).entry(session).or_default().clone();
             self.begin(store, session, &tail, after).await?;
-            let answer = self.accounted(&mut tail.rows(), |rows| rows.answer(session, joined, after));
+            let answer = self.accounted(&mut tail.rows(), |rows| rows.answer(session, view, after));
             match answer {
                 Lookup::Page(page) => {
                     if self.bytes.load(Ordering::Relaxed) > ALL_BYTES {

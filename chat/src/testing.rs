@@ -15,6 +15,7 @@ use crate::logins;
 use crate::messages::{self, NewChange};
 use crate::name::Sought;
 use crate::origin::{ConnId, Origin};
+use crate::sessions::members::{self, Change, GroupChange};
 use crate::sessions::{self, NewGroup, Title};
 use crate::store::{Event, Post, Store, UserRow};
 use crate::{Error, Lock, Login, LoginId, OpenError, Result, Username};
@@ -108,10 +109,7 @@ impl Database {
         self.begin(host, session, "A group", None).await.unwrap();
         self.announced().await;
         for guest in guests {
-            self.ask_new(invite(host, *guest, Some(session), true)).await.unwrap();
-            let invite_id = invited(&self.announced().await);
-            self.answer(*guest, invite_id, Answer::Accepted).await.unwrap();
-            assert_eq!(opened(&self.announced().await), (session, vec![guest.id]));
+            self.join(host, *guest, session).await;
         }
         session
     }
@@ -126,6 +124,19 @@ impl Database {
     ) -> Result<()> {
         let (origin, title) = (HERE, Title::parse(title)?);
         sessions::begin(&self.store, NewGroup { user: who.id, origin, session, title, conversations }).await
+    }
+
+    /// Changes a group, or leaves it.
+    pub(crate) async fn change_group(&self, who: Person, session: SessionId, change: Change) -> Result<()> {
+        members::change_group(&self.store, GroupChange { user: who.id, origin: HERE, session, change }).await
+    }
+
+    /// Takes somebody into a group.
+    pub(crate) async fn join(&mut self, host: Person, guest: Person, session: SessionId) {
+        self.ask_new(invite(host, guest, Some(session), true)).await.unwrap();
+        let invite_id = invited(&self.announced().await);
+        self.answer(guest, invite_id, Answer::Accepted).await.unwrap();
+        assert_eq!(opened(&self.announced().await), (session, vec![guest.id]));
     }
 
     pub(crate) async fn say(&mut self, from: Person, session: SessionId, id: MessageId, data: &str) -> Event {
@@ -204,7 +215,9 @@ pub(crate) fn invited(events: &[Event]) -> InviteId {
 
 pub(crate) fn opened(events: &[Event]) -> (SessionId, Vec<UserId>) {
     let found = events.iter().find_map(|event| match event {
-        Event::Opened { session, joined, .. } => Some((session.session_id, joined.clone())),
+        Event::Opened { session, joined, .. } => {
+            Some((session.session_id, joined.iter().map(|(user, _)| *user).collect()))
+        }
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no session in {events:?}"))

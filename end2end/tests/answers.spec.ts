@@ -3,6 +3,7 @@
 
 import type { Chat } from '../pages/chat';
 import { Line } from '../support/line';
+import { beginGroup } from '../support/program';
 import { connect, expect, test } from '../support/test';
 
 const busy = (chat: Chat) => chat.page.evaluate(() => document.querySelector('.search button')!.matches('.busy, [aria-busy=true]'));
@@ -105,26 +106,7 @@ test('a page that stays open while its server learns new words shows reasons and
 test('an accepted invitation opens the session that it led to, and no other one with that person', async ({ person }) => {
   const [ada, ben, cleo] = [await person('Ada'), await person('Ben'), await person('Cleo')];
   // Cleo begins a group with both, so Ada shares a session with Ben before they talk alone.
-  const group = await cleo.page.evaluate(
-    () =>
-      new Promise<string>((done) => {
-        const [group, waiting] = [crypto.randomUUID(), new Set(['Ada', 'Ben'])];
-        const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`);
-        const say = (frame: object) => socket.send(JSON.stringify(frame));
-        socket.onopen = () => {
-          say({ type: 'Hello', Sessions: {} });
-          say({ type: 'Begin', SessionID: group, Title: 'Three of us' });
-          for (const Username of waiting) say({ type: 'Search', Username, SessionID: group });
-        };
-        socket.onmessage = ({ data }) => {
-          const frame = JSON.parse(data);
-          if (frame.Status === 'Pending') waiting.delete(frame.Username);
-          if (waiting.size > 0) return;
-          socket.close();
-          done(group);
-        };
-      }),
-  );
+  const group = await beginGroup(cleo, 'Three of us', ['Ada', 'Ben']);
   await ada.card('Cleo').getByRole('button', { name: 'Accept' }).click();
   await expect(ada.page.locator('.conversation-head h1')).toHaveText('Three of us');
   await ben.card('Cleo').getByRole('button', { name: 'Accept' }).click();

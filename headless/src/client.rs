@@ -175,7 +175,7 @@ impl Client {
     pub async fn whole_history(&mut self, session_id: SessionId) -> Result<Vec<Message>, Error> {
         let (mut parts, mut before) = (Vec::new(), Seq(i64::MAX));
         loop {
-            let History { messages, more } = self.history(session_id, before).await?;
+            let History { messages, more, .. } = self.history(session_id, before).await?;
             before = messages.first().map_or(before, |oldest| oldest.seq);
             parts.push(messages);
             if !more {

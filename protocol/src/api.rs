@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::strict;
-use crate::{Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+use crate::{Message, MessageId, Rev, Seq, SessionId, Span, TimeStamp, UserId};
 
 /// The body of `POST /api/register` and `POST /api/login`. Read from a map, because that is how a server function's
 /// flattened argument can still refuse unknown and duplicate fields.
@@ -137,6 +137,9 @@ pub struct History {
     pub messages: Vec<Message>,
     /// Whether there are older ones.
     pub more: bool,
+    /// The places they cover: nothing else that this user may see stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Span>,
 }
 
 impl From<Message> for (MessageId, LoadedMessage) {

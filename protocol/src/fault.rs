@@ -112,9 +112,11 @@ codes! {
     UnusableTitle = 422, "A group's name has 1 to 60 characters, on one line.";
     /// Session: it is that of two people, and stays so.
     PairStays = 409, "This conversation is between the two of you, and stays so. Begin a group to talk with more people.";
+    /// Session: only the group's owner may do this.
+    NotOwner = 403, "Only the owner of this group can do that.";
     /// Invitation: it was answered, cancelled or replaced meanwhile.
     Gone = 410, "This invitation is no longer open.";
-    /// Invitation: users cannot invite themselves.
+    /// Users cannot invite or remove themselves.
     Yourself = 422, "You cannot invite yourself.";
     /// The server cannot do it right now.
     Unavailable = 503, "The server is busy. Please try again in a moment.";

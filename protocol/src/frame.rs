@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::strict;
 use crate::{
     Code, Epoch, InviteId, Kind, Message, MessageId, Presence, Rev, Search, SearchNotice, Seq, SessionId,
-    TimeStamp, User, UserId,
+    Span, TimeStamp, User, UserId,
 };
 
 /// WebSocket close codes that Natter uses (RFC 6455 7.4; 4000 to 4999 are ours to define).
@@ -93,6 +93,38 @@ pub enum ClientFrame {
         session_id: SessionId,
         /// What it is called.
         title: String,
+    },
+    /// Leave a group.
+    Leave {
+        /// The group.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+    },
+    /// Remove somebody from one's own group.
+    Remove {
+        /// The group.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+        /// Who has to go.
+        #[serde(rename = "UserID")]
+        user_id: UserId,
+    },
+    /// Rename one's own group.
+    Rename {
+        /// The group.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+        /// What it is called from now on.
+        title: String,
+    },
+    /// Give one's own group to somebody else in it.
+    Owner {
+        /// The group.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+        /// Whose it is from now on.
+        #[serde(rename = "UserID")]
+        user_id: UserId,
     },
     /// The answer to `Heads`.
     Pong {},
@@ -197,6 +229,12 @@ pub enum ServerFrame {
     Search(SearchNotice),
     /// A session of yours was created, gained a user, or is another one in something that it names.
     Session(SessionNotice),
+    /// You are in this session no more: you left it, or were removed. Nothing that comes later is told.
+    Left {
+        /// The session.
+        #[serde(rename = "SessionID")]
+        session_id: SessionId,
+    },
     /// Another socket of yours has seen everything up to this place.
     Read {
         /// The session.
@@ -319,6 +357,9 @@ pub struct SessionNotice {
     pub session_id: SessionId,
     /// Its history.
     pub epoch: Epoch,
+    /// Its last change.
+    #[serde(default)]
+    pub rev: Rev,
     /// Its last message. A user who just joined has nothing to read up to there.
     #[serde(default)]
     pub last_seq: Seq,
@@ -336,6 +377,10 @@ pub struct SessionNotice {
     /// When it began, by the server's clock.
     #[serde(default)]
     pub began_at: TimeStamp,
+    /// For a user who has just joined, the parts of it that they may see. Empty if that is all of it, and for everybody
+    /// else, for whom nothing changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
 }
 
 /// Where a session stands for one user, and who is in it.
@@ -364,6 +409,9 @@ pub struct SessionHead {
     /// When it began, by the server's clock.
     #[serde(default)]
     pub began_at: TimeStamp,
+    /// The parts of it that this user may see; empty if that is all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
 }
 
 impl ClientFrame {

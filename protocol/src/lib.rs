@@ -30,7 +30,7 @@ pub use frame::{
     close,
 };
 pub use ids::{Epoch, InviteId, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
-pub use model::{Invited, Kind, Me, Message, Presence, Snapshot, SnapshotSession, User};
+pub use model::{Invited, Kind, Me, Message, Presence, Snapshot, SnapshotSession, Span, User};
 pub use outbox::{Outbox, Pending, PendingState};
 pub use search::{Answer, Asked, Outcome, Search, SearchNotice};
 pub use sync::{Change, Earlier, Row, RowState, SessionState, Step, Sync};

@@ -33,6 +33,17 @@ pub enum Kind {
     Unknown,
 }
 
+/// A part of a session that a user was in, and may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Span {
+    /// After this message.
+    pub after: Seq,
+    /// Up to this one; `None` if the user is in the session now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<Seq>,
+}
+
 /// Another person in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

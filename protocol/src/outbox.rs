@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{ClientFrame, Fault, MAX_UNACKED, MessageId, SendMessage, SessionId, TimeStamp};
+use crate::{ClientFrame, Code, Fault, MAX_UNACKED, MessageId, SendMessage, SessionId, TimeStamp};
 
 /// How far an outgoing message has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub struct Pending {
     /// Why it was last refused temporarily.
     pub put_off: Option<Fault>,
 }
+
+const NOT_SENT: &str = "You are not in this conversation any more. This was not sent.";
+const MAY_HAVE_ARRIVED: &str =
+    "You are not in this conversation any more. This was being sent when it ended, and may have arrived.";
 
 /// Messages not acknowledged yet. Keeps their order through every reconnect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,6 +131,21 @@ impl Outbox {
             }
             None => false,
         }
+    }
+
+    /// Marks what waits in sessions that the user is in no more as refused permanently. Returns whether there was any.
+    pub(crate) fn give_back(&mut self, is_gone: impl Fn(SessionId) -> bool) -> bool {
+        let mut found = false;
+        for pending in &mut self.pending {
+            if is_gone(pending.session_id) && !matches!(pending.state, PendingState::Failed(_)) {
+                let reason = if pending.unanswered { MAY_HAVE_ARRIVED } else { NOT_SENT };
+                pending.state = PendingState::Failed(Fault::new(Code::NotFound, reason));
+                (pending.unanswered, pending.put_off) = (false, None);
+                self.first.remove(&pending.session_id);
+                found = true;
+            }
+        }
+        found
     }
 
     /// Removes a message that is not in flight: unsent, or refused. An unanswered message stays, because it may be

@@ -11,10 +11,11 @@ mod row;
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 
+use crate::api::History;
 use crate::keyed;
 use crate::{
-    ClientFrame, Epoch, Head, Invited, Kind, Message, MessageId, Outbox, Pending, PendingState, Position,
-    SearchNotice, Seq, SessionHead, SessionId, Snapshot, TimeStamp, Timeline, User, UserId,
+    ClientFrame, Epoch, Head, Invited, Kind, MessageId, Outbox, Pending, PendingState, Position,
+    SearchNotice, Seq, SessionHead, SessionId, Snapshot, Span, TimeStamp, Timeline, User, UserId,
 };
 pub use change::{Change, Step};
 pub use row::{Row, RowState};
@@ -36,6 +37,8 @@ pub struct SessionState {
     pub began_at: TimeStamp,
     last_seq: Seq,
     read_seq: Seq,
+    /// The parts of it that the user may see, as the server names them.
+    spans: Vec<Span>,
 }
 
 impl SessionState {
@@ -52,7 +55,7 @@ impl SessionState {
     pub fn earlier(&self) -> Earlier {
         let behind_all = Seq(self.last_seq.0 + 1);
         let before = self.timeline.messages().next().map_or(behind_all, |oldest| oldest.seq);
-        Earlier { before, epoch: self.timeline.epoch() }
+        Earlier { before, epoch: self.timeline.epoch(), spans: self.spans.clone() }
     }
 
     /// Returns the place of the last message the user has seen.
@@ -65,6 +68,16 @@ impl SessionState {
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         self.last_seq
+    }
+
+    /// Discards its messages; the history has what the user may see.
+    fn let_go(&mut self, head: Head) {
+        self.timeline.let_go(head, self.last_seq, self.last_seq > self.begins_after());
+    }
+
+    /// Returns the place after which the user may see anything of it.
+    fn begins_after(&self) -> Seq {
+        self.spans.first().map_or(Seq(0), |span| span.after)
     }
 
     /// Moves the read marker over the user's own messages that directly follow it: they are not news. Returns whether
@@ -82,12 +95,14 @@ impl SessionState {
 }
 
 /// A request to the history of a session; its answer goes to [`Sync::prepend`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
     /// Messages before this place.
     pub before: Seq,
     /// The history it is about: an answer from another one is useless.
     epoch: Option<Epoch>,
+    /// What the user could see of it: so is an answer from before they left, or came back.
+    spans: Vec<Span>,
 }
 
 /// Most sessions named in a `Hello`.
@@ -120,14 +135,14 @@ impl Sync {
     #[must_use]
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let sessions = snapshot.sessions.iter().map(|(id, session)| {
-            let SessionHead { epoch, rev, last_seq, read_seq, users, kind, title, owner, began_at } =
+            let SessionHead { epoch, rev, last_seq, read_seq, users, kind, title, owner, began_at, spans } =
                 session.head.clone();
             let mut timeline =
                 Timeline::from_newest(Head { epoch, rev }, session.messages.clone(), session.more);
             if session.messages.is_empty() && session.more {
-                timeline.let_go(Head { epoch, rev }, last_seq);
+                timeline.let_go(Head { epoch, rev }, last_seq, true);
             }
-            (*id, SessionState { timeline, users, kind, title, owner, began_at, last_seq, read_seq })
+            (*id, SessionState { timeline, users, kind, title, owner, began_at, last_seq, read_seq, spans })
         });
         let asked = snapshot.asked.iter().filter_map(|notice| match notice {
             SearchNotice::Outcome { username, invite_id: Some(id), .. } => {
@@ -196,6 +211,14 @@ impl Sync {
     #[must_use]
     pub fn outbox(&self) -> &[Pending] {
         self.outbox.pending()
+    }
+
+    /// Returns what was written in sessions that the user is in no more, oldest first. It stays until it is
+    /// [taken back](Sync::take_back), and shows in its session again if the user returns there.
+    pub fn returned(&self) -> impl Iterator<Item = &Pending> {
+        let is_failed = |pending: &Pending| matches!(pending.state, PendingState::Failed(_));
+        let pending = self.outbox.pending().iter();
+        pending.filter(move |p| is_failed(p) && !self.sessions.contains_key(&p.session_id))
     }
 
     /// Returns the rows of a session: the stored ones by place, then the outgoing ones.
@@ -274,18 +297,25 @@ impl Sync {
     }
 
     /// Restores messages that an earlier run of this client wrote and never saw acknowledged, oldest first. They keep
-    /// their identifiers, so a message the server has already stored stays one message. Messages of unknown sessions
-    /// are dropped.
+    /// their identifiers, so a message the server has already stored stays one message. Until a `Welcome` has named
+    /// every session, those of unknown sessions are passed over, so call this again then.
     pub fn restore(&mut self, written: impl IntoIterator<Item = Pending>) -> Step {
         let mut step = Step::default();
         for pending in written {
-            let Some(session) = self.sessions.get(&pending.session_id) else { continue };
-            let stored = session.timeline.messages().any(|m| m.message_id == pending.message_id);
+            let session = self.sessions.get(&pending.session_id);
+            if session.is_none() && !self.ready {
+                continue;
+            }
+            let stored =
+                session.is_some_and(|s| s.timeline.messages().any(|m| m.message_id == pending.message_id));
             let held = self.outbox.pending().iter().any(|p| p.message_id == pending.message_id);
             if !stored && !held {
                 step.changes.push(Change::Rows(pending.session_id));
                 self.outbox.push(pending);
             }
+        }
+        if self.ready {
+            self.give_back(&mut step);
         }
         self.flush(&mut step);
         step
@@ -319,6 +349,9 @@ impl Sync {
         let mut step = Step::default();
         let Some((pending, is_missed)) = self.outbox.take_back(message_id) else { return (None, step) };
         step.changes.push(Change::Rows(pending.session_id));
+        if !self.sessions.contains_key(&pending.session_id) {
+            step.changes.push(Change::Returned);
+        }
         if is_missed {
             self.disconnected();
             step.changes.push(Change::Renew);
@@ -337,18 +370,18 @@ impl Sync {
     }
 
     /// Adds earlier messages, the history endpoint's answer to `asked`.
-    pub fn prepend(
-        &mut self,
-        session_id: SessionId,
-        asked: Earlier,
-        messages: Vec<Message>,
-        more: bool,
-    ) -> Step {
+    pub fn prepend(&mut self, session_id: SessionId, asked: Earlier, found: History) -> Step {
         let mut step = Step::default();
-        let same = |session: &&mut SessionState| session.timeline.epoch() == asked.epoch;
+        let same = |session: &&mut SessionState| {
+            session.timeline.epoch() == asked.epoch && session.spans == asked.spans
+        };
         if let Some(session) = self.sessions.get_mut(&session_id).filter(same) {
+            let History { messages, more, covers } = found;
             let stored: Vec<MessageId> = messages.iter().map(|m| m.message_id).collect();
-            if session.timeline.prepend(asked.before, messages, more) {
+            // An earlier server does not say what it covers: there, places have no gaps.
+            let newest = covers.and_then(|covers| covers.up_to).or(messages.last().map(|newest| newest.seq));
+            let end = newest.map_or(asked.before, |newest| Seq(newest.0 + 1));
+            if session.timeline.prepend(end, messages, more) {
                 // If the server's history was replaced and this client does not know yet, one of these may be the
                 // user's own message that still waits here.
                 for id in stored {
@@ -382,7 +415,7 @@ impl Sync {
         let same_history = session.timeline.epoch().is_none_or(|epoch| epoch == head.epoch);
         let far = same_history && head.rev.0 - session.timeline.rev().0 > patience;
         if far {
-            session.timeline.let_go(head, session.last_seq);
+            session.let_go(head);
             step.changes.push(Change::LetGo(session_id));
         }
         far

@@ -159,18 +159,18 @@ impl Timeline {
     }
 
     /// Discards every message and every change up to `head`, where `last_seq` was the session's last message. The
-    /// timeline starts after it; the history has everything before, the newest first.
-    pub(crate) fn let_go(&mut self, head: Head, last_seq: Seq) {
+    /// timeline starts after it; the history has everything before, the newest first, and `more` says whether there is
+    /// anything.
+    pub(crate) fn let_go(&mut self, head: Head, last_seq: Seq, more: bool) {
         let (rev, epoch) = (head.rev, Some(head.epoch));
-        let (floor, more) = (Seq(last_seq.0 + 1), last_seq > Seq(0));
+        let floor = if more { Seq(last_seq.0 + 1) } else { Seq(0) };
         *self = Self { epoch, rev, head: rev, floor, more, ..Self::default() };
     }
 
-    /// Adds the history endpoint's answer for the messages before a place. `more` says whether there are still older
-    /// ones. Ignores what does not connect to what is held, and returns false: an answer from before a reset or a
-    /// discard, or a duplicate.
-    pub fn prepend(&mut self, before: Seq, messages: Vec<Message>, more: bool) -> bool {
-        let end = messages.last().map_or(before, |newest| Seq(newest.seq.0 + 1));
+    /// Adds messages from the history: all before `end` that the user may see, back to the oldest of them. `more` says
+    /// whether there are still older ones. Ignores what does not connect to what is held, and returns false: an answer
+    /// from before a reset or a discard, or a duplicate.
+    pub fn prepend(&mut self, end: Seq, messages: Vec<Message>, more: bool) -> bool {
         let is_older = messages.first().is_none_or(|oldest| oldest.seq < self.floor);
         if !(self.more && end >= self.floor && is_older) {
             return false;
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(texts(&timeline), ["three", "four"], "two is missing");
         timeline.prepend(Seq(5), vec![message(3, 3, "three"), message(4, 4, "four")], true);
         assert_eq!(texts(&timeline), ["three", "four"], "nothing is older");
-        timeline.let_go(Head { epoch, rev: Rev(9) }, Seq(9));
+        timeline.let_go(Head { epoch, rev: Rev(9) }, Seq(9), true);
         assert!(!timeline.prepend(Seq(3), vec![], false), "nothing before three says nothing about nine");
         assert!(timeline.has_older());
         timeline.reset(Head { epoch: Epoch::new(), rev: Rev(2) });

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::api::History;
 use protocol::{
     Change, ClientFrame, Code, Epoch, Head, InviteId, Kind, LiveMessage, Message, MessageId, Outcome,
     Pending, PendingState, Position, Presence, Refused, Rev, RowState, SearchNotice, Seq, ServerFrame,
@@ -17,12 +18,14 @@ fn begun(session_id: SessionId, epoch: Epoch, last_seq: i64, users: BTreeMap<Use
     ServerFrame::Session(SessionNotice {
         session_id,
         epoch,
+        rev: Rev(0),
         last_seq,
         users,
         kind,
         title: None,
         owner: None,
         began_at,
+        spans: vec![],
     })
 }
 
@@ -69,6 +72,7 @@ impl Desk {
             title: None,
             owner: None,
             began_at: TimeStamp(0),
+            spans: vec![],
         };
         let sessions = [(self.session, head)].into();
         self.sync.receive(ServerFrame::Welcome { user_id: self.ada, sessions })
@@ -151,7 +155,20 @@ fn what_is_written_before_the_first_welcome_waits_and_is_shown_after_it() {
     let session = SessionId::new();
     let (_, step) = sync.send(session, "early".into(), TimeStamp(0));
     assert_eq!((step.send, sync.rows(session)), (vec![], vec![]), "nobody knows yet who writes");
-    let step = sync.receive(ServerFrame::Welcome { user_id: UserId::new(), sessions: BTreeMap::new() });
+    let head = SessionHead {
+        epoch: Epoch::new(),
+        rev: Rev(0),
+        last_seq: Seq(0),
+        read_seq: Seq(0),
+        users: BTreeMap::new(),
+        kind: Kind::Pair,
+        title: None,
+        owner: None,
+        began_at: TimeStamp(0),
+        spans: vec![],
+    };
+    let sessions = [(session, head)].into();
+    let step = sync.receive(ServerFrame::Welcome { user_id: UserId::new(), sessions });
     assert_eq!((step.send.len(), sync.rows(session).len()), (1, 1));
 }
 
@@ -505,6 +522,7 @@ fn after_a_restore_a_session_that_hello_had_no_room_for_begins_anew_too() {
             title: None,
             owner: None,
             began_at: TimeStamp(0),
+            spans: vec![],
         };
         let sessions = sessions.iter().map(|id| (*id, head.clone())).collect();
         ServerFrame::Welcome { user_id: me, sessions }
@@ -638,7 +656,7 @@ fn a_client_without_patience_lets_go_and_begins_with_the_newest() {
     assert_eq!(asked.before, Seq(1403));
     let _ = desk.live(desk.message(1403, desk.bob));
     let newest = (1353..=1402).map(|seq| desk.message(seq, desk.bob)).collect();
-    let _ = desk.sync.prepend(desk.session, asked, newest, true);
+    let _ = desk.sync.prepend(desk.session, asked, History { messages: newest, more: true, covers: None });
     let held = desk.sync.rows(desk.session);
     let places = held.iter().filter_map(|row| row.seq).map(|seq| seq.0);
     assert!(places.eq(1353..=1403), "no hole between what came and what was asked for");
@@ -659,6 +677,7 @@ fn of_sessions_that_a_welcome_names_first_a_client_without_patience_asks_nothing
         title: None,
         owner: None,
         began_at: TimeStamp(0),
+        spans: vec![],
     };
     let sessions: BTreeMap<_, _> = (0..5000).map(|_| (SessionId::new(), head.clone())).collect();
     let first = *sessions.keys().next().unwrap();
@@ -685,7 +704,8 @@ fn of_sessions_that_a_welcome_names_first_a_client_without_patience_asks_nothing
     let step = sync.receive(ServerFrame::Message(LiveMessage { session_id: first, message: message(4) }));
     assert_eq!((step.send, sync.rows(first).len()), (vec![], 1), "the next one is there at once");
     let asked = sync.sessions()[&first].earlier();
-    let _ = sync.prepend(first, asked, (1..=3).map(message).collect(), false);
+    let messages = (1..=3).map(message).collect();
+    let _ = sync.prepend(first, asked, History { messages, more: false, covers: None });
     assert_eq!(sync.rows(first).len(), 4);
 }
 

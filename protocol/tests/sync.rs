@@ -15,12 +15,14 @@ use std::collections::BTreeSet;
 use model::{REFUSED, Server, said_later};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use protocol::{Change, Earlier, Message, MessageId, PendingState, Seq, SessionId, Step, Sync, TimeStamp};
+use protocol::api::History;
+use protocol::{Change, Earlier, MessageId, Pending, PendingState, Seq, SessionId, Step, Sync, TimeStamp};
 
 /// One step of a schedule. Indexes are taken modulo what exists.
 #[derive(Debug, Clone)]
 enum Event {
     Begin,
+    ComeOrGo { session: usize },
     OtherSays { session: usize, on_my_other_device: bool },
     Alter { session: usize, row: usize, delete: bool },
     ISay { session: usize, unacceptable: bool },
@@ -45,6 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
     let session = 0..3_usize;
     prop_oneof![
         1 => Just(Event::Begin),
+        3 => session.clone().prop_map(|session| Event::ComeOrGo { session }),
         6 => (session.clone(), any::<bool>())
             .prop_map(|(session, on_my_other_device)| Event::OtherSays { session, on_my_other_device }),
         3 => (session.clone(), 0..20_usize, any::<bool>())
@@ -86,7 +89,11 @@ struct World {
     /// The server is a later version: it says more than this client knows.
     later: bool,
     /// A history answer in flight.
-    history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
+    history: Option<(SessionId, Earlier, History)>,
+    /// Sessions that the user has left at some time.
+    left: BTreeSet<SessionId>,
+    /// Messages that were returned to their writer then. A socket that broke off earlier may deliver one after all.
+    returned: BTreeSet<MessageId>,
 }
 
 impl World {
@@ -116,6 +123,8 @@ impl World {
             restored: BTreeSet::new(),
             later,
             history: None,
+            left: BTreeSet::new(),
+            returned: BTreeSet::new(),
         }
     }
 
@@ -124,6 +133,11 @@ impl World {
         match *event {
             Event::Begin if self.server.logs.len() < 3 => self.server.begin(),
             Event::Begin => {}
+            Event::ComeOrGo { session } => {
+                let session_id = session_of(session);
+                self.left.insert(session_id);
+                self.server.come_or_go(session_id);
+            }
             Event::OtherSays { session, on_my_other_device } => {
                 let sender = if on_my_other_device { self.server.me } else { self.server.other };
                 self.server.say(session_of(session), sender);
@@ -156,15 +170,16 @@ impl World {
             }
             Event::AskHistory { session } => {
                 let session_id = session_of(session);
-                if let Some(held) = self.client.sessions().get(&session_id) {
+                let is_in = self.server.logs[&session_id].has_me();
+                if let Some(held) = self.client.sessions().get(&session_id).filter(|_| is_in) {
                     let asked = held.earlier();
-                    let (messages, more) = self.server.older(session_id, asked.before);
-                    self.history = Some((session_id, asked, messages, more));
+                    let found = self.server.older(session_id, asked.before);
+                    self.history = Some((session_id, asked, found));
                 }
             }
             Event::HistoryArrives => {
-                if let Some((session_id, asked, messages, more)) = self.history.take() {
-                    let step = self.client.prepend(session_id, asked, messages, more);
+                if let Some((session_id, asked, found)) = self.history.take() {
+                    let step = self.client.prepend(session_id, asked, found);
                     self.drive(step);
                 }
             }
@@ -179,6 +194,7 @@ impl World {
         for change in step.changes {
             match change {
                 Change::PutOff(session_id, _) => self.timers.push(session_id),
+                Change::Returned => self.returned.extend(self.client.returned().map(|p| p.message_id)),
                 Change::Renew if self.connected => {
                     self.disconnect();
                     self.connect();
@@ -257,7 +273,7 @@ impl World {
             let rows: Vec<_> = timeline.messages().collect();
             let oldest = rows.first().map_or(Seq(i64::MAX), |m| m.seq);
             let floor = if timeline.has_older() { oldest } else { Seq(0) };
-            for stored in log.rows.range(floor..).map(|(_, m)| m).filter(|m| m.rev <= timeline.rev()) {
+            for stored in log.seen().filter(|m| m.seq >= floor && m.rev <= timeline.rev()) {
                 let own = rows.iter().find(|m| m.seq == stored.seq);
                 assert_eq!(
                     own,
@@ -266,6 +282,7 @@ impl World {
                     timeline.rev()
                 );
             }
+            assert!(rows.iter().all(|row| log.sees(row.seq)), "said while they were out, after {after}");
             for row in rows.iter().filter(|row| row.rev <= timeline.rev()) {
                 // Held as written, out of turn, since its acknowledgement; a later state is on its way.
                 let is_held = row.data.starts_with("written") && log.rows[&row.seq].rev > timeline.rev();
@@ -309,33 +326,40 @@ impl World {
     }
 
     fn fetch_all_history(&mut self) {
-        for session_id in self.server.logs.keys().copied().collect::<Vec<_>>() {
+        for session_id in self.client.sessions().keys().copied().collect::<Vec<_>>() {
             while self.client.sessions()[&session_id].timeline.has_older() {
                 let asked = self.client.sessions()[&session_id].earlier();
-                let (messages, more) = self.server.older(session_id, asked.before);
-                let _ = self.client.prepend(session_id, asked, messages, more);
+                let found = self.server.older(session_id, asked.before);
+                let more = found.more;
+                let _ = self.client.prepend(session_id, asked.clone(), found);
+                let now = self.client.sessions()[&session_id].earlier();
+                assert!(now != asked || !more, "the history stands still");
             }
         }
     }
 
     /// Checks what must be true once everything is delivered.
     fn check_settled(&self) {
+        let own = || self.server.logs.iter().filter(|(_, log)| log.has_me());
         assert_eq!(
             self.client.sessions().keys().collect::<Vec<_>>(),
-            self.server.logs.keys().collect::<Vec<_>>(),
+            own().map(|(id, _)| id).collect::<Vec<_>>(),
             "the client knows every session"
         );
-        for (session_id, log) in &self.server.logs {
+        for (session_id, log) in own() {
             let held = &self.client.sessions()[session_id];
             assert_eq!(held.timeline.rev(), log.head().rev);
             assert!(!held.timeline.is_behind());
-            assert!(held.timeline.messages().eq(log.rows.values()), "the client holds the server's state");
-            assert!(held.timeline.messages().map(|m| m.seq.0).eq(1..=log.last_seq().0), "no holes");
+            assert!(held.timeline.messages().eq(log.seen()), "the client holds the server's state");
+            assert!(log.rows.keys().map(|seq| seq.0).eq(1..=log.last_seq().0), "no holes");
             assert_eq!(held.last_seq(), log.last_seq());
             assert_eq!(held.users, self.server.users());
         }
         let failed = |state: &PendingState| matches!(state, PendingState::Failed(_));
-        assert!(self.client.outbox().iter().all(|p| p.data == REFUSED && failed(&p.state)), "nothing waits");
+        let may_fail = |p: &Pending| p.data == REFUSED || self.left.contains(&p.session_id);
+        assert!(self.client.outbox().iter().all(|p| may_fail(p) && failed(&p.state)), "nothing waits");
+        let gone = |p: &&Pending| !self.client.sessions().contains_key(&p.session_id);
+        assert!(self.client.returned().eq(self.client.outbox().iter().filter(gone)), "nothing is lost");
         self.check_written();
     }
 
@@ -348,9 +372,11 @@ impl World {
             );
             let written =
                 self.written.iter().filter(|(id, _)| id == session_id).map(|(_, message_id)| *message_id);
+            let may_lack = self.restored.contains(session_id) || self.left.contains(session_id);
             let places: Vec<_> = written
+                .filter(|id| !self.returned.contains(id) && !self.server.refused_outside.contains(id))
                 .map(|id| stored.iter().positions_of(id))
-                .filter(|places| !(places.is_empty() && self.restored.contains(session_id)))
+                .filter(|places| !(places.is_empty() && may_lack))
                 .collect();
             assert!(
                 places.iter().all(|places| places.len() == 1),

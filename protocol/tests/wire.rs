@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::api::{Credentials, History, Registered};
 use protocol::{
-    ClientFrame, Code, Fault, Me, Outcome, Presence, Refused, SearchNotice, ServerFrame, SessionId,
+    ClientFrame, Code, Fault, Me, Outcome, Presence, Refused, SearchNotice, Seq, ServerFrame, SessionId, Span,
 };
 use samples::{ada, client_frames, hello, invite, loaded, server_frames, talk};
 use serde::Serialize;
@@ -47,7 +47,8 @@ fn every_server_frame_reads_and_writes_as_its_golden_file() {
 fn every_http_body_reads_and_writes_as_its_golden_file() {
     golden("api_registered", &Registered { user_id: ada() });
     golden("api_signed_in", &Me { user_id: ada(), username: "Ada".into() });
-    golden("api_history", &History { messages: vec![hello()], more: true });
+    let covers = Some(Span { after: Seq(4), up_to: Some(Seq(5)) });
+    golden("api_history", &History { messages: vec![hello()], more: true, covers });
     golden("api_load", &loaded());
     golden("api_fault", &Fault::of(Code::NameTaken));
 
@@ -313,12 +314,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire")
 }
 
-const CLIENT_TYPES: [&str; 10] =
-    ["Hello", "Message", "Search", "Read", "Typing", "Fetch", "Edit", "Delete", "Begin", "Pong"];
+const CLIENT_TYPES: [&str; 14] = [
+    "Hello", "Message", "Search", "Read", "Typing", "Fetch", "Edit", "Delete", "Begin", "Leave", "Remove",
+    "Rename", "Owner", "Pong",
+];
 
-const SERVER_TYPES: [&str; 15] = [
-    "Welcome", "Ack", "Refused", "Message", "Page", "Heads", "Reset", "Search", "Session", "Read", "Status",
-    "Typing", "Lagged", "Drain", "Unknown",
+const SERVER_TYPES: [&str; 16] = [
+    "Welcome", "Ack", "Refused", "Message", "Page", "Heads", "Reset", "Search", "Session", "Left", "Read",
+    "Status", "Typing", "Lagged", "Drain", "Unknown",
 ];
 
 /// Returns the types named in these frames, including `Unknown`, which has no JSON of its own.
@@ -345,6 +348,10 @@ impl TypeName for ClientFrame {
             ClientFrame::Edit { .. } => "Edit",
             ClientFrame::Delete { .. } => "Delete",
             ClientFrame::Begin { .. } => "Begin",
+            ClientFrame::Leave { .. } => "Leave",
+            ClientFrame::Remove { .. } => "Remove",
+            ClientFrame::Rename { .. } => "Rename",
+            ClientFrame::Owner { .. } => "Owner",
             ClientFrame::Pong {} => "Pong",
         }
     }
@@ -363,6 +370,7 @@ impl TypeName for ServerFrame {
             ServerFrame::Reset { .. } => "Reset",
             ServerFrame::Search(_) => "Search",
             ServerFrame::Session(_) => "Session",
+            ServerFrame::Left { .. } => "Left",
             ServerFrame::Read { .. } => "Read",
             ServerFrame::Status { .. } => "Status",
             ServerFrame::Typing { .. } => "Typing",

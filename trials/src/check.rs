@@ -30,7 +30,7 @@ pub struct Verdict {
     pub doubled: usize,
     /// Seen in another order, or only by some: C4, C5, C6.
     pub reordered: usize,
-    /// Seen and not stored, or seen by someone who should not: C7, C9.
+    /// Seen and not stored, or seen by someone who should not: C7, C9, C11.
     pub invented: usize,
 }
 
@@ -44,7 +44,7 @@ impl Verdict {
                 Rule::AckedIsStored | Rule::NoHoles | Rule::InTime => &mut verdict.lost,
                 Rule::StoredOnce | Rule::SameAnswer => &mut verdict.doubled,
                 Rule::OneAfterTheOther | Rule::SameForAll | Rule::FirstInFirstOut => &mut verdict.reordered,
-                Rule::NothingInvented | Rule::EndedIsEnded => &mut verdict.invented,
+                Rule::NothingInvented | Rule::EndedIsEnded | Rule::OnlyWhileThere => &mut verdict.invented,
             } += 1;
         }
         verdict

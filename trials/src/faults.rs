@@ -25,6 +25,7 @@ mod rolling;
 mod run;
 mod slowloris;
 mod stalled;
+mod stays;
 mod storm;
 mod sync_error;
 mod upgrade;
@@ -83,6 +84,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: |rig| Box::pin(chaos::run(rig)),
     },
     Scenario { name: "rolling", about: "restarts in good order", run: |rig| Box::pin(rolling::run(rig)) },
+    Scenario {
+        name: "stays",
+        about: "people who leave a group, or are removed, and come back",
+        run: |rig| Box::pin(stays::run(rig)),
+    },
     Scenario {
         name: "logout",
         about: "logouts that race requests of the same login",

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::{Change, MessageId, SessionId, Step};
+use protocol::{Change, MessageId, Pending, PendingState, SessionId, Step};
 
 use super::Live;
 use super::session::{SessionView, SetIfChanged};
@@ -16,7 +16,7 @@ impl Live {
     /// Stores, then sends, then shows. Sets each signal once, however often the step names it.
     pub(super) fn apply(self, step: Step) {
         let Step { send, changes } = step;
-        if changes.iter().any(|change| matches!(change, Change::Rows(_) | Change::Ready)) {
+        if changes.iter().any(|change| matches!(change, Change::Rows(_) | Change::Ready | Change::Returned)) {
             self.keep_unsent();
         }
         for frame in send {
@@ -68,11 +68,25 @@ impl Live {
                     set_timeout(resume, Duration::from_millis(after).min(LONGEST));
                 }
                 Change::Renew => self.renew(),
+                Change::Returned => self.refresh_unsendable(),
                 Change::Invitations if !ready => self.refresh_invitations(),
                 // The rest is shown already, or handled by the socket.
                 _ => {}
             }
         }
+    }
+
+    /// Shows what was returned to its writer, and announces what is new there.
+    fn refresh_unsendable(self) {
+        let returned = self.inner.try_with_value(|inner| inner.sync.returned().cloned().collect::<Vec<_>>());
+        let returned = returned.unwrap_or_default();
+        let known = self.unsendable.get_untracked();
+        if let Some(Pending { state: PendingState::Failed(fault), data, .. }) =
+            returned.iter().find(|pending| known.iter().all(|known| known.message_id != pending.message_id))
+        {
+            self.announcer.say(format!("{} {data}", fault.reason));
+        }
+        self.unsendable.set_if_changed(returned);
     }
 
     /// Refreshes everything about one session.

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use protocol::Code;
 
-use crate::components::{Account, Connection, Conversations, Invitations, Logo, Search};
+use crate::components::{Account, Connection, Conversations, Invitations, Logo, Returned, Search};
 use crate::focus;
 use crate::live::Live;
 use crate::pages::Conversation;
@@ -69,6 +69,7 @@ pub(crate) fn Chat(live: Live, open: Open) -> impl IntoView {
                 <Account live />
                 <Search live />
                 <Invitations live />
+                <Returned live />
                 <Conversations live open />
             </div>
             <Conversation live open />

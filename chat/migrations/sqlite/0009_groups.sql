@@ -25,6 +25,9 @@ create table spans (
     primary key (session_id, user_id, after_seq)
 ) without rowid;
 
+-- Somebody who was removed comes back only if the owner asks them.
+alter table session_users add column removed_at bigint null;
+
 -- A user's own view of a session.
 alter table session_users add column muted_until bigint null;
 alter table session_users add column pinned_at bigint null;

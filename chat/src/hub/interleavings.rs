@@ -103,7 +103,7 @@ fn what_is_committed_after_the_welcome_was_read_is_in_the_queue() {
         let (session, epoch) = (SessionId::new(), Epoch::new());
         let committed = Arc::new(AtomicI64::new(0));
         let other = connect(&hub); // so that the session exists, or is just ending
-        hub.follow(&other, session, Head { epoch, rev: Rev(0) }, Seq(0));
+        hub.follow(&other, session, Head { epoch, rev: Rev(0) }, View::since(Seq(0)));
         let (publishing, log) = (hub.clone(), committed.clone());
         let publisher = thread::spawn(move || {
             for n in 1..=3 {
@@ -117,7 +117,7 @@ fn what_is_committed_after_the_welcome_was_read_is_in_the_queue() {
 
         let socket = connect(&hub);
         let rev = Rev(committed.load(Ordering::SeqCst));
-        hub.follow(&socket, session, Head { epoch, rev }, Seq(0));
+        hub.follow(&socket, session, Head { epoch, rev }, View::since(Seq(0)));
         thread::yield_now();
         let welcomed = committed.load(Ordering::SeqCst);
         publisher.join().unwrap();
@@ -138,8 +138,8 @@ fn whoever_is_gone_is_held_nowhere() {
         let (following, all, publishing) = (hub.clone(), hub.clone(), hub.clone());
         let (early, gone) = (socket.clone(), socket.clone());
         let threads = [
-            thread::spawn(move || following.follow(&early, session, head, Seq(0))),
-            thread::spawn(move || all.follow_all(user, session, head, Seq(0))),
+            thread::spawn(move || _ = following.follow(&early, session, head, View::since(Seq(0)))),
+            thread::spawn(move || all.follow_all(user, session, head, &View::since(Seq(0)))),
             thread::spawn(move || publishing.publish(session, &numbered(1))),
         ];
         hub.disconnect(&gone);
@@ -222,7 +222,7 @@ fn heads_never_count_a_change_whose_answer_is_not_queued_before_them() {
         let hub = Hub::default();
         let (session, epoch) = (SessionId::new(), Epoch::new());
         let socket = connect(&hub);
-        hub.follow(&socket, session, Head { epoch, rev: Rev(0) }, Seq(0));
+        hub.follow(&socket, session, Head { epoch, rev: Rev(0) }, View::since(Seq(0)));
         let (publishing, id) = (hub.clone(), socket.id());
         let publisher = thread::spawn(move || {
             for n in 1..=2 {

@@ -120,11 +120,16 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: &NewInvite) -> Result<AskResult> {
             if !tx.is_in(session, new.from).await? {
                 return Err(Error::refused(Code::NotFound));
             }
-            if tx.session(session).await?.is_none_or(|session| session.kind != Kind::Group) {
-                return Err(Error::refused(Code::PairStays));
-            }
-            if tx.is_in(session, to).await? {
-                return Ok(AskResult::AlreadyConnected(session));
+            let group = tx.session(session).await?.filter(|session| session.kind == Kind::Group);
+            let group = group.ok_or(Error::refused(Code::PairStays))?;
+            match tx.stay(session, to).await? {
+                Some(stay) if stay.is_in => return Ok(AskResult::AlreadyConnected(session)),
+                Some(stay) if stay.is_removed && group.owner != Some(new.from) => {
+                    let reason =
+                        format!("{} was removed, and only the owner can invite them again.", new.to_name);
+                    return Err(Fault::new(Code::NotOwner, reason).into());
+                }
+                _ => {}
             }
         }
         None => {

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::{Head, Seq, ServerFrame, SessionId};
+use protocol::{Head, ServerFrame, SessionId};
 
 use super::{Shared, encode};
 use crate::hub::{Outgoing, Socket};
 use crate::origin::{ConnId, Origin};
 use crate::quota::Gate;
+use crate::sessions::View;
 use crate::{Actor, Chat};
 
 /// At most one typing signal per socket and session is passed on in this time.
@@ -137,11 +138,11 @@ impl Connection {
         let now = Instant::now();
         let mut typed = self.typed.lock().expect("nothing panics under this lock");
         let is_due = typed.get(&session_id).is_none_or(|last| now - *last >= TYPING_EVERY);
-        if is_due && self.joined(session_id).is_some() {
+        if is_due && self.view(session_id).is_some() {
             typed.retain(|_, last| now - *last < TYPING_EVERY); // bounded, however many sessions there are
             typed.insert(session_id, now);
             let frame = ServerFrame::Typing { session_id, user_id: self.actor.user_id() };
-            self.shared.hub.publish_to_others(session_id, &encode(&frame), self.actor.user_id());
+            self.shared.hub.publish_to_others(session_id, &encode(&frame), &[self.actor.user_id()]);
         }
     }
 
@@ -149,13 +150,26 @@ impl Connection {
         self.gate.clone()
     }
 
-    pub(crate) fn follow(&self, session: SessionId, head: Head, joined: Seq) {
-        self.shared.hub.follow(&self.socket, session, head, joined);
+    /// Follows these sessions and no other. If its user is in one of the others no more, what is
+    /// queued may be from after they left, and is dropped. Returns whether anything is different now.
+    pub(crate) fn follow_exactly(&self, sessions: Vec<(SessionId, Head, View)>) -> bool {
+        let mut ids: Vec<SessionId> = sessions.iter().map(|(session, ..)| *session).collect();
+        ids.sort_unstable();
+        let (others, silent) = self.shared.hub.unfollow_others(&self.socket, &ids);
+        silent.into_iter().for_each(|session| self.shared.tails.forget(session));
+        if !others.is_empty() {
+            drop(self.left());
+        }
+        let mut is_news = !others.is_empty();
+        for (session, head, view) in sessions {
+            is_news |= self.shared.hub.follow(&self.socket, session, head, view);
+        }
+        is_news
     }
 
-    /// Returns the place after which its user may see messages of a session; `None` if it does not follow the session.
-    pub(crate) fn joined(&self, session: SessionId) -> Option<Seq> {
-        self.shared.hub.joined(&self.socket, session)
+    /// Returns what its user may see of a session; `None` if it does not follow the session.
+    pub(crate) fn view(&self, session: SessionId) -> Option<View> {
+        self.shared.hub.view(&self.socket, session)
     }
 }
 

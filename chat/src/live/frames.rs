@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use protocol::{
-    Answer, Code, Fault, MessageId, Outcome, Refused, SearchNotice, ServerFrame, SessionId, SessionNotice,
-    UserId,
+    Answer, Code, Fault, Head, MessageId, Outcome, Refused, SearchNotice, ServerFrame, SessionId,
+    SessionNotice, UserId,
 };
 
 use crate::invites::invite::Invite;
 use crate::invites::notices;
+use crate::sessions::View;
 use crate::sessions::session::StoredSession;
 use crate::store::NotStored;
 
@@ -33,10 +34,16 @@ pub(super) fn not_stored(session_id: SessionId, message_id: MessageId, why: NotS
 }
 
 /// Tells what a session is, and who is in it.
-pub(super) fn session(session: StoredSession, users: BTreeMap<UserId, String>) -> ServerFrame {
+pub(super) fn session(session: StoredSession, users: BTreeMap<UserId, String>) -> SessionNotice {
     let StoredSession { session_id, head, last_seq, kind, title, owner, began_by: _, began_at } = session;
-    let epoch = head.epoch;
-    ServerFrame::Session(SessionNotice { session_id, epoch, last_seq, users, kind, title, owner, began_at })
+    let Head { epoch, rev } = head;
+    let spans = Vec::new();
+    SessionNotice { session_id, epoch, rev, last_seq, users, kind, title, owner, began_at, spans }
+}
+
+/// Tells it to somebody who may see this of it.
+pub(super) fn session_seen(notice: SessionNotice, view: &View) -> ServerFrame {
+    ServerFrame::Session(SessionNotice { spans: view.spans(), ..notice })
 }
 
 /// Tells the person who is invited.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use protocol::{Answer, ClientFrame, Message, MessageId, Refused, ServerFrame, SessionId};
+use protocol::{Answer, ClientFrame, Message, MessageId, Refused, ServerFrame, SessionId, UserId};
 use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use crate::invites::NewInvite;
 use crate::invites::rules::{self, NewAnswer};
 use crate::live::Live;
 use crate::origin::{ConnId, Origin};
+use crate::sessions::members::{self, Change, GroupChange};
 use crate::sessions::{self, NewGroup, Title};
 use crate::store::{Engine, Event, Store};
 use crate::{Actor, Chat, Connection, Error, Options, Outgoing, Result};
@@ -194,6 +195,15 @@ impl Server {
         let new = NewAnswer { user, origin: NOBODY, invite, answer, conversations: None };
         self.at_once(rules::answer(&store, new)).await?.expect("may be accepted");
         Ok(())
+    }
+
+    /// Lets somebody change a group.
+    pub(super) async fn change_group(&mut self, user: UserId, session: SessionId, change: Change) -> Verdict {
+        let new = GroupChange { user, origin: NOBODY, session, change };
+        let store = self.store.clone();
+        self.at_once(members::change_group(&store, new))
+            .await?
+            .map_err(|error| format!("not changed: {error}"))
     }
 
     /// Opens a socket.

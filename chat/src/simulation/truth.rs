@@ -8,7 +8,7 @@ use protocol::{
 };
 
 use super::Verdict;
-use crate::store::Event;
+use crate::store::{Event, NotStored};
 
 /// One session.
 #[derive(Clone)]
@@ -19,8 +19,25 @@ pub(super) struct Log {
     pub(super) rows: BTreeMap<Seq, Message>,
     /// Every state that ever existed, by the number of its change.
     pub(super) states: BTreeMap<Rev, Message>,
-    /// Everybody in it, and the place up to which they may not see messages.
-    pub(super) members: BTreeMap<UserId, Seq>,
+    pub(super) owner: Option<UserId>,
+    /// Everybody who is or was in it.
+    pub(super) members: BTreeMap<UserId, Stays>,
+}
+
+/// When somebody was in a session.
+#[derive(Clone, Default)]
+pub(super) struct Stays {
+    /// After which message they came; `None` if they are out.
+    pub(super) joined: Option<Seq>,
+    /// After which messages they came and left before.
+    pub(super) earlier: Vec<(Seq, Seq)>,
+}
+
+impl Stays {
+    fn sees(&self, seq: Seq) -> bool {
+        self.joined.is_some_and(|joined| joined < seq)
+            || self.earlier.iter().any(|(after, up_to)| *after < seq && seq <= *up_to)
+    }
 }
 
 impl Log {
@@ -30,6 +47,17 @@ impl Log {
 
     pub(super) fn last_seq(&self) -> Seq {
         self.rows.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Whether somebody is in it.
+    pub(super) fn has(&self, user: UserId) -> bool {
+        self.members.get(&user).is_some_and(|stays| stays.joined.is_some())
+    }
+
+    /// Returns what somebody may see.
+    pub(super) fn seen_by(&self, user: UserId) -> impl Iterator<Item = &Message> {
+        let stays = self.members.get(&user);
+        self.rows.values().filter(move |row| stays.is_some_and(|stays| stays.sees(row.seq)))
     }
 }
 
@@ -50,6 +78,9 @@ pub(super) struct Truth {
     acked: HashMap<MessageId, Seq>,
     /// What a restore removed: nobody promised to keep that.
     lost: HashSet<MessageId>,
+    /// What was refused because its writer was out of the group just then. When they are back it may be sent again,
+    /// behind what was written later and arrived sooner.
+    refused_outside: HashSet<MessageId>,
 }
 
 impl Truth {
@@ -63,18 +94,31 @@ impl Truth {
     pub(super) fn committed(&mut self, events: &[Event]) -> Verdict {
         for event in events {
             match event {
-                Event::Opened { session, users, .. } => {
+                Event::Opened { session, joined, .. } => {
                     let fresh = || Log {
                         kind: session.kind,
                         epoch: session.head.epoch,
                         rows: BTreeMap::new(),
                         states: BTreeMap::new(),
+                        owner: session.owner,
                         members: BTreeMap::new(),
                     };
                     let log = self.logs.entry(session.session_id).or_insert_with(fresh);
-                    for user in users.keys() {
-                        log.members.entry(*user).or_insert(session.last_seq);
+                    log.owner = session.owner;
+                    for (user, _) in joined {
+                        log.members.entry(*user).or_default().joined = Some(session.last_seq);
                     }
+                }
+                Event::Altered { session, .. } => {
+                    let log = self.logs.get_mut(&session.session_id).expect("announced when it began");
+                    log.owner = session.owner;
+                }
+                Event::Left { session_id, user } => {
+                    let log = self.logs.get_mut(session_id).expect("announced when it began");
+                    let last = log.last_seq();
+                    let stays = log.members.get_mut(user).expect("announced when they came");
+                    let joined = stays.joined.take();
+                    stays.earlier.extend(joined.map(|joined| (joined, last)));
                 }
                 Event::Changed { live: LiveMessage { session_id, message }, .. } => {
                     let log = self.logs.get_mut(session_id).expect("announced when it began");
@@ -83,6 +127,9 @@ impl Truth {
                     ensure!(rev == log.rev().next() && is_next, "C3: {message:?} follows {:?}", log.rev());
                     log.rows.insert(seq, message.clone());
                     log.states.insert(rev, message.clone());
+                }
+                Event::NotStored { message_id, why: NotStored::NotInSession, .. } => {
+                    self.refused_outside.insert(*message_id);
                 }
                 _ => {}
             }
@@ -135,11 +182,12 @@ impl Truth {
         let rev = held.rev();
         ensure!(rev <= log.rev(), "C7: at {rev:?}, ahead of the server's {:?}", log.rev());
         let rows: BTreeMap<Seq, &Message> = held.messages().map(|row| (row.seq, row)).collect();
-        let joined = log.members.get(&user).copied().unwrap_or(Seq(i64::MAX));
         let oldest = rows.keys().next().copied().unwrap_or(Seq(i64::MAX));
-        let floor = if held.has_older() { oldest.max(Seq(joined.0 + 1)) } else { Seq(joined.0 + 1) };
-        ensure!(rows.is_empty() || oldest > joined, "C7: {oldest:?} was said before {user:?} came");
-        for stored in log.rows.range(floor..).map(|(_, row)| row).filter(|row| row.rev <= rev) {
+        let floor = if held.has_older() { oldest } else { Seq(0) };
+        let stays = log.members.get(&user).cloned().unwrap_or_default();
+        let ghost = rows.keys().find(|seq| !stays.sees(**seq));
+        ensure!(ghost.is_none(), "C11: {ghost:?} was said while {user:?} was out");
+        for stored in log.seen_by(user).filter(|row| row.seq >= floor && row.rev <= rev) {
             let own = rows.get(&stored.seq).copied();
             ensure!(own == Some(stored), "C4: at {rev:?} {stored:?} is held as {own:?}");
         }
@@ -192,6 +240,8 @@ impl Truth {
                 let at = places.get(message_id).map(Vec::as_slice).unwrap_or_default();
                 ensure!(at.len() <= 1 && !twice, "C2: {text:?} is stored twice");
                 match at.first() {
+                    // Returned to its writer, and it had arrived after all.
+                    Some(_) if refused.contains(message_id) || self.refused_outside.contains(message_id) => {}
                     Some(seq) => {
                         let before = last.insert(*session, *seq);
                         let in_order = before.is_none_or(|before| before < *seq);

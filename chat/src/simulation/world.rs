@@ -4,9 +4,10 @@ mod truths;
 
 use std::collections::{BTreeMap, HashSet};
 
+use protocol::api::History;
 use protocol::{
-    Change, ClientFrame, Earlier, Kind, LiveMessage, Message, MessageId, PendingState, Rev, ServerFrame,
-    SessionId, Step, Sync, TimeStamp,
+    Change, ClientFrame, Earlier, Kind, LiveMessage, MessageId, PendingState, Rev, ServerFrame, SessionId,
+    Step, Sync, TimeStamp,
 };
 
 use super::dice::Dice;
@@ -14,6 +15,7 @@ use super::server::{Link, Server};
 use super::truth::Log;
 use super::{Plant, Verdict};
 use crate::Actor;
+use crate::sessions::members::Change as GroupChange;
 
 /// Turns of one seed before nothing interferes any more.
 const TURNS: usize = 70;
@@ -45,6 +47,7 @@ enum Turn {
     Backup,
     Restore,
     Join,
+    Leave,
     AskHistory,
     HistoryArrives,
     Reload,
@@ -71,7 +74,8 @@ const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
     (1, Turn::FailCommit),
     (1, Turn::Backup),
     (1, Turn::Restore),
-    (1, Turn::Join),
+    (2, Turn::Join),
+    (2, Turn::Leave),
     (2, Turn::AskHistory),
     (2, Turn::HistoryArrives),
     (1, Turn::Reload),
@@ -83,7 +87,7 @@ struct Device {
     sync: Sync,
     link: Option<Link>,
     /// A history answer in flight.
-    history: Option<(SessionId, Earlier, Vec<Message>, bool)>,
+    history: Option<(SessionId, Earlier, History)>,
     /// Messages announced to its person.
     arrived: HashSet<MessageId>,
     /// Sessions with a temporary refusal.
@@ -194,6 +198,7 @@ impl<'s> World<'s> {
                 }
             }
             Turn::Join => self.join().await?,
+            Turn::Leave => self.leave().await?,
             Turn::AskHistory => self.ask_history(device).await,
             Turn::HistoryArrives => self.history_arrives(device)?,
             Turn::Reload => self.reload(device).await?,
@@ -271,18 +276,33 @@ impl<'s> World<'s> {
         self.send(device, step);
     }
 
-    /// Adds somebody to a group.
-    async fn join(&mut self) -> Verdict {
+    /// Chooses a group.
+    fn some_group(&mut self) -> Option<(SessionId, Log)> {
         let groups = || self.server.truth.logs.iter().filter(|(_, log)| log.kind == Kind::Group);
         let nth = self.dice.below(groups().count());
-        let Some((session, log)) = groups().nth(nth) else { return Ok(()) };
-        let (session, members) = (*session, log.members.clone());
-        let is_in = |person: &&Actor| members.contains_key(&person.user_id());
-        let from = self.people.iter().find(is_in).cloned();
-        let to = self.people.iter().find(|person| !is_in(person)).cloned();
+        groups().nth(nth).map(|(session, log)| (*session, log.clone()))
+    }
+
+    /// Adds somebody to a group, for the first time or again.
+    async fn join(&mut self) -> Verdict {
+        let Some((session, log)) = self.some_group() else { return Ok(()) };
+        let from = self.people.iter().find(|person| log.owner == Some(person.user_id())).cloned();
+        let to = self.people.iter().find(|person| !log.has(person.user_id())).cloned();
         match (from, to) {
             (Some(from), Some(to)) => self.server.join(&from, &to, Some(session)).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Somebody leaves a group, or is removed by its owner.
+    async fn leave(&mut self) -> Verdict {
+        let Some((session, log)) = self.some_group() else { return Ok(()) };
+        let nth = self.dice.below(self.people.len());
+        let (who, is_removed) = (self.people[nth].user_id(), self.dice.percent(50));
+        match log.owner.filter(|owner| is_removed && *owner != who) {
+            _ if !log.has(who) => Ok(()),
+            Some(owner) => self.server.change_group(owner, session, GroupChange::Remove(who)).await,
+            None => self.server.change_group(who, session, GroupChange::Leave).await,
         }
     }
 
@@ -413,8 +433,17 @@ impl<'s> World<'s> {
             self.tell(|| format!("  {device} -> {}", frame.encode()));
         }
         for change in &step.changes {
-            if let Change::Arrived(_, id) = change {
-                ensure!(self.devices[device].arrived.insert(*id), "C2: {id:?} arrived twice at {device}");
+            match change {
+                Change::Arrived(_, id) => {
+                    ensure!(self.devices[device].arrived.insert(*id), "C2: {id:?} arrived twice at {device}");
+                }
+                // Its writer has it, and it need not be stored.
+                Change::Returned => {
+                    let returned: Vec<MessageId> =
+                        self.devices[device].sync.returned().map(|pending| pending.message_id).collect();
+                    self.refused.extend(returned);
+                }
+                _ => {}
             }
         }
         self.send(device, step);
@@ -439,15 +468,13 @@ impl<'s> World<'s> {
         let Device { actor, sync, .. } = &self.devices[device];
         let asked = sync.sessions()[&session].earlier();
         if let Ok(history) = self.server.chat.history(actor, session, Some(asked.before)).await {
-            self.devices[device].history = Some((session, asked, history.messages, history.more));
+            self.devices[device].history = Some((session, asked, history));
         }
     }
 
     fn history_arrives(&mut self, device: usize) -> Verdict {
-        let Some((session, asked, messages, more)) = self.devices[device].history.take() else {
-            return Ok(());
-        };
-        let step = self.devices[device].sync.prepend(session, asked, messages, more);
+        let Some((session, asked, found)) = self.devices[device].history.take() else { return Ok(()) };
+        let step = self.devices[device].sync.prepend(session, asked, found);
         self.send(device, step);
         self.check(device)
     }

@@ -2,6 +2,7 @@
 //! only [`Database::new`] knows how one is opened.
 
 mod messages;
+mod stays;
 
 use std::collections::HashSet;
 
@@ -9,6 +10,7 @@ use protocol::{Answer, Code, Kind, MessageId, Presence, Rev, Seq, SessionId, Tim
 
 use super::{Store, Taken};
 use crate::invites::AskResult;
+use crate::sessions::View;
 use crate::testing::{Database, code, invite, invited, login, met, opened, undisturbed};
 use crate::{Lock, Login, LoginId, OpenError, Username};
 
@@ -199,7 +201,7 @@ async fn who_joins_a_group_sees_what_comes_after() {
     around.sort_unstable();
     assert_eq!(around, [(cleo.id, ada.id), (cleo.id, bob.id)]);
     let with_users = db.store.sessions_with_users(cleo.id).await.unwrap();
-    assert!(with_users.iter().all(|(row, ..)| row.session_id == session && row.joined_seq == Seq(1)));
+    assert!(with_users.iter().all(|(row, ..)| row.session_id == session && row.view == View::since(Seq(1))));
     assert_eq!(with_users.len(), 3);
 
     let [row, ..] = &with_users[..] else { panic!("nobody is in it") };

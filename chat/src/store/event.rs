@@ -8,6 +8,7 @@ use protocol::{Answer, LiveMessage, MessageId, Rev, Seq, SessionId, TimeStamp, U
 use crate::invites::invite::Invite;
 use crate::origin::Origin;
 use crate::quota::Full;
+use crate::sessions::View;
 use crate::sessions::session::StoredSession;
 
 /// Something that happened and is on disk.
@@ -26,10 +27,14 @@ pub(crate) enum Event {
     NotStored { origin: Origin, session_id: SessionId, message_id: MessageId, why: NotStored },
     /// A message was to be changed into what it already is.
     Unchanged { origin: Origin, live: LiveMessage },
-    /// A session was created, or gained the users in `joined`.
-    Opened { session: StoredSession, users: BTreeMap<UserId, String>, joined: Vec<UserId> },
-    /// A session was to be created again.
-    OpenedAgain { origin: Origin, session: StoredSession, users: BTreeMap<UserId, String> },
+    /// A session was created, or gained the users in `joined`, who may see this of it.
+    Opened { session: StoredSession, users: BTreeMap<UserId, String>, joined: Vec<(UserId, View)> },
+    /// A session was to be created or changed into what it already is. The asker may see this of it.
+    OpenedAgain { origin: Origin, session: StoredSession, users: BTreeMap<UserId, String>, view: View },
+    /// A group has another name or owner, or fewer users.
+    Altered { session: StoredSession, users: BTreeMap<UserId, String> },
+    /// A user is in a group no more.
+    Left { session_id: SessionId, user: UserId },
     /// An invitation is new.
     Invited { invite: Invite },
     /// An invitation waits for its answer: it is new, or was made again.

@@ -104,6 +104,14 @@ impl Tx<'_> {
         Ok(row.bind(session).bind(to).fetch_optional(&mut *self.db).await?)
     }
 
+    /// Finds the open invitations into a session that a user made or has.
+    pub(crate) async fn open_of(&mut self, session: SessionId, user: UserId) -> Result<Vec<Invite>> {
+        let rows = sqlx::query_as(invite!(
+            "where i.session_id = $1 and (i.from_user = $2 or i.to_user = $2) and i.status = 'Pending'"
+        ));
+        Ok(rows.bind(session).bind(user).fetch_all(&mut *self.db).await?)
+    }
+
     /// Counts a user's own open invitations.
     pub(crate) async fn count_open_of(&mut self, from: UserId) -> Result<i64> {
         Ok(sqlx::query_scalar(OPEN_OF).bind(from).fetch_one(&mut *self.db).await?)

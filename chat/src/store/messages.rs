@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 
 use protocol::api::History;
-use protocol::{Epoch, Message, MessageId, Rev, Seq, SessionId, TimeStamp, UserId};
+use protocol::{Epoch, Message, MessageId, Rev, Seq, SessionId, Span, TimeStamp, UserId};
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{FromRow as _, Row as _, SqliteConnection};
 
+use super::sessions::VIEW;
 use super::sql::MESSAGE;
 use super::writer::Tx;
 use super::{Store, brief};
 use crate::error::Result;
 use crate::page::weight;
+use crate::sessions::View;
 
 /// The messages of session `$1` that changed after `here.after`, as places and sizes: up to the limit of those still as
 /// written (`fresh`), and of the others (`altered`), each with the weight of those before it in the given direction.
@@ -21,9 +23,9 @@ use crate::page::weight;
 ///
 /// There were `rev - after` changes since, so at most that many new messages, in the last places; but there may be
 /// fewer, if some of the changes were edits. `search` bisects for where the new ones begin: unaltered messages have
-/// their `rev` in the order of their places. The first guess is usually right.
+/// their `rev` in the order of their places. The first guess is usually right. `to` ends the places that are looked at.
 macro_rules! CHANGED {
-    ($direction:literal, $limit:literal, $bytes:literal) => {
+    ($direction:literal, $limit:literal, $bytes:literal, $to:literal) => {
         concat!(
             "search (low, high, look) as (
                  select below, last_seq + 1, below + 1 from here
@@ -37,8 +39,9 @@ macro_rules! CHANGED {
                  where high - low > 1),
              fresh as materialized (
                  select seq, octet_length(data) + 280 as size from messages where session_id = $1
-                     and seq > (select max(low) from search)
-                     and altered = 0 order by seq ",
+                     and seq > (select max(low) from search)",
+            $to,
+            " and altered = 0 order by seq ",
             $direction,
             " limit ",
             $limit,
@@ -48,7 +51,9 @@ macro_rules! CHANGED {
                      select seq, rev, octet_length(data) + 280 as size from messages where session_id = $1
                          and rev > (select after from here)
                          and altered = 1
-                         and +seq > (select joined_seq from here) order by rev ",
+                         and +seq > (select joined_seq from here)",
+            $to,
+            " order by rev ",
             $direction,
             " limit ",
             $limit,
@@ -71,13 +76,27 @@ macro_rules! CHANGED {
     };
 }
 
+/// For a user who has never left the session.
 pub(super) const CHANGES: &str = concat!(
     "with recursive here as materialized (
          select s.epoch, s.rev, s.last_seq, own.joined_seq, $3 as after,
                 max(own.joined_seq, s.last_seq - (s.rev - $3)) as below
          from session_users own join sessions s on s.session_id = own.session_id
-         where own.session_id = $1 and own.user_id = $2 and own.left_at is null), ",
-    CHANGED!("asc", "$4", "$5"),
+         where own.session_id = $1 and own.user_id = $2 and own.left_at is null
+             and not exists (select 1 from spans e where e.session_id = $1 and e.user_id = $2)), ",
+    CHANGED!("asc", "$4", "$5", ""),
+    " select here.epoch, here.rev as head, ",
+    MESSAGE!(),
+    " from here left join fits left join messages m on m.session_id = $1 and m.seq = fits.seq
+     order by m.rev limit $4",
+);
+
+/// For one part of a session, after place `$2` and up to `$6`.
+pub(super) const CHANGES_OF_PART: &str = concat!(
+    "with recursive here as materialized (
+         select epoch, rev, last_seq, $2 as joined_seq, $3 as after, max($2, last_seq - (rev - $3)) as below
+         from sessions where session_id = $1), ",
+    CHANGED!("asc", "$4", "$5", " and +seq <= $6"),
     " select here.epoch, here.rev as head, ",
     MESSAGE!(),
     " from here left join fits left join messages m on m.session_id = $1 and m.seq = fits.seq
@@ -89,7 +108,7 @@ pub(super) const TAIL: &str = concat!(
          select epoch, rev, last_seq, 0 as joined_seq, max($2, rev - $3) as after,
                 max(0, last_seq - min(rev - $2, $3)) as below
          from sessions where session_id = $1), ",
-    CHANGED!("desc", "$3", "$4"),
+    CHANGED!("desc", "$3", "$4", ""),
     " select here.epoch, here.rev as head, ",
     MESSAGE!(),
     " from here left join fits left join messages m on m.session_id = $1 and m.seq = fits.seq
@@ -188,34 +207,45 @@ pub(super) async fn history(
     limit: i64,
     bytes: usize,
 ) -> Result<Option<History>> {
-    let joined: Option<Seq> = sqlx::query_scalar(
-        "select joined_seq from session_users
-         where session_id = $1 and user_id = $2 and left_at is null",
-    )
-    .bind(session)
-    .bind(user)
-    .fetch_optional(&mut *db)
-    .await?;
-    let Some(joined) = joined else { return Ok(None) };
-    let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
-        .bind(session)
-        .bind(before.unwrap_or(Seq(i64::MAX)))
-        .bind(joined)
-        .bind(limit)
-        .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
-        .fetch_all(db)
-        .await?;
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
+    let Some((last, view)) = last_seen(db, user, session).await? else { return Ok(None) };
+    let up_to = before.map_or(last, |before| last.min(Seq(before.0.saturating_sub(1))));
     let (mut messages, mut held) = (VecDeque::new(), 0);
-    for message in rows.into_iter().map(Message::from) {
-        held += weight(&message);
-        if held > bytes && !messages.is_empty() {
-            break;
+    'parts: for (after, end) in view.parts().into_iter().rev() {
+        let room = limit - i64::try_from(messages.len()).unwrap_or(limit);
+        if end.min(up_to) <= after || room <= 0 {
+            continue;
         }
-        messages.push_front(message);
+        let mut rows: Vec<Row> = sqlx::query_as(HISTORY)
+            .bind(session)
+            .bind(Seq(end.min(up_to).0 + 1))
+            .bind(after)
+            .bind(room)
+            .bind(i64::try_from(bytes.saturating_sub(held)).unwrap_or(i64::MAX))
+            .fetch_all(&mut *db)
+            .await?;
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.seq));
+        for message in rows.into_iter().map(Message::from) {
+            held += weight(&message);
+            if held > bytes && !messages.is_empty() {
+                break 'parts;
+            }
+            messages.push_front(message);
+        }
     }
-    let more = messages.front().is_some_and(|oldest| oldest.seq.0 > joined.0 + 1); // places have no gaps
-    Ok(Some(History { messages: messages.into(), more }))
+    let begins = Seq(view.begins_after().0 + 1); // places have no gaps
+    let older = messages.front().map(|oldest| oldest.seq).filter(|oldest| *oldest > begins);
+    let covers = Span { after: older.map_or(Seq(0), |oldest| Seq(oldest.0 - 1)), up_to: Some(up_to) };
+    Ok(Some(History { messages: messages.into(), more: older.is_some(), covers: Some(covers) }))
+}
+
+/// Returns the place of a session's last message, and what the user may see of it; `None` if they are not in it.
+async fn last_seen(
+    db: &mut SqliteConnection,
+    user: UserId,
+    session: SessionId,
+) -> Result<Option<(Seq, View)>> {
+    let row = sqlx::query(VIEW).bind(session).bind(user).fetch_optional(db).await?;
+    Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get("last_seq")?, View::from_row(&row)?))).transpose()?)
 }
 
 impl Store {
@@ -237,9 +267,49 @@ impl Store {
             .bind(i64::try_from(bytes).unwrap_or(i64::MAX));
         let mut db = self.read.acquire().await?;
         let rows: Vec<Found> = brief(query.fetch_all(&mut *db)).await?;
-        let Some(Found { epoch, head: rev, .. }) = rows.first() else { return Ok(None) };
+        let Some(Found { epoch, head: rev, .. }) = rows.first() else {
+            drop(db);
+            return self.changes_of_parts(user, session, after, limit, bytes).await;
+        };
         let (epoch, rev) = (*epoch, *rev);
         Ok(Some(Changes { epoch, rev, messages: rows.into_iter().filter_map(|row| row.message).collect() }))
+    }
+
+    /// Does the same for a user who left the session and came back, part by part. Of a part whose changes do not all
+    /// fit, as many come first as fill a page by themselves: so nothing is missing up to where the page ends.
+    async fn changes_of_parts(
+        &self,
+        user: UserId,
+        session: SessionId,
+        after: Rev,
+        limit: i64,
+        bytes: usize,
+    ) -> Result<Option<Changes>> {
+        let mut tx = self.read.begin().await?;
+        let read = async {
+            let Some((_, view)) = last_seen(&mut tx, user, session).await? else { return Ok(None) };
+            let mut found: Option<Changes> = None;
+            for (from, to) in view.parts() {
+                let query = sqlx::query_as(CHANGES_OF_PART)
+                    .bind(session)
+                    .bind(from)
+                    .bind(after)
+                    .bind(limit + 1)
+                    .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+                    .bind(to);
+                for row in query.fetch_all(&mut *tx).await? {
+                    let Found { epoch, head: rev, message } = row;
+                    let changes = found.get_or_insert_with(|| Changes { epoch, rev, messages: Vec::new() });
+                    changes.messages.extend(message);
+                }
+            }
+            if let Some(changes) = &mut found {
+                changes.messages.sort_unstable_by_key(|message| message.rev);
+                changes.messages.truncate(usize::try_from(limit + 1).unwrap_or(usize::MAX));
+            }
+            Ok::<_, crate::Error>(found)
+        };
+        brief(read).await
     }
 
     /// Returns the last changes of a session after `after`: at most `rows` of them, of at most `bytes`, for everybody;

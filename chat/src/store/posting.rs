@@ -77,8 +77,16 @@ pub(super) fn store(
     for post in posts {
         let session = post.message.session_id;
         let Some((seq, rev)) = known.head(&mut head, session, post.sender)? else {
-            post.passes();
-            events.push(post.not_stored(NotStored::NotInSession));
+            // Stored while they were in it: that they have left since changes nothing about it.
+            let name = (session.0, post.message.message_id.0);
+            let repeated = stored.query_row(name, sender_and_stamp).optional()?;
+            events.push(match repeated.filter(|(sender, _)| *sender == post.sender) {
+                Some((sender, stamp)) => post.repeated(sender, stamp),
+                None => {
+                    post.passes();
+                    post.not_stored(NotStored::NotInSession)
+                }
+            });
             continue;
         };
         if let Some(full) = post.held_back(&count, &mut stored)? {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use protocol::{Epoch, Head, Kind, Message, Rev, Seq, SessionId, TimeStamp, UserId};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
-use super::sql::{MESSAGE, read_seq};
+use super::sql::{EARLIER, MESSAGE, read_seq};
 use super::writer::Tx;
 use super::{Store, brief};
+use crate::sessions::View;
 use crate::sessions::session::StoredSession;
 use crate::{Result, clock};
 
@@ -17,12 +20,30 @@ pub(crate) struct SessionRow {
     pub(crate) epoch: Epoch,
     pub(crate) rev: Rev,
     pub(crate) last_seq: Seq,
-    pub(crate) joined_seq: Seq,
     pub(crate) read_seq: Seq,
+    #[sqlx(flatten)]
+    pub(crate) view: View,
     kind: String,
     pub(crate) title: Option<String>,
     pub(crate) owner: Option<UserId>,
     pub(crate) began_at: TimeStamp,
+}
+
+impl<'r> sqlx::FromRow<'r, SqliteRow> for View {
+    fn from_row(row: &'r SqliteRow) -> sqlx::Result<Self> {
+        let earlier: &str = row.try_get("earlier")?;
+        let earlier: Vec<(i64, i64)> =
+            serde_json::from_str(earlier).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let earlier = earlier.into_iter().map(|(after, up_to)| (Seq(after), Seq(up_to))).collect();
+        Ok(Self::new(row.try_get("joined_seq")?, earlier))
+    }
+}
+
+/// A user's place in a session that they are or were in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Stay {
+    pub(crate) is_in: bool,
+    pub(crate) is_removed: bool,
 }
 
 impl SessionRow {
@@ -43,15 +64,28 @@ fn kind(name: &str) -> Kind {
 const PAIR: &str = "Pair";
 const GROUP: &str = "Group";
 
-/// Where a user's sessions stand, and after which place the user may see them.
-pub(super) const SESSIONS_OF: &str = "select s.session_id, s.epoch, s.rev, own.joined_seq
-     from session_users own join sessions s on s.session_id = own.session_id
-     where own.user_id = $1 and own.left_at is null";
+/// Where a user's sessions stand, and what the user may see of them.
+pub(super) const SESSIONS_OF: &str = concat!(
+    "select s.session_id, s.epoch, s.rev, own.joined_seq, ",
+    EARLIER!(),
+    " from session_users own join sessions s on s.session_id = own.session_id
+     where own.user_id = $1 and own.left_at is null"
+);
+
+/// What a user may see of a session, and its last message.
+pub(super) const VIEW: &str = concat!(
+    "select s.last_seq, own.joined_seq, ",
+    EARLIER!(),
+    " from session_users own join sessions s on s.session_id = own.session_id
+     where own.session_id = $1 and own.user_id = $2 and own.left_at is null"
+);
 
 /// Materialized, so that the read position is computed once per session, not for everybody in it.
 pub(super) const SESSIONS_WITH_USERS: &str = concat!(
     "with here as materialized (
          select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
+    EARLIER!(),
+    ", ",
     read_seq!(),
     " as read_seq, s.kind, s.title, s.owner, s.created_at as began_at
          from session_users own join sessions s on s.session_id = own.session_id
@@ -78,6 +112,8 @@ pub(super) const CHOSEN_WITH_USERS: &str = concat!(
     CHOSEN!(),
     ", here as materialized (
          select s.session_id, s.epoch, s.rev, s.last_seq, own.joined_seq, ",
+    EARLIER!(),
+    ", ",
     read_seq!(),
     " as read_seq, s.kind, s.title, s.owner, s.created_at as began_at
          from (select session_id from chosen union select $3) c
@@ -110,19 +146,33 @@ pub(super) const USERS_IN: &str = "select u.user_id, u.username from session_use
      join users u on u.user_id = other.user_id
      where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
 
-/// Maximum size of a session's users and newest messages as JSON: an escaped text is twice as long.
+/// Maximum size of a session's users and newest messages as JSON: an escaped text is twice as long. For somebody who
+/// left and came back the newest messages they may see stand anywhere, and count as the longest.
 pub(super) const WEIGHT: &str = "select
          (select count(*) * 640 from session_users other where other.session_id = $1 and other.left_at is null)
-         + coalesce((select sum(octet_length(m.data) * 2 + 280) from messages m
-             where m.session_id = $1 and m.seq > max(own.joined_seq, s.last_seq - $3)), 0)
+         + case when exists (select 1 from spans e where e.session_id = $1 and e.user_id = $2) then $3 * $4
+           else coalesce((select sum(octet_length(m.data) * 2 + 280) from messages m
+               where m.session_id = $1 and m.seq > max(own.joined_seq, s.last_seq - $3)), 0) end
      from session_users own join sessions s on s.session_id = own.session_id
      where own.session_id = $1 and own.user_id = $2 and own.left_at is null";
+
+/// The longest message as JSON.
+const LONGEST: i64 = protocol::text::MAX_MESSAGE_BYTES as i64 * 2 + 280;
 
 /// Most rows of a snapshot: one per session and user in it, for more sessions than anybody has.
 const ROWS: i64 = 50_000;
 
 /// A session's users and its newest messages, oldest first.
 pub(crate) type Loaded = (Vec<(UserId, String)>, Vec<Message>);
+
+#[derive(sqlx::FromRow)]
+struct Standing {
+    session_id: SessionId,
+    epoch: Epoch,
+    rev: Rev,
+    #[sqlx(flatten)]
+    view: View,
+}
 
 #[derive(sqlx::FromRow)]
 struct WithUser {
@@ -147,12 +197,13 @@ fn whole(rows: Vec<WithUser>) -> WithUsers {
 }
 
 impl Store {
-    /// Returns where every session of a user stands, and after which place the user may see it.
-    pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<(SessionId, Head, Seq)>> {
+    /// Returns where every session of a user stands, and what the user may see of it.
+    pub(crate) async fn sessions_of(&self, user: UserId) -> Result<Vec<(SessionId, Head, View)>> {
         let mut db = self.read.acquire().await?;
         let query = sqlx::query_as(SESSIONS_OF).bind(user);
-        let rows: Vec<(SessionId, Epoch, Rev, Seq)> = brief(query.fetch_all(&mut *db)).await?;
-        Ok(rows.into_iter().map(|(id, epoch, rev, joined)| (id, Head { epoch, rev }, joined)).collect())
+        let rows: Vec<Standing> = brief(query.fetch_all(&mut *db)).await?;
+        let parts = |Standing { session_id, epoch, rev, view }| (session_id, Head { epoch, rev }, view);
+        Ok(rows.into_iter().map(parts).collect())
     }
 
     /// Returns every session of a user with everybody in it, by session: a row for each of them. One statement, so that
@@ -196,7 +247,7 @@ impl Store {
         messages: i64,
     ) -> Result<Option<i64>> {
         let mut db = self.read.acquire().await?;
-        let query = sqlx::query_scalar(WEIGHT).bind(session).bind(user).bind(messages);
+        let query = sqlx::query_scalar(WEIGHT).bind(session).bind(user).bind(messages).bind(LONGEST);
         brief(query.fetch_optional(&mut *db)).await
     }
 
@@ -284,11 +335,82 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Adds a user, who may not see what was said before.
+    /// Returns a user's place in a session, also when they have left it.
+    pub(crate) async fn stay(&mut self, session: SessionId, user: UserId) -> Result<Option<Stay>> {
+        let found = sqlx::query_as(
+            "select left_at is null as is_in, removed_at is not null as is_removed from session_users
+             where session_id = $1 and user_id = $2",
+        );
+        Ok(found.bind(session).bind(user).fetch_optional(&mut *self.db).await?)
+    }
+
+    /// Returns what a user may see of a session that they are in.
+    pub(crate) async fn view(&mut self, session: SessionId, user: UserId) -> Result<Option<View>> {
+        Ok(sqlx::query_as(VIEW).bind(session).bind(user).fetch_optional(&mut *self.db).await?)
+    }
+
+    /// Finds who has been in a session longest without leaving it.
+    pub(crate) async fn longest_in(&mut self, session: SessionId) -> Result<Option<UserId>> {
+        let found = sqlx::query_scalar(
+            "select user_id from session_users where session_id = $1 and left_at is null
+             order by joined_seq, user_id limit 1",
+        );
+        Ok(found.bind(session).fetch_optional(&mut *self.db).await?)
+    }
+
+    /// Gives a group another owner, or none if nobody is in it.
+    pub(crate) async fn set_owner(&mut self, session: SessionId, owner: Option<UserId>) -> Result<()> {
+        let change = sqlx::query("update sessions set owner = $2 where session_id = $1");
+        change.bind(session).bind(owner).execute(&mut *self.db).await?;
+        Ok(())
+    }
+
+    /// Gives a group another name.
+    pub(crate) async fn rename(&mut self, session: SessionId, title: &str) -> Result<()> {
+        let change = sqlx::query("update sessions set title = $2 where session_id = $1");
+        change.bind(session).bind(title).execute(&mut *self.db).await?;
+        Ok(())
+    }
+
+    /// Ends a user's stay: what they saw until now is all they will see of it.
+    pub(crate) async fn end_stay(&mut self, session: SessionId, user: UserId) -> Result<()> {
+        sqlx::query(
+            "insert into spans (session_id, user_id, after_seq, until_seq)
+             select own.session_id, own.user_id, own.joined_seq, s.last_seq
+             from session_users own join sessions s on s.session_id = own.session_id
+             where own.session_id = $1 and own.user_id = $2 and own.joined_seq < s.last_seq",
+        )
+        .bind(session)
+        .bind(user)
+        .execute(&mut *self.db)
+        .await?;
+        sqlx::query("update session_users set left_at = $3 where session_id = $1 and user_id = $2")
+            .bind(session)
+            .bind(user)
+            .bind(clock::now())
+            .execute(&mut *self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes that a user was removed.
+    pub(crate) async fn note_removed(&mut self, session: SessionId, user: UserId) -> Result<()> {
+        sqlx::query("update session_users set removed_at = $3 where session_id = $1 and user_id = $2")
+            .bind(session)
+            .bind(user)
+            .bind(clock::now())
+            .execute(&mut *self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// Adds a user, who may not see what is said while they are not in it.
     pub(crate) async fn add_user(&mut self, session: SessionId, user: UserId) -> Result<()> {
         sqlx::query(
             "insert into session_users (session_id, user_id, joined_seq, read_seq, left_at)
-             select session_id, $2, last_seq, last_seq, null from sessions where session_id = $1",
+             select session_id, $2, last_seq, last_seq, null from sessions where session_id = $1
+             on conflict (session_id, user_id) do update set joined_seq = excluded.joined_seq,
+                 read_seq = excluded.read_seq, left_at = null, removed_at = null",
         )
         .bind(session)
         .bind(user)

@@ -21,3 +21,12 @@ macro_rules! read_seq {
     };
 }
 pub(super) use read_seq;
+
+/// What a user saw of a session before they left and came back, of `session_users own`: `[[after, up to], …]`.
+macro_rules! EARLIER {
+    () => {
+        "(select json_group_array(json_array(e.after_seq, e.until_seq) order by e.after_seq) from spans e
+          where e.session_id = own.session_id and e.user_id = own.user_id) as earlier"
+    };
+}
+pub(super) use EARLIER;

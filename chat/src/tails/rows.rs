@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::{Epoch, Message, Rev, Seq, SessionId};
 
 use crate::page::{page, weight};
+use crate::sessions::View;
 use crate::store::Beginning;
 
 /// Most changes in one tail: some seconds of a busy session.
@@ -30,7 +31,7 @@ pub(super) struct Rows {
     is_full: bool,
     pub(super) asked: Instant,
     /// The last page returned, and its request: in a crowd the next request is the same.
-    last: Option<((Rev, Seq), Bytes)>,
+    last: Option<((Rev, View), Bytes)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Rows {
         self.bytes + self.last.as_ref().map_or(0, |(_, page)| page.len())
     }
 
-    pub(super) fn answer(&mut self, session: SessionId, joined: Seq, after: Rev) -> Lookup {
+    pub(super) fn answer(&mut self, session: SessionId, view: &View, after: Rev) -> Lookup {
         self.asked = Instant::now();
         let State::Read(epoch) = self.state else { return Lookup::Again };
         if after < self.floor {
@@ -80,15 +81,15 @@ impl Rows {
         if after > self.rev {
             return Lookup::NotHere;
         }
-        if let Some((question, page)) = &self.last
-            && *question == (after, joined)
+        if let Some(((asked, seen), page)) = &self.last
+            && (*asked, seen) == (after, view)
         {
             return Lookup::Page(page.clone());
         }
         let from = self.messages.partition_point(|message| message.rev <= after);
-        let changed = self.messages.range(from..).filter(|message| message.seq > joined).cloned();
+        let changed = self.messages.range(from..).filter(|message| view.sees(message.seq)).cloned();
         let page: Bytes = page(session, epoch, after, self.rev, changed).encode().into();
-        self.last = Some(((after, joined), page.clone()));
+        self.last = Some(((after, view.clone()), page.clone()));
         Lookup::Page(page)
     }
 

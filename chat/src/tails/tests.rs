@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use protocol::{Epoch, Message, MessageId, ServerFrame, TimeStamp, UserId};
+use protocol::{Epoch, Message, MessageId, Seq, ServerFrame, TimeStamp, UserId};
 
 use super::*;
 use crate::page::page;
@@ -20,6 +20,11 @@ fn message(seq: i64, rev: i64) -> Message {
         edited_at: None,
         deleted_at: None,
     }
+}
+
+/// What somebody sees who was there from the beginning.
+fn whole() -> View {
+    View::since(Seq(0))
 }
 
 /// A session as the database has it: each message in its current state.
@@ -91,11 +96,12 @@ fn a_tail_says_what_the_database_would_whatever_changed_before_during_and_after_
             assert!(rows.append(change(&mut session)));
         }
         for after in floor..=session.rev {
-            for joined in [0, 3, 30] {
-                let changed = session.after(after).into_iter().filter(|row| row.seq.0 > joined);
+            let again = View::new(Seq(9), vec![(Seq(2), Seq(5))]);
+            for view in [whole(), View::since(Seq(3)), View::since(Seq(30)), again] {
+                let changed = session.after(after).into_iter().filter(|row| view.sees(row.seq));
                 let wanted = page(session_id, epoch, Rev(after), Rev(session.rev), changed).encode();
                 for _ in 0..2 {
-                    let answer = rows.answer(session_id, Seq(joined), Rev(after));
+                    let answer = rows.answer(session_id, &view, Rev(after));
                     assert!(
                         matches!(answer, Lookup::Page(page) if page == wanted),
                         "seed {seed}, after {after}"
@@ -103,8 +109,8 @@ fn a_tail_says_what_the_database_would_whatever_changed_before_during_and_after_
                 }
             }
         }
-        assert!(matches!(rows.answer(session_id, Seq(0), Rev(session.rev + 1)), Lookup::NotHere));
-        let early = rows.answer(session_id, Seq(0), Rev(floor - 1));
+        assert!(matches!(rows.answer(session_id, &whole(), Rev(session.rev + 1)), Lookup::NotHere));
+        let early = rows.answer(session_id, &whole(), Rev(floor - 1));
         assert!(matches!(early, Lookup::Again), "another tail may reach back further");
     }
 }
@@ -117,7 +123,7 @@ fn a_tail_is_bounded_and_lets_its_oldest_go() {
         assert!(rows.append(session.change(seq)));
     }
     assert_eq!((rows.messages.len(), rows.floor), (ROWS, Rev(10)));
-    assert!(matches!(rows.answer(SessionId::new(), Seq(0), Rev(9)), Lookup::NotHere));
+    assert!(matches!(rows.answer(SessionId::new(), &whole(), Rev(9)), Lookup::NotHere));
     let mut large = session.change(600);
     large.data = "x".repeat(BYTES - 10_000);
     assert!(rows.append(large));
@@ -142,7 +148,8 @@ async fn a_crowd_that_comes_back_reads_a_session_once_and_nobody_waits_who_asks_
     let store = db.store;
     let reads = Arc::new(AtomicU64::new(0));
     let tails = Tails::new(Counter::from_arc(reads.clone()));
-    let asked = (0..40).map(|n| tails.page(&store, session, Seq(0), Rev(190 - n)));
+    let all = whole();
+    let asked = (0..40).map(|n| tails.page(&store, session, &all, Rev(190 - n)));
     for (n, page) in futures::future::join_all(asked).await.into_iter().enumerate() {
         let page = page.unwrap().expect("in memory");
         let ServerFrame::Page { from, to, messages, more, .. } =
@@ -157,7 +164,7 @@ async fn a_crowd_that_comes_back_reads_a_session_once_and_nobody_waits_who_asks_
     assert!(tails.bytes.load(Ordering::Relaxed) > 0);
     tails.forget_idle(Instant::now() + IDLE);
     assert_eq!(tails.bytes.load(Ordering::Relaxed), 0, "who asks no more costs nothing");
-    assert!(tails.page(&store, session, Seq(0), Rev(199)).await.unwrap().is_some());
+    assert!(tails.page(&store, session, &all, Rev(199)).await.unwrap().is_some());
     assert_eq!(reads.load(Ordering::Relaxed), 2);
     tails.forget(session);
     assert_eq!(tails.bytes.load(Ordering::Relaxed), 0);

@@ -37,6 +37,9 @@ pub enum Change {
     Invitations,
     /// What came of a search.
     Found(SearchNotice),
+    /// What waited in a session that the user is in no more was returned, or is there no more:
+    /// [`Sync::returned`](super::Sync::returned).
+    Returned,
     /// A message was temporarily refused, the first of its session: after this many milliseconds the driver calls
     /// [`Sync::resume`](super::Sync::resume).
     PutOff(SessionId, u64),

@@ -31,15 +31,11 @@ impl Sync {
                 }
             }
             ServerFrame::Reset { session_id, epoch, rev } => {
-                let session = self.sessions.entry(session_id).or_default();
-                session.timeline.reset(Head { epoch, rev });
-                step.changes.push(Change::Rows(session_id));
-                if !self.let_go(session_id, Head { epoch, rev }, &mut step) {
-                    self.fetch(session_id, &mut step);
-                }
+                self.reset(session_id, Head { epoch, rev }, &mut step);
             }
             ServerFrame::Search(notice) => self.search(notice, &mut step),
             ServerFrame::Session(notice) => self.session(notice, &mut step),
+            ServerFrame::Left { session_id } => self.left(session_id, &mut step),
             ServerFrame::Read { session_id, seq } => {
                 self.mark_read(session_id, seq, &mut step);
             }
@@ -80,6 +76,15 @@ impl Sync {
             (session.kind, session.title, session.owner) = (head.kind, head.title, head.owner);
             (session.began_at, session.last_seq) = (head.began_at, head.last_seq);
             let (epoch, rev) = (head.epoch, head.rev);
+            // They left and came back meanwhile, and may see other parts of it.
+            let is_other = session.spans != head.spans;
+            if is_other {
+                session.spans = head.spans;
+                session.read_seq = head.read_seq;
+                session.timeline.reset(Head { epoch, rev });
+                step.changes.push(Change::Rows(session_id));
+            }
+            let is_new = is_new || is_other;
             if session.timeline.epoch().is_some_and(|own| own != epoch) {
                 session.read_seq = head.read_seq; // the old marker belongs to another history
                 if named.is_none() {
@@ -94,7 +99,7 @@ impl Sync {
             step.changes.extend([Change::Users(session_id), Change::Unread(session_id)]);
             if is_new && self.patience.is_some() {
                 // With very many sessions, the user may never open most of them.
-                session.timeline.let_go(Head { epoch, rev }, head.last_seq);
+                session.let_go(Head { epoch, rev });
                 step.changes.push(Change::LetGo(session_id));
                 continue;
             }
@@ -105,13 +110,25 @@ impl Sync {
             session.timeline.observe(Head { epoch, rev });
             // The server answers every named session that is not at its head unprompted: with a page, or a Reset.
             match named {
-                Some(position) if position.rev != rev || position.epoch.is_some_and(|own| own != epoch) => {
+                Some(position)
+                    if !is_new && (position.rev != rev || position.epoch.is_some_and(|own| own != epoch)) =>
+                {
                     session.timeline.expect_page(position.rev);
                 }
                 _ => self.fetch(session_id, step),
             }
         }
+        self.give_back(step);
         step.changes.extend([Change::Invitations, Change::Ready]);
+    }
+
+    fn reset(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        session.timeline.reset(head);
+        step.changes.push(Change::Rows(session_id));
+        if !self.let_go(session_id, head, step) {
+            self.fetch(session_id, step);
+        }
     }
 
     fn acknowledged(&mut self, id: MessageId, seq: Seq, rev: Rev, at: TimeStamp, step: &mut Step) {
@@ -129,7 +146,9 @@ impl Sync {
             deleted_at: None,
         };
         let out_of_step = !self.ready;
-        let session = self.sessions.entry(session_id).or_default();
+        let Some(session) = self.sessions.get_mut(&session_id) else {
+            return step.changes.push(Change::Returned); // it had arrived before they left
+        };
         // The answer to a retry may stand for a later state of the message. A client that retries was away, so a page
         // with that state is on its way, or will be after the `Welcome`; until it arrives the row stays as written and
         // does not flicker.
@@ -157,6 +176,11 @@ impl Sync {
         }
         match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
             Some(session_id) => step.changes.push(Change::Rows(session_id)),
+            // It was returned when the session was left.
+            None if refused
+                .message_id
+                .zip(refused.session_id)
+                .is_some_and(|(_, id)| !self.sessions.contains_key(&id)) => {}
             None => {
                 if refused.code == Code::Gone
                     && let Some(id) = refused.invite_id
@@ -172,7 +196,7 @@ impl Sync {
 
     fn live(&mut self, LiveMessage { session_id, message }: LiveMessage, step: &mut Step) {
         let (id, seq, sender) = (message.message_id, message.seq, message.sender);
-        let session = self.sessions.entry(session_id).or_default();
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
         let is_new = seq > session.last_seq;
         match session.timeline.apply(message) {
             Applied::Repeat => return,
@@ -201,7 +225,7 @@ impl Sync {
         messages: Vec<Message>,
         step: &mut Step,
     ) {
-        let session = self.sessions.entry(session_id).or_default();
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
         let held = session
             .timeline
             .messages()
@@ -232,10 +256,19 @@ impl Sync {
     }
 
     fn session(&mut self, notice: SessionNotice, step: &mut Step) {
-        let SessionNotice { session_id, epoch, last_seq, users, kind, title, owner, began_at } = notice;
-        // A new member counts everything said before as read.
-        let new = || SessionState { last_seq, read_seq: last_seq, ..SessionState::default() };
-        let session = self.sessions.entry(session_id).or_insert_with(new);
+        let SessionNotice { session_id, epoch, rev, last_seq, users, kind, title, owner, began_at, spans } =
+            notice;
+        let has_joined = match self.sessions.get(&session_id) {
+            Some(known) => !spans.is_empty() && known.spans != spans,
+            None => true,
+        };
+        if has_joined {
+            // What was held belongs to another stay. Everything said before counts as read.
+            let new = SessionState { last_seq, read_seq: last_seq, spans, ..SessionState::default() };
+            self.sessions.insert(session_id, new);
+            self.joined(session_id, Head { epoch, rev }, step);
+        }
+        let session = self.sessions.entry(session_id).or_default();
         (session.kind, session.title, session.owner, session.began_at) = (kind, title, owner, began_at);
         session.last_seq = session.last_seq.max(last_seq);
         session.timeline.observe(Head { epoch, rev: session.timeline.rev() });
@@ -245,6 +278,38 @@ impl Sync {
             (id, User { username, status })
         }));
         step.changes.extend([Change::Sessions, Change::Users(session_id)]);
+    }
+
+    /// Begins with a session that the user has just joined, which stands here: with what they may see of it from before,
+    /// if there is anything.
+    fn joined(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        step.changes.push(Change::Rows(session_id));
+        let sees_nothing = session.begins_after() >= session.last_seq;
+        if sees_nothing {
+            session.let_go(head);
+        } else if self.patience.is_some() {
+            session.let_go(head);
+            step.changes.push(Change::LetGo(session_id));
+        } else {
+            session.timeline.observe(head);
+            self.fetch(session_id, step);
+        }
+    }
+
+    fn left(&mut self, session_id: SessionId, step: &mut Step) {
+        if self.sessions.remove(&session_id).is_some() {
+            step.changes.push(Change::Sessions);
+        }
+        self.give_back(step);
+    }
+
+    /// Returns to its writer what waits in sessions that they are in no more.
+    pub(super) fn give_back(&mut self, step: &mut Step) {
+        let sessions = &self.sessions;
+        if self.outbox.give_back(|session_id| !sessions.contains_key(&session_id)) {
+            step.changes.push(Change::Returned);
+        }
     }
 
     fn search(&mut self, notice: SearchNotice, step: &mut Step) {

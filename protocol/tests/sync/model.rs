@@ -1,11 +1,12 @@
 //! A server in miniature: a log of changes per session, and one socket to the client under test. It keeps the delivery
 //! rules, and may do anything else to the client: lag, repeat, forget, disconnect.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use protocol::api::History;
 use protocol::{
     ClientFrame, Code, Epoch, Head, Kind, LiveMessage, Message, MessageId, Position, Presence, Refused, Rev,
-    SendMessage, Seq, ServerFrame, SessionHead, SessionId, SessionNotice, Snapshot, SnapshotSession,
+    SendMessage, Seq, ServerFrame, SessionHead, SessionId, SessionNotice, Snapshot, SnapshotSession, Span,
     TimeStamp, User, UserId,
 };
 use serde_json::{Value, json};
@@ -21,11 +22,44 @@ pub struct Log {
     /// Every state that ever existed, by the number of its change.
     pub history: BTreeMap<Rev, Message>,
     read_seq: Seq,
+    /// After which message the user came; `None` while they are out.
+    joined: Option<Seq>,
+    /// Their earlier stays, each after one message and up to another.
+    stays: Vec<(Seq, Seq)>,
 }
 
 impl Log {
     fn new(epoch: Epoch) -> Self {
-        Self { epoch, rows: BTreeMap::new(), history: BTreeMap::new(), read_seq: Seq(0) }
+        let (rows, history, joined) = (BTreeMap::new(), BTreeMap::new(), Some(Seq(0)));
+        Self { epoch, rows, history, read_seq: Seq(0), joined, stays: vec![] }
+    }
+
+    /// Whether the user is in it.
+    pub fn has_me(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// Whether the user may see this place.
+    pub fn sees(&self, seq: Seq) -> bool {
+        self.joined.is_some_and(|joined| seq > joined)
+            || self.stays.iter().any(|(after, up_to)| *after < seq && seq <= *up_to)
+    }
+
+    /// Returns what the user may see.
+    pub fn seen(&self) -> impl Iterator<Item = &Message> {
+        self.rows.values().filter(|row| self.sees(row.seq))
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let mut spans: Vec<Span> = vec![];
+        let stays = self.stays.iter().map(|(after, up_to)| (*after, Some(*up_to)));
+        for (after, up_to) in stays.chain(self.joined.map(|joined| (joined, None))) {
+            match spans.last_mut() {
+                Some(last) if last.up_to == Some(after) => last.up_to = up_to,
+                _ => spans.push(Span { after, up_to }),
+            }
+        }
+        if spans == [Span { after: Seq(0), up_to: None }] { vec![] } else { spans }
     }
 
     pub fn head(&self) -> Head {
@@ -45,7 +79,7 @@ impl Log {
     }
 
     fn page(&self, session_id: SessionId, from: Rev, size: usize) -> ServerFrame {
-        let mut changed: Vec<_> = self.rows.values().filter(|m| m.rev > from).cloned().collect();
+        let mut changed: Vec<_> = self.seen().filter(|m| m.rev > from).cloned().collect();
         changed.sort_by_key(|m| m.rev);
         let more = changed.len() > size;
         changed.truncate(size);
@@ -78,7 +112,8 @@ fn add_to(value: &mut Value) {
 }
 
 fn is_published(frame: &ServerFrame) -> bool {
-    matches!(frame, ServerFrame::Message(_) | ServerFrame::Session(_) | ServerFrame::Heads { .. })
+    use ServerFrame::{Heads, Left, Message, Session};
+    matches!(frame, Message(_) | Session(_) | Left { .. } | Heads { .. })
 }
 
 /// The server.
@@ -101,6 +136,8 @@ pub struct Server {
     first: BTreeMap<(usize, SessionId), MessageId>,
     /// Whether the open socket has sent `Hello`.
     welcomed: bool,
+    /// Messages that were refused because the user was out just then.
+    pub refused_outside: BTreeSet<MessageId>,
     /// The client read too slowly: nothing is published to it until its next `Hello`.
     lagging: bool,
     made: u128,
@@ -121,6 +158,7 @@ impl Server {
             socket: 0,
             first: BTreeMap::new(),
             welcomed: false,
+            refused_outside: BTreeSet::new(),
             lagging: false,
             made: 100,
         }
@@ -141,17 +179,40 @@ impl Server {
         let session_id = SessionId(self.fresh());
         let epoch = Epoch(self.fresh());
         self.logs.insert(session_id, Log::new(epoch));
+        self.announce(session_id);
+    }
+
+    fn announce(&mut self, session_id: SessionId) {
+        let log = &self.logs[&session_id];
         let users = self.users().into_iter().map(|(id, user)| (id, user.username)).collect();
         self.publish(ServerFrame::Session(SessionNotice {
             session_id,
-            epoch,
-            last_seq: Seq(0),
+            epoch: log.epoch,
+            rev: log.head().rev,
+            last_seq: log.last_seq(),
             users,
-            kind: Kind::Pair,
+            kind: Kind::Group,
             title: None,
             owner: None,
             began_at: TimeStamp(0),
+            spans: log.spans(),
         }));
+    }
+
+    /// Takes the user out of a session, or back into it.
+    pub fn come_or_go(&mut self, session_id: SessionId) {
+        let log = self.logs.get_mut(&session_id).unwrap();
+        let last = log.last_seq();
+        match log.joined.take() {
+            Some(joined) => {
+                log.stays.extend((joined < last).then_some((joined, last)));
+                self.publish(ServerFrame::Left { session_id });
+            }
+            None => {
+                (log.joined, log.read_seq) = (Some(last), last);
+                self.announce(session_id);
+            }
+        }
     }
 
     pub fn nth(&self, n: usize) -> Option<SessionId> {
@@ -175,7 +236,20 @@ impl Server {
             false => (message.data, message.edited_at) = (text, Some(TimeStamp(2))),
         }
         let message = log.change(message);
-        self.publish(ServerFrame::Message(LiveMessage { session_id, message }));
+        self.changed(session_id, message);
+    }
+
+    /// Tells a change to the user, if they are in the session; of what they may not see, only that something changed.
+    fn changed(&mut self, session_id: SessionId, message: Message) {
+        let log = &self.logs[&session_id];
+        match log.sees(message.seq) {
+            _ if !log.has_me() => {}
+            true => self.publish(ServerFrame::Message(LiveMessage { session_id, message })),
+            false => {
+                let sessions = [(session_id, log.head())].into();
+                self.publish(ServerFrame::Heads { sessions });
+            }
+        }
     }
 
     fn store(&mut self, session_id: SessionId, message_id: MessageId, sender: UserId, data: String) {
@@ -190,7 +264,7 @@ impl Server {
             edited_at: None,
             deleted_at: None,
         });
-        self.publish(ServerFrame::Message(LiveMessage { session_id, message }));
+        self.changed(session_id, message);
     }
 
     /// Publishes an event, if the socket can take it.
@@ -218,13 +292,17 @@ impl Server {
 
     /// Announces where everything stands; every 15 s.
     pub fn heads(&mut self) {
-        let sessions = self.logs.iter().map(|(id, log)| (*id, log.head())).collect();
+        let own = self.logs.iter().filter(|(_, log)| log.has_me());
+        let sessions = own.map(|(id, log)| (*id, log.head())).collect();
         self.publish(ServerFrame::Heads { sessions });
     }
 
     /// Sends a page nobody asked for, or one that was delivered before.
     pub fn stray_page(&mut self, session_id: SessionId, from: i64) {
         let log = &self.logs[&session_id];
+        if !log.has_me() {
+            return;
+        }
         let frame = log.page(session_id, Rev(from.min(log.head().rev.0)), self.page_size);
         self.tell(frame);
     }
@@ -253,6 +331,7 @@ impl Server {
         for message in old.rows.into_values().take(kept) {
             log.change(message);
         }
+        // In the backup they had never left.
         for _ in 0..said {
             self.say(session_id, self.other);
         }
@@ -268,6 +347,7 @@ impl Server {
             Some(ClientFrame::Message(said)) => self.said(said, socket.unwrap(), from_zombie),
             Some(_) if from_zombie => {}
             Some(ClientFrame::Hello { sessions }) => self.hello(&sessions),
+            Some(ClientFrame::Fetch { session_id, .. }) if !self.logs[&session_id].has_me() => {}
             Some(ClientFrame::Fetch { session_id, rev }) => {
                 let page = self.logs[&session_id].page(session_id, rev, self.page_size);
                 self.tell(page);
@@ -284,25 +364,15 @@ impl Server {
     fn hello(&mut self, named: &BTreeMap<SessionId, Position>) {
         (self.welcomed, self.lagging) = (true, false);
         let users = self.users();
-        let sessions = self.logs.iter().map(|(id, log)| {
-            let Head { epoch, rev } = log.head();
-            let head = SessionHead {
-                epoch,
-                rev,
-                last_seq: log.last_seq(),
-                read_seq: log.read_seq,
-                users: users.clone(),
-                kind: Kind::Pair,
-                title: None,
-                owner: None,
-                began_at: TimeStamp(0),
-            };
-            (*id, head)
-        });
+        let own = self.logs.iter().filter(|(_, log)| log.has_me());
+        let sessions = own.map(|(id, log)| (*id, head_of(log, users.clone())));
         let mut answers = vec![ServerFrame::Welcome { user_id: self.me, sessions: sessions.collect() }];
         for (session_id, position) in named {
             let log = &self.logs[session_id];
             let Head { epoch, rev } = log.head();
+            if !log.has_me() {
+                continue;
+            }
             if position.epoch.is_some_and(|own| own != epoch) || position.rev > rev {
                 answers.push(ServerFrame::Reset { session_id: *session_id, epoch, rev });
             } else if position.rev < rev {
@@ -333,6 +403,14 @@ impl Server {
             }
             return;
         }
+        let is_out = !self.logs[&session_id].has_me();
+        if is_out && stored(&self.logs[&session_id]).is_none() {
+            self.refused_outside.insert(message_id);
+            if !from_zombie {
+                self.tell(refused(Code::NotFound, None));
+            }
+            return;
+        }
         let is_stored = |id: &MessageId| self.logs[&session_id].rows.values().any(|m| m.message_id == *id);
         let first = self.first.get(&(socket, session_id)).filter(|first| !is_stored(first)).copied();
         if !is_stored(&message_id) && (self.full || first.is_some_and(|first| first != message_id)) {
@@ -360,21 +438,11 @@ impl Server {
 
     /// Returns the first snapshot: the newest `size` messages of every session.
     pub fn snapshot(&self, size: usize) -> Snapshot {
-        let sessions = self.logs.iter().map(|(id, log)| {
-            let Head { epoch, rev } = log.head();
-            let head = SessionHead {
-                epoch,
-                rev,
-                last_seq: log.last_seq(),
-                read_seq: log.read_seq,
-                users: self.users(),
-                kind: Kind::Pair,
-                title: None,
-                owner: None,
-                began_at: TimeStamp(0),
-            };
-            let older = log.rows.len().saturating_sub(size);
-            let messages = log.rows.values().skip(older).cloned().collect();
+        let own = self.logs.iter().filter(|(_, log)| log.has_me());
+        let sessions = own.map(|(id, log)| {
+            let head = head_of(log, self.users());
+            let older = log.seen().count().saturating_sub(size);
+            let messages = log.seen().skip(older).cloned().collect();
             (*id, SnapshotSession { head, messages, more: older > 0 })
         });
         Snapshot {
@@ -386,9 +454,29 @@ impl Server {
     }
 
     /// Returns the history endpoint's answer: what stands before `before`, oldest first.
-    pub fn older(&self, session_id: SessionId, before: Seq) -> (Vec<Message>, bool) {
-        let rows: Vec<_> = self.logs[&session_id].rows.range(..before).map(|(_, m)| m.clone()).collect();
+    pub fn older(&self, session_id: SessionId, before: Seq) -> History {
+        let log = &self.logs[&session_id];
+        let rows: Vec<_> = log.seen().filter(|row| row.seq < before).cloned().collect();
         let first = rows.len().saturating_sub(self.page_size);
-        (rows[first..].to_vec(), first > 0)
+        let (messages, more) = (rows[first..].to_vec(), first > 0);
+        let after = messages.first().filter(|_| more).map_or(Seq(0), |oldest| Seq(oldest.seq.0 - 1));
+        let up_to = Some(log.last_seq().min(Seq(before.0 - 1)));
+        History { messages, more, covers: Some(Span { after, up_to }) }
+    }
+}
+
+fn head_of(log: &Log, users: BTreeMap<UserId, User>) -> SessionHead {
+    let Head { epoch, rev } = log.head();
+    SessionHead {
+        epoch,
+        rev,
+        last_seq: log.last_seq(),
+        read_seq: log.read_seq,
+        users,
+        kind: Kind::Group,
+        title: None,
+        owner: None,
+        began_at: TimeStamp(0),
+        spans: log.spans(),
     }
 }

@@ -7,7 +7,7 @@ use protocol::api::{Loaded, LoadedMessage, LoadedSession};
 use protocol::{
     Answer, Asked, ClientFrame, Code, Epoch, Head, InviteId, Kind, LiveMessage, Message, MessageId, Outcome,
     Position, Presence, Refused, Rev, Search, SearchNotice, SendMessage, Seq, ServerFrame, SessionHead,
-    SessionId, SessionNotice, TimeStamp, User, UserId,
+    SessionId, SessionNotice, Span, TimeStamp, User, UserId,
 };
 
 pub fn client_frames() -> Vec<(&'static str, ClientFrame)> {
@@ -52,6 +52,10 @@ pub fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ),
         ("delete", ClientFrame::Delete { session_id: talk(), message_id: hello().message_id }),
         ("begin", ClientFrame::Begin { session_id: other_talk(), title: "Sunday walks".into() }),
+        ("leave", ClientFrame::Leave { session_id: other_talk() }),
+        ("remove", ClientFrame::Remove { session_id: other_talk(), user_id: bob() }),
+        ("rename", ClientFrame::Rename { session_id: other_talk(), title: "Saturday walks".into() }),
+        ("owner", ClientFrame::Owner { session_id: other_talk(), user_id: bob() }),
         ("pong", ClientFrame::Pong {}),
     ]
 }
@@ -77,23 +81,39 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
         title: None,
         owner: None,
         began_at,
+        spans: vec![],
+    };
+    let in_group = SessionHead {
+        kind: Kind::Group,
+        title: Some("Sunday walks".into()),
+        owner: Some(bob()),
+        spans: vec![Span { after: Seq(0), up_to: Some(Seq(2)) }, Span { after: Seq(4), up_to: None }],
+        ..head.clone()
     };
     let group = SessionNotice {
         session_id: other_talk(),
         epoch,
+        rev: Rev(9),
         last_seq: Seq(6),
         users: [(ada(), "Ada".into()), (bob(), "Bob".into())].into(),
         kind: Kind::Group,
         title: Some("Sunday walks".into()),
         owner: Some(ada()),
         began_at,
+        spans: vec![],
     };
+    let spans = vec![Span { after: Seq(0), up_to: Some(Seq(2)) }, Span { after: Seq(6), up_to: None }];
+    let back = SessionNotice { spans, ..group.clone() };
     let pair = SessionNotice { session_id, kind: Kind::Pair, title: None, owner: None, ..group.clone() };
     let live = |message| ServerFrame::Message(LiveMessage { session_id, message });
     let page =
         |more, messages| ServerFrame::Page { session_id, epoch, from: Rev(4), to: Rev(9), more, messages };
     vec![
         ("welcome", ServerFrame::Welcome { user_id: ada(), sessions: [(session_id, head)].into() }),
+        (
+            "welcome_group",
+            ServerFrame::Welcome { user_id: ada(), sessions: [(other_talk(), in_group)].into() },
+        ),
         ("welcome_empty", ServerFrame::Welcome { user_id: ada(), sessions: BTreeMap::new() }),
         ("ack", ServerFrame::Ack { message_id, seq, rev, time_stamp }),
         ("message", live(hello())),
@@ -105,6 +125,8 @@ fn session_frames() -> Vec<(&'static str, ServerFrame)> {
         ("reset", ServerFrame::Reset { session_id, epoch, rev: Rev(9) }),
         ("session", ServerFrame::Session(pair)),
         ("session_group", ServerFrame::Session(group)),
+        ("session_again", ServerFrame::Session(back)),
+        ("left", ServerFrame::Left { session_id: other_talk() }),
         ("read", ServerFrame::Read { session_id, seq: Seq(5) }),
         ("status_online", ServerFrame::Status { user_id: bob(), status: Presence::Online }),
         ("status_offline", ServerFrame::Status { user_id: bob(), status: Presence::Offline }),

@@ -178,6 +178,22 @@ impl Dispatch {
                 subject.session_id = Some(session_id);
                 chat.begin(conn, session_id, &title).await
             }
+            ClientFrame::Leave { session_id } => {
+                subject.session_id = Some(session_id);
+                chat.leave(conn, session_id).await
+            }
+            ClientFrame::Remove { session_id, user_id } => {
+                subject.session_id = Some(session_id);
+                chat.remove(conn, session_id, user_id).await
+            }
+            ClientFrame::Rename { session_id, title } => {
+                subject.session_id = Some(session_id);
+                chat.rename(conn, session_id, &title).await
+            }
+            ClientFrame::Owner { session_id, user_id } => {
+                subject.session_id = Some(session_id);
+                chat.give(conn, session_id, user_id).await
+            }
             ClientFrame::Message(_)
             | ClientFrame::Typing { .. }
             | ClientFrame::Hello { .. }

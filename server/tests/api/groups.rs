@@ -1,9 +1,9 @@
-//! Groups: how they begin, and that a pair stays one.
+//! Groups: how they begin, how people leave them and come back, and that a pair stays one.
 
 use headless::Client;
 use protocol::{Asked, ClientFrame, Code, Kind, Refused, ServerFrame, SessionId};
 
-use crate::support::{TestServer, fence, gather, invited, knows, refused};
+use crate::support::{TestServer, fence, gather, holds, invited, knows, refused, texts};
 
 /// Begins a group and returns the refusal.
 async fn begin_in_vain(client: &mut Client, session_id: SessionId, title: &str) -> Refused {
@@ -99,4 +99,125 @@ async fn a_group_of_two_is_no_pair() {
     let pair = |sync: &protocol::Sync| sync.sessions().values().filter(|s| s.kind == Kind::Pair).count();
     assert_eq!(pair(ada.sync()), 1);
     assert_eq!(ada.sync().sessions()[&group].kind, Kind::Group);
+}
+
+/// Leaves, or removes somebody, and waits until everybody concerned knows.
+async fn goes(by: &mut Client, frame: ClientFrame, who: &mut Client, session: SessionId) {
+    by.send(&frame).await.unwrap();
+    who.wait_for("the end", |sync| !sync.sessions().contains_key(&session)).await.unwrap();
+}
+
+async fn comes(host: &mut Client, guest: &mut Client, session: SessionId) {
+    let asked = Asked { username: guest.me().username.clone(), session_id: Some(session), leave: false };
+    host.ask(asked).await.unwrap();
+    let (invite, _) = guest.expect("an invitation", invited).await.unwrap();
+    guest.answer(invite, protocol::Answer::Accepted).await.unwrap();
+    knows(guest, session).await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_told_on_all_devices_and_hears_nothing_of_what_comes_later() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
+    let mut phone = server.other_device(&bob).await;
+    ada.say_and_wait(session, "before").await.unwrap();
+    holds(&mut phone, session, &["before"]).await;
+    bob.send(&ClientFrame::Leave { session_id: session }).await.unwrap();
+    for client in [&mut bob, &mut phone] {
+        client.wait_for("the end", |sync| sync.sessions().is_empty()).await.unwrap();
+        drop(client.take_frames());
+    }
+    ada.wait_for("one less", |sync| sync.sessions()[&session].users.len() == 1).await.unwrap();
+    let id = ada.say_and_wait(session, "afterwards").await.unwrap();
+    ada.send(&ClientFrame::Edit { session_id: session, message_id: id, data: "edited".into() })
+        .await
+        .unwrap();
+    ada.send(&ClientFrame::Typing { session_id: session }).await.unwrap();
+    fence(&mut ada).await;
+    for client in [&mut bob, &mut phone] {
+        fence(client).await;
+        let heard = client.take_frames();
+        let about = heard.iter().find(|frame| frame.encode().contains(&session.to_string()));
+        assert_eq!(about, None);
+    }
+    assert!(bob.load().await.unwrap().is_empty());
+    assert!(bob.history(session, protocol::Seq(9)).await.is_err());
+    phone.kill();
+    phone.reconnect().await.unwrap();
+    assert!(phone.sync().sessions().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_comes_back_sees_what_was_said_while_they_were_there_and_its_changes_and_nothing_else() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
+    let mut phone = server.other_device(&bob).await;
+    let first = ada.say_and_wait(session, "first").await.unwrap();
+    let second = ada.say_and_wait(session, "second").await.unwrap();
+    holds(&mut bob, session, &["first", "second"]).await;
+    phone.kill(); // and learns of it all at once
+    let remove = ClientFrame::Remove { session_id: session, user_id: bob.id() };
+    goes(&mut ada, remove, &mut bob, session).await;
+    let missed = ada.say_and_wait(session, "missed").await.unwrap();
+    let delete = ClientFrame::Delete { session_id: session, message_id: second };
+    ada.send(&delete).await.unwrap();
+    comes(&mut ada, &mut bob, session).await;
+    holds(&mut bob, session, &["first", ""]).await;
+    ada.say_and_wait(session, "third").await.unwrap();
+    holds(&mut bob, session, &["first", "", "third"]).await;
+    for (message_id, data) in [(missed, "not for Bob"), (first, "edited")] {
+        ada.send(&ClientFrame::Edit { session_id: session, message_id, data: data.into() }).await.unwrap();
+    }
+    phone.reconnect().await.unwrap();
+    for client in [&mut bob, &mut phone] {
+        holds(client, session, &["edited", "", "third"]).await;
+        fence(client).await;
+        assert!(client.take_frames().iter().all(|frame| !frame.encode().contains("not for Bob")));
+        let head = ada.sync().sessions()[&session].timeline.rev();
+        client
+            .wait_for("every change", |sync| sync.sessions()[&session].timeline.rev() == head)
+            .await
+            .unwrap();
+    }
+    let seen = bob.whole_history(session).await.unwrap().into_iter().map(|message| message.data);
+    assert_eq!(seen.collect::<Vec<_>>(), ["edited", "", "third"]);
+    assert_eq!(bob.load().await.unwrap()[&session].messages.len(), 3);
+}
+
+#[tokio::test]
+async fn everybody_is_told_of_a_new_name_and_a_new_owner() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
+    ada.say_and_wait(session, "hello").await.unwrap();
+    holds(&mut bob, session, &["hello"]).await;
+    ada.send(&ClientFrame::Rename { session_id: session, title: "Sunday walks".into() }).await.unwrap();
+    ada.send(&ClientFrame::Owner { session_id: session, user_id: bob.id() }).await.unwrap();
+    let owner = Some(bob.id());
+    for client in [&mut ada, &mut bob] {
+        let is_told = |sync: &protocol::Sync| {
+            let group = &sync.sessions()[&session];
+            (group.title.as_deref(), group.owner) == (Some("Sunday walks"), owner)
+        };
+        client.wait_for("the news", is_told).await.unwrap();
+        assert_eq!(texts(client, session), ["hello"], "and what is held stays");
+    }
+}
+
+#[tokio::test]
+async fn what_was_being_sent_when_its_writer_was_removed_is_returned_to_them() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (server.online("Ada").await, server.online("Bob").await);
+    let session = gather(&mut ada, &mut [&mut bob]).await;
+    bob.kill();
+    let id = bob.say(session, "did not go out").await.unwrap();
+    ada.send(&ClientFrame::Remove { session_id: session, user_id: bob.id() }).await.unwrap();
+    ada.wait_for("one less", |sync| sync.sessions()[&session].users.len() == 1).await.unwrap();
+    bob.reconnect().await.unwrap();
+    let returned: Vec<_> = bob.sync().returned().map(|pending| pending.message_id).collect();
+    assert_eq!(returned, [id]);
+    fence(&mut bob).await;
+    assert_eq!(texts(&ada, session), [""; 0]);
 }

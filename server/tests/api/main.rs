@@ -24,6 +24,7 @@ mod logs;
 mod messages;
 mod origin;
 mod papers;
+mod permissions;
 mod presence;
 mod private;
 mod process;

@@ -1,5 +1,6 @@
 //! What happened, as the devices report it: each keeps its own log, and the logs are merged at the end.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,11 @@ pub enum What {
         /// Whether the history is still the one it had: then the server itself has gone back.
         same_history: bool,
     },
+    /// Discarded its copy of a session, because its user has left it, and may be back already.
+    Left {
+        /// Which.
+        session: SessionId,
+    },
     /// Its socket is in step from now on.
     InStep,
     /// Its socket is gone.
@@ -105,11 +111,13 @@ impl Log {
 pub struct History {
     began: Instant,
     pub(super) entries: Vec<Entry>,
+    /// Of whoever was not always in a session: the parts they were in.
+    stays: HashMap<(Actor, SessionId), Vec<(Seq, Seq)>>,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { began: Instant::now(), entries: Vec::new() }
+        Self { began: Instant::now(), entries: Vec::new(), stays: HashMap::new() }
     }
 }
 
@@ -131,6 +139,26 @@ impl History {
         self.entries.extend(log.entries);
     }
 
+    /// Says which parts of a session a device's user was in, each after one message and up to another, in order. A
+    /// device of which nothing is said was in all of it. Nothing is changed in such a session, so that a message's place
+    /// is also the number of its change.
+    pub fn stayed(&mut self, actor: Actor, session: SessionId, stays: Vec<(Seq, Seq)>) {
+        self.stays.insert((actor, session), stays);
+    }
+
+    /// Returns the first place after this one that a device may see; the end of all places if there is none.
+    pub(super) fn next_seen(&self, actor: Actor, session: SessionId, seq: Seq) -> Seq {
+        let next = Seq(seq.0 + 1);
+        let Some(stays) = self.stays.get(&(actor, session)) else { return next };
+        let stay = stays.iter().find(|(after, up_to)| after < up_to && next <= *up_to);
+        stay.map_or(Seq(i64::MAX), |(after, _)| next.max(Seq(after.0 + 1)))
+    }
+
+    /// Whether a device may see this place.
+    pub(super) fn sees(&self, actor: Actor, session: SessionId, seq: Seq) -> bool {
+        self.next_seen(actor, session, Seq(seq.0 - 1)) == seq
+    }
+
     /// Returns every entry; those of one device are in order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
@@ -147,7 +175,7 @@ impl History {
     #[must_use]
     pub fn until(&self, moment: Duration) -> Self {
         let entries = self.entries.iter().filter(|entry| entry.at <= moment).copied().collect();
-        Self { began: self.began, entries }
+        Self { began: self.began, entries, stays: self.stays.clone() }
     }
 
     /// Counts the acknowledged messages, each once.

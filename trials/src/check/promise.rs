@@ -31,6 +31,8 @@ pub enum Rule {
     EndedIsEnded,
     /// C10: all acknowledgements of a message agree.
     SameAnswer,
+    /// C11: nothing said while somebody is out of a group reaches them, then or when they are back.
+    OnlyWhileThere,
 }
 
 impl fmt::Display for Rule {

@@ -1,4 +1,4 @@
-//! The ten rules, one function each.
+//! The eleven rules, one function each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// C4, C5, and C7 for what is seen.
+    /// C4, C5, C11, and C7 for what is seen.
     fn readers(&mut self) {
         let mut lists: BTreeMap<(Actor, SessionId), Vec<Seen>> = BTreeMap::new();
         let mut places: HashMap<(SessionId, Seq), MessageId> = HashMap::new();
@@ -125,13 +125,17 @@ impl<'a> Rules<'a> {
                 What::Applied { session, message, seq, rev, digest } => {
                     let list = lists.entry((actor, session)).or_default();
                     let last = list.last().map_or(Rev(0), |seen| seen.rev);
-                    if rev != last.next() {
+                    if !self.history.sees(actor, session, seq) {
+                        let how = format!("device {} saw place {seq}, and was not there", actor.0);
+                        self.broken.push(Violation { rule: Rule::OnlyWhileThere, how });
+                    } else if rev.0 != self.history.next_seen(actor, session, Seq(last.0)).0 {
                         let how = format!("device {} applied change {rev} after {last}", actor.0);
-                        self.breaks(Rule::OneAfterTheOther, how);
+                        self.broken.push(Violation { rule: Rule::OneAfterTheOther, how });
                     }
                     list.push(Seen { at, message, seq, rev, digest });
                     self.agrees(actor, session, list[list.len() - 1], &mut places);
                 }
+                What::Left { session } => _ = lists.remove(&(actor, session)),
                 What::Reset { session, same_history } => {
                     lists.remove(&(actor, session));
                     if same_history {
@@ -142,8 +146,9 @@ impl<'a> Rules<'a> {
                 What::Settled { session } => {
                     let last =
                         lists.get(&(actor, session)).and_then(|list| list.last()).map_or(Rev(0), |s| s.rev);
-                    let head =
-                        self.table.get(&session).and_then(|rows| rows.last()).map_or(Rev(0), |row| row.rev);
+                    let rows = self.table.get(&session).map_or(&[][..], Vec::as_slice);
+                    let newest = rows.iter().rev().find(|row| self.history.sees(actor, session, row.seq));
+                    let head = newest.map_or(Rev(0), |row| row.rev);
                     if last != head {
                         let how = format!("device {} ended at change {last} of {head}", actor.0);
                         self.breaks(Rule::OneAfterTheOther, how);
@@ -253,7 +258,8 @@ impl<'a> Rules<'a> {
             let in_step = steps.get(actor).map_or(&[][..], Vec::as_slice);
             for (at, seq) in acked.get(session).into_iter().flatten() {
                 let due = *at + bound;
-                let listened = in_step.iter().any(|(from, to)| from <= at && due <= *to);
+                let listened = in_step.iter().any(|(from, to)| from <= at && due <= *to)
+                    && self.history.sees(*actor, *session, *seq);
                 if listened && seen.get(seq).is_none_or(|at| *at > due) {
                     let how = format!("place {seq} did not reach device {} within {bound:?}", actor.0);
                     self.breaks(Rule::InTime, how);

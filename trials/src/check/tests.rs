@@ -13,6 +13,8 @@ struct Run {
     messages: Vec<MessageId>,
     entries: Vec<Entry>,
     table: Table,
+    /// When the reader was in the session.
+    stays: Option<Vec<(Seq, Seq)>>,
 }
 
 const WRITER: Actor = Actor(0);
@@ -22,8 +24,13 @@ impl Run {
     fn good() -> Self {
         let session = SessionId::new();
         let messages: Vec<_> = (0..3).map(|_| MessageId::new()).collect();
-        let mut run =
-            Self { session, messages: messages.clone(), entries: Vec::new(), table: BTreeMap::new() };
+        let mut run = Self {
+            session,
+            messages: messages.clone(),
+            entries: vec![],
+            table: BTreeMap::new(),
+            stays: None,
+        };
         run.note(0, WRITER, What::InStep);
         run.note(0, READER, What::InStep);
         for (&message, n) in messages.iter().zip(1..) {
@@ -60,6 +67,9 @@ impl Run {
     fn broken(self) -> Vec<Rule> {
         let mut history = History::new();
         history.entries = self.entries;
+        if let Some(stays) = self.stays {
+            history.stayed(READER, self.session, stays);
+        }
         let bounds = Bounds { delivery: Duration::from_secs(1), revoked: Duration::from_secs(1) };
         let mut rules: Vec<_> = check(&history, &self.table, &bounds).into_iter().map(|v| v.rule).collect();
         rules.dedup();
@@ -220,4 +230,33 @@ fn c10_two_acknowledgements_of_one_message_differ() {
     let (session, message) = (run.session, run.messages[0]);
     run.note(80, WRITER, What::Acked { session, message, seq: Seq(2) });
     assert_eq!(run.broken(), [Rule::SameAnswer]);
+}
+
+#[test]
+fn c11_a_reader_sees_what_was_said_while_they_were_out() {
+    let there = |stays: &[(i64, i64)]| {
+        let stays = stays.iter().map(|(after, up_to)| (Seq(*after), Seq(*up_to)));
+        Run { stays: Some(stays.collect()), ..Run::good() }
+    };
+    assert_eq!(there(&[(0, 1), (1, i64::MAX)]).broken(), []);
+    assert_eq!(there(&[(0, 1), (2, i64::MAX)]).broken(), [Rule::OnlyWhileThere]);
+    assert_eq!(there(&[(0, 2)]).broken(), [Rule::OnlyWhileThere]);
+
+    let mut run = there(&[(0, 1), (2, i64::MAX)]);
+    let session = run.session;
+    run.without(|entry| entry.actor == READER && matches!(entry.what, What::Applied { seq: Seq(2), .. }));
+    run.note(5000, READER, What::Settled { session });
+    assert_eq!(run.broken(), [], "what is between the stays is not missing");
+
+    // Back again, and everything that may be seen is read anew.
+    let mut run = there(&[(0, 1), (2, i64::MAX)]);
+    run.without(|entry| entry.actor == READER && matches!(entry.what, What::Applied { seq: Seq(2 | 3), .. }));
+    run.note(40, READER, What::Left { session: run.session });
+    run.applied(50, READER, 1);
+    run.applied(51, READER, 3);
+    assert_eq!(run.broken(), []);
+
+    let mut run = there(&[(0, 1), (2, i64::MAX)]);
+    run.without(|entry| entry.actor == READER && matches!(entry.what, What::Applied { seq: Seq(1 | 2), .. }));
+    assert!(run.broken().contains(&Rule::OneAfterTheOther), "a part of an earlier stay is missing");
 }

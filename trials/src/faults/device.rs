@@ -29,6 +29,8 @@ pub(super) struct Device {
     filling: usize,
     /// How long it stays on one connection, when it is restless.
     restless: Option<Duration>,
+    /// It comes and goes, and may not see everything.
+    comes_and_goes: bool,
     connected_at: Instant,
     /// How long to wait before reconnecting, when the server asked for that.
     called_back: Option<Duration>,
@@ -48,6 +50,7 @@ impl Device {
             patience: Duration::from_secs(10),
             filling: 0,
             restless: None,
+            comes_and_goes: false,
             connected_at: Instant::now(),
             called_back: None,
             away_since: None,
@@ -71,6 +74,11 @@ impl Device {
     /// Makes it drop each connection after a while.
     pub(super) fn set_restless(&mut self, after: Duration) {
         self.restless = Some(after);
+    }
+
+    /// Notes that it comes and goes, and may not see everything.
+    pub(super) fn set_coming_and_going(&mut self) {
+        self.comes_and_goes = true;
     }
 
     pub(super) fn log(&mut self) -> &mut Log {
@@ -164,7 +172,24 @@ impl Device {
             }
             _ => {}
         }
+        if matches!(frame, ServerFrame::Welcome { .. } | ServerFrame::Left { .. } | ServerFrame::Session(_)) {
+            self.note_left();
+        }
         Ok(())
+    }
+
+    /// Records the sessions whose copy the client has discarded, because its user left them.
+    fn note_left(&mut self) {
+        let sessions = self.client.sync().sessions();
+        let is_discarded = |id: &SessionId, rev: Rev, epoch: Option<Epoch>| match sessions.get(id) {
+            None => true,
+            Some(now) => now.timeline.epoch() == epoch && now.timeline.rev() < rev,
+        };
+        let held = self.held.iter().filter(|(id, (rev, epoch))| is_discarded(id, *rev, *epoch));
+        for session in held.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.held.remove(&session);
+            self.log.note(What::Left { session });
+        }
     }
 
     /// Records which of a frame's messages the client added to what it shows.
@@ -177,7 +202,7 @@ impl Device {
             let Message { message_id, seq, rev, .. } = *message;
             let digest = digest(&message.data);
             self.log.note(What::Applied { session, message: message_id, seq, rev, digest });
-            if rev != last.next() {
+            if rev != last.next() && !self.comes_and_goes {
                 let how = format!("a device applied change {rev} after {last}");
                 let broken = vec![Violation { rule: Rule::OneAfterTheOther, how }];
                 return Err(Failure::Broken { broken, figures: "seen at once".into() });
@@ -327,7 +352,7 @@ impl Device {
 }
 
 /// Returns whether reconnecting may help.
-fn is_passing(failure: &Failure) -> bool {
+pub(super) fn is_passing(failure: &Failure) -> bool {
     match failure {
         // 503: the server is up and cannot serve it just now.
         Failure::Client(Error::Upgrade(status)) => *status == 503,

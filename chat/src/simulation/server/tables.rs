@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{LiveMessage, Message, MessageId, SessionId};
+use protocol::{LiveMessage, Message, MessageId, SessionId, UserId};
 
 use super::{Event, Log, Server, Verdict};
+use crate::simulation::truth::Stays;
 
 impl Server {
     /// Undoes a message that a planted bug reported as stored.
@@ -42,7 +43,7 @@ impl Server {
             let Some(log) = self.truth.logs.get(&session).cloned() else {
                 sqlx::query(
                     "delete from invites where session_id = $1; delete from session_users where session_id = $1;
-                     delete from sessions where session_id = $1",
+                     delete from spans where session_id = $1; delete from sessions where session_id = $1",
                 )
                 .bind(session)
                 .execute(self.db())
@@ -55,14 +56,17 @@ impl Server {
     }
 
     async fn put_back(&mut self, session: SessionId, log: &Log) {
-        sqlx::query("update sessions set epoch = $2, last_seq = $3, rev = $4 where session_id = $1")
-            .bind(session)
-            .bind(log.epoch)
-            .bind(log.last_seq())
-            .bind(log.rev())
-            .execute(self.db())
-            .await
-            .expect("good SQL");
+        sqlx::query(
+            "update sessions set epoch = $2, last_seq = $3, rev = $4, owner = $5 where session_id = $1",
+        )
+        .bind(session)
+        .bind(log.epoch)
+        .bind(log.last_seq())
+        .bind(log.rev())
+        .bind(log.owner)
+        .execute(self.db())
+        .await
+        .expect("good SQL");
         let members: Vec<String> = log.members.keys().map(|id| id.0.simple().to_string()).collect();
         sqlx::query(
             "delete from session_users
@@ -75,6 +79,9 @@ impl Server {
         .execute(self.db())
         .await
         .expect("good SQL");
+        for (user, stays) in &log.members {
+            self.put_back_stays(session, *user, stays).await;
+        }
         for row in log.rows.values() {
             let Message { message_id, data, time_stamp, sender, seq, rev, edited_at, deleted_at } = row;
             let insert = "insert into messages
@@ -94,6 +101,32 @@ impl Server {
                 .execute(self.db())
                 .await
                 .expect("good SQL");
+        }
+    }
+
+    async fn put_back_stays(&mut self, session: SessionId, user: UserId, stays: &Stays) {
+        sqlx::query(
+            "update session_users set joined_seq = coalesce($3, joined_seq), removed_at = null,
+                 left_at = case when $3 is null then 1 end where session_id = $1 and user_id = $2;
+             delete from spans where session_id = $1 and user_id = $2",
+        )
+        .bind(session)
+        .bind(user)
+        .bind(stays.joined)
+        .execute(self.db())
+        .await
+        .expect("good SQL");
+        for (after, up_to) in stays.earlier.iter().filter(|(after, up_to)| after < up_to) {
+            sqlx::query(
+                "insert into spans (session_id, user_id, after_seq, until_seq) values ($1, $2, $3, $4)",
+            )
+            .bind(session)
+            .bind(user)
+            .bind(after)
+            .bind(up_to)
+            .execute(self.db())
+            .await
+            .expect("good SQL");
         }
     }
 

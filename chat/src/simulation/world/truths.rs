@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use protocol::{MessageId, PendingState, Seq, SessionId};
+use protocol::{MessageId, PendingState, SessionId};
 
 use super::{Device, Link, Log, Verdict, World};
 
@@ -88,7 +88,7 @@ impl World<'_> {
                     let history = self.server.chat.history(actor, session, Some(asked.before)).await;
                     let history = history.map_err(|error| format!("no history: {error}"))?;
                     let more = history.more;
-                    let _ = sync.prepend(session, asked, history.messages, more);
+                    let _ = sync.prepend(session, asked.clone(), history);
                     let now = sync.sessions()[&session].earlier();
                     ensure!(now != asked || !more, "C4: the history stands still at {asked:?}");
                 }
@@ -101,13 +101,12 @@ impl World<'_> {
     pub(super) async fn check_settled(&mut self) -> Verdict {
         for (number, Device { actor, sync, .. }) in self.devices.iter().enumerate() {
             let me = actor.user_id();
-            let logs = self.server.truth.logs.iter().filter(|(_, log)| log.members.contains_key(&me));
+            let logs = self.server.truth.logs.iter().filter(|(_, log)| log.has(me));
             let logs: BTreeMap<SessionId, &Log> = logs.map(|(id, log)| (*id, log)).collect();
             ensure!(sync.sessions().keys().eq(logs.keys()), "device {number} does not know every session");
             for (session, log) in logs {
                 let held = &sync.sessions()[&session];
-                let after = Seq(log.members[&me].0 + 1);
-                let same = held.timeline.messages().eq(log.rows.range(after..).map(|(_, row)| row));
+                let same = held.timeline.messages().eq(log.seen_by(me));
                 ensure!(same, "device {number} holds {:?}, the server {:?}", held.timeline, log.rows);
                 let seen = held.read_seq();
                 ensure!(

@@ -6,6 +6,7 @@ use protocol::{Answer, Message, MessageId, Rev, Seq, SessionId};
 
 use super::super::{Event, NotStored};
 use crate::origin::{ConnId, Origin};
+use crate::sessions::View;
 use crate::testing::{Database, Person, invite, invited, opened, post, stored};
 
 #[tokio::test]
@@ -191,17 +192,17 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
             opened(&db.announced().await);
         }
     }
-    let joined = db.store.sessions_of(eve.id).await.unwrap()[0].2;
+    let since = db.store.sessions_of(eve.id).await.unwrap()[0].2.clone();
     let mut all: Vec<_> = now.into_values().collect();
     all.sort_by_key(|message| message.rev);
     let head = all[all.len() - 1].rev;
     for after in -1..=head.0 + 2 {
-        for (who, joined) in [(bob, Seq(0)), (eve, joined)] {
+        for (who, view) in [(bob, &View::since(Seq(0))), (eve, &since)] {
             for limit in [1, 4, 100] {
                 let found =
                     db.store.changes(who.id, session, Rev(after), limit, usize::MAX).await.unwrap().unwrap();
                 let expected: Vec<_> =
-                    all.iter().filter(|m| m.rev.0 > after && m.seq > joined).cloned().collect();
+                    all.iter().filter(|m| m.rev.0 > after && view.sees(m.seq)).cloned().collect();
                 let most = usize::try_from(limit + 1).unwrap().min(expected.len());
                 assert_eq!((found.rev, &found.messages[..]), (head, &expected[..most]), "{after} {limit}");
             }
