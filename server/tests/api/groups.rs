@@ -170,6 +170,7 @@ async fn whoever_comes_back_sees_what_was_said_while_they_were_there_and_its_cha
     for (message_id, data) in [(missed, "not for Bob"), (first, "edited")] {
         ada.send(&ClientFrame::Edit { session_id: session, message_id, data: data.into() }).await.unwrap();
     }
+    fence(&mut ada).await;
     phone.reconnect().await.unwrap();
     for client in [&mut bob, &mut phone] {
         holds(client, session, &["edited", "", "third"]).await;

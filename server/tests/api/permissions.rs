@@ -122,6 +122,10 @@ impl Scene {
     /// Begins a group of Ada, Cleo and maybe Bob, who comes to stand there as named. Dora is invited.
     async fn set(&mut self, standing: Standing) {
         let Self { ada, bob, cleo, dora, phone, .. } = self;
+        for client in [&mut *ada, bob, cleo, dora, phone] {
+            fence(client).await;
+            drop(client.take_frames()); // of the group before this one
+        }
         let is_owner = standing == Standing::Owner;
         let (host, guest) = if is_owner { (&mut *bob, &mut *ada) } else { (&mut *ada, &mut *bob) };
         self.session = host.begin("A group").await.unwrap();
@@ -193,7 +197,7 @@ impl Scene {
                 ClientFrame::Search(Search::Ask(Asked { username: "Eve".into(), session_id, leave: true }))
             }
             "Search, an answer" => answer(self.invites.0),
-            "Search, one's answer" => answer(self.invites.1.unwrap_or_default()),
+            "Search, one's answer" => answer(self.invites.1.unwrap_or_else(InviteId::new)),
             "Read" => ClientFrame::Read { session_id, seq: Seq(3) },
             "Typing" => ClientFrame::Typing { session_id },
             "Fetch" => ClientFrame::Fetch { session_id, rev: Rev(0) },
