@@ -9,6 +9,7 @@ mod frames;
 mod presence;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,8 @@ use crate::logins::LoginId;
 use crate::options::Options;
 use crate::origin::Origin;
 use crate::presence::Leases;
+use crate::sessions::View;
+use crate::sessions::session::StoredSession;
 use crate::store::{Event, Store};
 use crate::tails::Tails;
 use crate::turns::{Turn, Turns};
@@ -240,16 +243,7 @@ impl Shared {
                 }
             }
             Event::Opened { session, users, joined } => {
-                let (session_id, head) = (session.session_id, session.head);
-                let new: Vec<UserId> = joined.iter().map(|(user, _)| *user).collect();
-                let others: Vec<UserId> = users.keys().filter(|user| !new.contains(user)).copied().collect();
-                let notice = frames::session(session, users);
-                for (user, view) in joined {
-                    self.hub.follow_all(user, session_id, head, &view);
-                    self.tell_user(user, &frames::session_seen(notice.clone(), &view));
-                }
-                self.hub.publish_to_others(session_id, &encode(&ServerFrame::Session(notice)), &new);
-                self.introduce(session_id, &new, &others);
+                self.opened(session, users, joined);
             }
             Event::OpenedAgain { origin, session, users, view } => {
                 self.tell(origin, &frames::session_seen(frames::session(session, users), &view));
@@ -291,6 +285,20 @@ impl Shared {
                 self.hub.close(origin.0, close::TRY_LATER, "The server cannot store messages just now.");
             }
         }
+    }
+
+    /// Lets the sockets of those who joined follow, and tells everybody.
+    fn opened(&self, session: StoredSession, users: BTreeMap<UserId, String>, joined: Vec<(UserId, View)>) {
+        let (session_id, head) = (session.session_id, session.head);
+        let new: Vec<UserId> = joined.iter().map(|(user, _)| *user).collect();
+        let others: Vec<UserId> = users.keys().filter(|user| !new.contains(user)).copied().collect();
+        let notice = frames::session(session, users);
+        for (user, view) in joined {
+            self.hub.follow_all(user, session_id, head, &view);
+            self.tell_user(user, &frames::session_seen(notice.clone(), &view));
+        }
+        self.hub.publish_to_others(session_id, &encode(&ServerFrame::Session(notice)), &new);
+        self.introduce(session_id, &new, &others);
     }
 
     /// Answers one socket.
@@ -353,7 +361,6 @@ mod tests {
 
     use super::*;
     use crate::hub::Outgoing;
-    use crate::sessions::View;
 
     fn said(session_id: SessionId, n: i64, data: &str) -> Event {
         let message = Message {

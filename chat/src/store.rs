@@ -17,6 +17,7 @@ mod gone;
 mod health;
 mod invites;
 mod logins;
+mod members;
 mod messages;
 mod names;
 mod open;

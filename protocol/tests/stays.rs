@@ -1,8 +1,6 @@
 //! Leaving a session and coming back, as the state machine sees it, case by case. `sync.rs` shows that any mixture of
 //! them with everything else ends well.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
 use protocol::api::History;
 use protocol::{
     Change, ClientFrame, Epoch, Head, Kind, LiveMessage, Message, MessageId, Pending, PendingState, Presence,

@@ -6,15 +6,14 @@ use protocol::api::History;
 use protocol::{Epoch, Message, MessageId, Rev, Seq, SessionId, Span, TimeStamp, UserId};
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow as _, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
-use super::sessions::VIEW;
+use super::members::last_seen;
 use super::sql::MESSAGE;
 use super::writer::Tx;
 use super::{Store, brief};
 use crate::error::Result;
 use crate::page::weight;
-use crate::sessions::View;
 
 /// The messages of session `$1` that changed after `here.after`, as places and sizes: up to the limit of those still as
 /// written (`fresh`), and of the others (`altered`), each with the weight of those before it in the given direction.
@@ -236,16 +235,6 @@ pub(super) async fn history(
     let older = messages.front().map(|oldest| oldest.seq).filter(|oldest| *oldest > begins);
     let covers = Span { after: older.map_or(Seq(0), |oldest| Seq(oldest.0 - 1)), up_to: Some(up_to) };
     Ok(Some(History { messages: messages.into(), more: older.is_some(), covers: Some(covers) }))
-}
-
-/// Returns the place of a session's last message, and what the user may see of it; `None` if they are not in it.
-async fn last_seen(
-    db: &mut SqliteConnection,
-    user: UserId,
-    session: SessionId,
-) -> Result<Option<(Seq, View)>> {
-    let row = sqlx::query(VIEW).bind(session).bind(user).fetch_optional(db).await?;
-    Ok(row.map(|row| Ok::<_, sqlx::Error>((row.try_get("last_seq")?, View::from_row(&row)?))).transpose()?)
 }
 
 impl Store {

@@ -5,7 +5,8 @@ use rusqlite::{StatementStatus, ToSql};
 
 use super::invites::{FORGET_LOOKS, LATELY, LOOKED, OPEN_OF, WAITING_FOR};
 use super::logins::LOGIN_USER;
-use super::messages::{CHANGES, HISTORY, TAIL};
+use super::members::VIEW;
+use super::messages::{CHANGES, CHANGES_OF_PART, HISTORY, TAIL};
 use super::posting::STATEMENTS;
 use super::reading::MARK;
 use super::sessions::{CHOSEN_NEWEST, CHOSEN_WITH_USERS, SESSIONS_OF, SESSIONS_WITH_USERS, USERS_IN, WEIGHT};
@@ -27,8 +28,10 @@ async fn no_query_reads_a_whole_table() {
         LOGIN_USER,
         MARK,
         CHANGES,
+        CHANGES_OF_PART,
         TAIL,
         HISTORY,
+        VIEW,
         CHOSEN_NEWEST,
         CHOSEN_WITH_USERS,
         SESSIONS_OF,
@@ -79,7 +82,7 @@ async fn what_somebody_asked_lately_is_found_by_its_time() {
 #[tokio::test]
 async fn what_changed_is_sorted_only_when_it_is_no_more_than_a_page() {
     let db = Database::new().await;
-    for sql in [CHANGES, TAIL] {
+    for sql in [CHANGES, CHANGES_OF_PART, TAIL] {
         let plan = plan(&db, sql).await;
         for index in ["messages_by_seq (session_id=? AND seq>?)", "messages_altered (session_id=? AND rev>?)"]
         {
@@ -137,8 +140,10 @@ async fn nothing_costs_more_because_a_session_is_long_and_much_in_it_unread() {
             steps(&db, SESSIONS_WITH_USERS, &[&reader, &9]),
             steps(&db, CHOSEN_WITH_USERS, &[&reader, &9, &here, &9]),
             steps(&db, CHOSEN_NEWEST, &[&reader, &9, &60_000]),
-            steps(&db, WEIGHT, &[&here, &reader, &30]),
+            steps(&db, WEIGHT, &[&here, &reader, &30, &9]),
+            steps(&db, VIEW, &[&here, &reader]),
             steps(&db, CHANGES, &[&here, &reader, &near, &257, &60_000]),
+            steps(&db, CHANGES_OF_PART, &[&here, &10, &near, &257, &60_000, &i64::MAX]),
             steps(&db, TAIL, &[&here, &near, &512, &60_000]),
             steps(&db, HISTORY, &[&here, &near, &0, &51, &60_000]),
         ]

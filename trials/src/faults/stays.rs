@@ -65,11 +65,9 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     }
     sleep(LIFE).await;
     let _ = stop.send(true);
-    let joined = |error: tokio::task::JoinError| Failure::Missed(error.to_string());
-    let owner = doing.await.map_err(joined)??;
     let mut devices = Vec::new();
-    for device in coming {
-        devices.push(device.await.map_err(joined)??);
+    for device in coming.into_iter().chain([doing]) {
+        devices.push(device.await.map_err(|error| Failure::Missed(error.to_string()))??);
     }
     let bounds = talk.bounds;
     let mut ended = talk.end(&server.base.clone()).await?;
@@ -79,7 +77,6 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let own = |user: &UserId| stays.iter().find(|(id, _)| id == user).map_or(vec![], |(_, own)| own.clone());
     let mut own: Vec<_> = users.iter().map(own).collect();
     own.push(vec![(Seq(0), Seq(i64::MAX))]);
-    devices.push(owner);
     try_join_all(devices.iter_mut().zip(&own).map(|(device, own)| rest(device, (session, head), own)))
         .await?;
     for ((device, own), n) in devices.into_iter().zip(own).zip(TALKERS as u32..) {
