@@ -161,7 +161,7 @@ deps: toolchain ## Check the dependencies: licences, bans, sources, advisories w
 same-page: toolchain tools node_modules ## Build the page with cargo-leptos too, and fail where it is not the page of the release
 	$(call say,The page$(comma) as the release has it and as cargo-leptos makes it)
 	@rm -rf target/same-page; mkdir -p target/same-page
-	node frontend/build.mjs --page
+	node frontend/build.mjs --page --whole
 	@cp -r target/site target/same-page/release
 	cargo leptos build --release --precompress --frontend-only --split --lib-features split
 	@cp -r target/site target/same-page/cargo-leptos

@@ -6,7 +6,7 @@
  * in Cargo.toml), and needs neither cargo-leptos nor wasm-bindgen's command line tool: those take minutes to install and
  * serve development alone. `make same-page` holds the two against one another.
  *
- *     node frontend/build.mjs [--page]      --page leaves out the server
+ *     node frontend/build.mjs [--page] [--whole]      --page leaves out the server; --whole drops nothing of the page
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib';
-import { renameImports } from './wasm.mjs';
+import { dropExports, renameImports } from './wasm.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(join(ROOT, 'end2end/package.json')); // the npm packages are there
@@ -78,16 +78,30 @@ async function wasm({ leptos, name, env }, pkg) {
   const compiled = join(FRONT, target, profile, `${lib.replaceAll('-', '_')}.wasm`);
   const make = ['run', '--quiet', '--profile=tool', '--package=xtask', '--features=page', '--'];
   await run('cargo', [...make, 'page', compiled, pkg, name]);
+  const script = join(pkg, `${name}.js`);
+  if (!process.argv.includes('--whole')) dropStreams(join(pkg, `${name}.wasm`), script);
   for (const part of readdirSync(pkg).filter((file) => file.endsWith('.wasm'))) {
     say(`optimising ${part}`);
     const file = join(pkg, part);
     await run(join(ROOT, 'frontend/bin/wasm-opt'), [...leptos['wasm-opt-features'], file, '-o', file]);
   }
-  const script = join(pkg, `${name}.js`);
   shorten(join(pkg, `${name}.wasm`), script);
   const { minify } = require('terser');
   const { code } = await minify(readFileSync(script, 'utf8'), { module: true });
   writeFileSync(script, code);
+}
+
+/**
+ * Drops three classes that come with server functions, for bodies that are streams, which the page has none of. They
+ * are exported to scripts, which keeps them and all they need: two kilobytes. Only Rust makes one of them, through a
+ * function of the script that is not there when nothing does.
+ */
+function dropStreams(wasm, script) {
+  const code = readFileSync(script, 'utf8');
+  if (code.includes('__wrap')) throw new Error('The page makes streams now: keep their classes.');
+  writeFileSync(wasm, dropExports(readFileSync(wasm), (name) => /^(__wbg_)?intounderlying/.test(name)));
+  const statements = [/^export class IntoUnderlying\w* {\n[^]*?^}\n/gm, /^(const|if \(Symbol\.dispose\)) IntoUnderlying[^]*?;\n/gm];
+  writeFileSync(script, statements.reduce((code, dropped) => code.replaceAll(dropped, ''), code));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Reading and changing compiled WebAssembly (core specification, 5.5), as far as the build of the page needs it. */
 
 /** Numbers of sections. */
-export const [IMPORTS, FUNCTIONS, DATA] = [2, 3, 11];
+export const [IMPORTS, FUNCTIONS, EXPORTS, DATA] = [2, 3, 7, 11];
 
 const HEADER = 8; // bytes
 
@@ -51,6 +51,24 @@ export function renameImports(bytes, rename) {
       parts.push(text(from), text(rename(from, what)), old.subarray(kind, at));
     }
     return { id: section.id, content: Buffer.concat(parts) };
+  });
+  return module(bytes.subarray(0, HEADER), all);
+}
+
+/** Leaves out exports, by their names. What only they used is left for wasm-opt to remove. */
+export function dropExports(bytes, isDropped) {
+  const all = sections(bytes).map((section) => {
+    if (section.id !== EXPORTS) return section;
+    const old = section.content;
+    let [count, at] = number(old, 0);
+    const kept = [];
+    for (; count > 0; count--) {
+      const begin = at;
+      const [length, name] = number(old, at);
+      [, at] = number(old, name + length + 1); // behind the name its kind, and what it is
+      if (!isDropped(old.subarray(name, name + length).toString())) kept.push(old.subarray(begin, at));
+    }
+    return { id: section.id, content: Buffer.concat([leb(kept.length), ...kept]) };
   });
   return module(bytes.subarray(0, HEADER), all);
 }

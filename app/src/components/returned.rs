@@ -1,7 +1,7 @@
 //! What was written in conversations that the user is in no more, and was not sent.
 
 use leptos::prelude::*;
-use protocol::{Pending, PendingState};
+use protocol::PendingState;
 
 use super::each;
 use crate::live::Live;
@@ -10,38 +10,29 @@ use crate::whole::IntoWhole;
 /// The words stay, also across reloads, until their writer has taken them elsewhere.
 #[component]
 pub(crate) fn Returned(live: Live) -> impl IntoView {
-    let any = move || !live.unsendable.read().is_empty();
     let names = move || live.unsendable.read().iter().map(|pending| pending.message_id.0).collect();
     let card = move |id| {
-        let card = live.unsendable.read().iter().find(|pending| pending.message_id.0 == id)?.clone();
-        Some(Card(CardProps { live, card }))
+        let held = live.unsendable.read();
+        let card = held.iter().find(|pending| pending.message_id.0 == id)?;
+        let PendingState::Failed(fault) = &card.state else { return None };
+        let (id, reason, words) = (card.message_id, fault.reason.clone(), card.data.clone());
+        Some(view! {
+            <article class="card">
+                <p>{reason}</p>
+                <p class="returned-words" dir="auto">
+                    {words}
+                </p>
+                <button type="button" class="quiet" on:click=move |_| live.take_back(id, false)>
+                    "Delete"
+                </button>
+            </article>
+        })
     };
+    // An alert, so that a screen reader says what comes here.
     view! {
-        <section class="invitations returned" aria-label="Not sent" hidden=move || !any()>
+        <section class="invitations returned" role="alert" aria-label="Not sent">
             {each(names, move |id| card(id).whole())}
         </section>
     }
     .whole()
-}
-
-#[component]
-fn Card(live: Live, card: Pending) -> impl IntoView {
-    let Pending { message_id, data, state, .. } = card;
-    let reason = match state {
-        PendingState::Failed(fault) => fault.reason,
-        _ => String::new(),
-    };
-    view! {
-        <article class="card">
-            <p>{reason}</p>
-            <p class="returned-words" dir="auto">
-                {data}
-            </p>
-            <div class="card-ways">
-                <button type="button" class="quiet" on:click=move |_| live.take_back(message_id, false)>
-                    "Delete"
-                </button>
-            </div>
-        </article>
-    }
 }

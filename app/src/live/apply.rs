@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::{Change, MessageId, Pending, PendingState, SessionId, Step};
+use protocol::{Change, MessageId, SessionId, Step};
 
 use super::Live;
 use super::session::{SessionView, SetIfChanged};
@@ -76,17 +76,10 @@ impl Live {
         }
     }
 
-    /// Shows what was returned to its writer, and announces what is new there.
+    /// Shows what was returned to its writer.
     fn refresh_unsendable(self) {
-        let returned = self.inner.try_with_value(|inner| inner.sync.returned().cloned().collect::<Vec<_>>());
-        let returned = returned.unwrap_or_default();
-        let known = self.unsendable.get_untracked();
-        if let Some(Pending { state: PendingState::Failed(fault), data, .. }) =
-            returned.iter().find(|pending| known.iter().all(|known| known.message_id != pending.message_id))
-        {
-            self.announcer.say(format!("{} {data}", fault.reason));
-        }
-        self.unsendable.set_if_changed(returned);
+        let returned = self.inner.try_with_value(|inner| inner.sync.returned().cloned().collect());
+        self.unsendable.set_if_changed(returned.unwrap_or_default());
     }
 
     /// Refreshes everything about one session.
