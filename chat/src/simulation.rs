@@ -65,7 +65,7 @@ enum Plant {
 const SEEDS: u64 = 10_000;
 
 /// A planted bug must be found within this many seeds.
-const SEEDS_FOR_A_BUG: u64 = 300;
+const SEEDS_FOR_A_BUG: u64 = 600;
 
 #[test]
 fn seeds() {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use protocol::api::LoadedSession;
 use protocol::{
-    Head, Me, Message, Outcome, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId, Snapshot,
-    SnapshotSession, User, UserId,
+    Code, Head, Me, Message, Outcome, Position, SearchNotice, Seq, ServerFrame, SessionHead, SessionId,
+    Snapshot, SnapshotSession, User, UserId,
 };
 
 use crate::invites::invite::Invite;
@@ -18,7 +18,7 @@ use crate::page::{PAGE_BYTES, weight};
 use crate::sessions::View;
 use crate::store::SessionRow;
 use crate::turns::Turn;
-use crate::{Actor, Chat, Connection, Result, Room};
+use crate::{Actor, Chat, Connection, Error, Result, Room};
 
 /// Newest messages per session in a `load`.
 const LOAD_ROWS: i64 = 30;
@@ -62,15 +62,18 @@ impl Greeting {
         if let Some(welcome) = self.welcome.take() {
             return Ok(Some(welcome));
         }
-        let Some((row, position)) = self.behind.pop_front() else {
-            return Ok(self.invitations.pop_front());
-        };
-        let SessionRow { session_id, epoch, rev, .. } = row;
-        let other_history = position.epoch.is_some_and(|own| own != epoch);
-        if other_history || position.rev > rev {
-            return Ok(Some(encode(&ServerFrame::Reset { session_id, epoch, rev })));
+        while let Some((row, position)) = self.behind.pop_front() {
+            let SessionRow { session_id, epoch, rev, .. } = row;
+            let other_history = position.epoch.is_some_and(|own| own != epoch);
+            if other_history || position.rev > rev {
+                return Ok(Some(encode(&ServerFrame::Reset { session_id, epoch, rev })));
+            }
+            match chat.page(conn, session_id, position.rev).await {
+                Err(Error::Refused(fault)) if fault.error == Code::NotFound => {} // they have left it meanwhile
+                page => return page.map(Some),
+            }
         }
-        chat.page(conn, session_id, position.rev).await.map(Some)
+        Ok(self.invitations.pop_front())
     }
 }
 
@@ -319,27 +322,74 @@ mod tests {
     use crate::invites::{NewInvite, rules};
     use crate::{Lock, Login, LoginId, Options, Outgoing, Username};
 
+    /// Creates a user who is signed in.
+    async fn person(chat: &Chat, name: &str) -> Actor {
+        let user =
+            chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
+        let login = Login {
+            user_id: user.unwrap(),
+            user_agent: String::new(),
+            ip: String::new(),
+            expires_at: TimeStamp(i64::MAX),
+            data: "{}".into(),
+        };
+        let id = LoginId::of_token(name.as_bytes());
+        let lock = Lock::of(login.user_id, "hash");
+        assert!(chat.create_login(id, login, lock).await.unwrap());
+        chat.actor(id).await.unwrap().unwrap()
+    }
+
+    /// Waits until something is queued for a socket.
+    async fn told(conn: &Connection) {
+        let told = async {
+            while conn.waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), told).await.expect("something is published");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_opens_while_its_user_leaves_a_group_hears_nothing_of_what_comes_then() {
+        let data = tempfile::tempdir().unwrap();
+        let chat = Chat::open(data.path(), Options::default()).await.unwrap();
+        let ada = person(&chat, "Ada").await;
+        let (conn, group, other) = (chat.connect(ada.clone()), SessionId::new(), SessionId::new());
+        for (session, title) in [(group, "A group"), (other, "Another")] {
+            chat.begin(&conn, session, title).await.unwrap();
+        }
+        // What its greeting read first, before she left.
+        let stale = chat.0.store.sessions_of(ada.user_id()).await.unwrap();
+        let late = chat.connect(ada.clone());
+        chat.leave(&conn, group).await.unwrap();
+        // From here on nobody but the greeting takes the group from it.
+        let has_left = |frame: &Bytes| frame.starts_with(br#"{"type":"Left""#);
+        loop {
+            let Outgoing::Frames(frames) = late.outgoing().await else { panic!("it is open") };
+            if frames.iter().any(has_left) {
+                break;
+            }
+        }
+        late.follow_exactly(stale);
+        let head = Head { epoch: protocol::Epoch::new(), rev: protocol::Rev(1) };
+        let heads = encode(&ServerFrame::Heads { sessions: [(group, head)].into() });
+        chat.0.live.hub().publish(group, &heads);
+        let mut greeting = chat.hello(&late, BTreeMap::new()).await.unwrap();
+        let welcome = greeting.next(&chat, &late).await.unwrap().unwrap();
+        let names = |session: SessionId| String::from_utf8_lossy(&welcome).contains(&session.to_string());
+        assert_eq!((names(group), names(other)), (false, true));
+        assert!(late.view(group).is_none() && late.view(other).is_some());
+        assert_eq!(late.waiting(), 0, "what was queued since may be of the group");
+        chat.0.live.hub().publish(group, &heads);
+        assert_eq!(late.waiting(), 0);
+        chat.close().await;
+    }
+
     #[tokio::test]
     async fn a_login_that_ends_while_its_socket_is_opened_is_told_nothing_of_what_comes_then() {
         let data = tempfile::tempdir().unwrap();
         let chat = Chat::open(data.path(), Options::default()).await.unwrap();
-        let mut actors = Vec::new();
-        for name in ["Ada", "Bob"] {
-            let user =
-                chat.0.store.create_user(&Username::parse(name).unwrap(), "hash".into(), None).await.unwrap();
-            let login = Login {
-                user_id: user.unwrap(),
-                user_agent: String::new(),
-                ip: String::new(),
-                expires_at: TimeStamp(i64::MAX),
-                data: "{}".into(),
-            };
-            let id = LoginId::of_token(name.as_bytes());
-            let lock = Lock::of(login.user_id, "hash");
-            assert!(chat.create_login(id, login, lock).await.unwrap());
-            actors.push(chat.actor(id).await.unwrap().unwrap());
-        }
-        let (ada, bob) = (actors.remove(0), actors.remove(0));
+        let (ada, bob) = (person(&chat, "Ada").await, person(&chat, "Bob").await);
         chat.0.store.revoke_login(ada.login()).await.unwrap(); // and then a socket arrives that was requested before
         let conn = chat.connect(ada.clone());
         let (from, to) = (bob.user_id(), ada.user_id());
@@ -357,12 +407,7 @@ mod tests {
             conversations: None,
         };
         rules::ask(&chat.0.store, new).await.unwrap();
-        let told = async {
-            while conn.waiting() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(15), told).await.expect("the invitation is published");
+        told(&conn).await;
         let mut greeting = chat.hello(&conn, BTreeMap::new()).await.unwrap();
         assert!(greeting.next(&chat, &conn).await.unwrap().is_none());
         assert!(matches!(conn.outgoing().await, Outgoing::Close(close::LOGIN_REVOKED, _)));

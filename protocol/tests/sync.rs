@@ -220,8 +220,9 @@ impl World {
         self.drive(step);
         if taken.is_some() {
             self.written.retain(|(_, written)| *written != id);
-            // A connection that broke off earlier may still deliver what a later one refused.
-            if !self.server.may_come_late(id) {
+            // A connection that broke off earlier may still deliver what a later one refused; and what was being sent
+            // when its session was left may have arrived.
+            if !self.server.may_come_late(id) && !self.returned.contains(&id) {
                 self.taken_back.insert(id);
             }
         }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use protocol::api::History;
 use protocol::{
-    Change, ClientFrame, Earlier, Kind, LiveMessage, MessageId, PendingState, Rev, ServerFrame, SessionId,
-    Step, Sync, TimeStamp,
+    Change, ClientFrame, Earlier, Kind, LiveMessage, MessageId, Pending, PendingState, Rev, ServerFrame,
+    SessionId, Step, Sync, TimeStamp,
 };
 
 use super::dice::Dice;
@@ -74,8 +74,8 @@ const TURNS_BY_WEIGHT: &[(usize, Turn)] = &[
     (1, Turn::FailCommit),
     (1, Turn::Backup),
     (1, Turn::Restore),
-    (2, Turn::Join),
-    (2, Turn::Leave),
+    (1, Turn::Join),
+    (1, Turn::Leave),
     (2, Turn::AskHistory),
     (2, Turn::HistoryArrives),
     (1, Turn::Reload),
@@ -94,6 +94,13 @@ struct Device {
     timers: Vec<SessionId>,
 }
 
+impl Device {
+    /// Returns the last change applied in each session.
+    fn stands(&self) -> BTreeMap<SessionId, Rev> {
+        self.sync.sessions().iter().map(|(id, session)| (*id, session.timeline.rev())).collect()
+    }
+}
+
 pub(super) struct World<'s> {
     dice: Dice,
     server: &'s mut Server,
@@ -103,6 +110,8 @@ pub(super) struct World<'s> {
     zombies: Vec<Link>,
     backup: Option<BTreeMap<SessionId, Log>>,
     refused: HashSet<MessageId>,
+    /// Messages that were being sent when their writer left the group.
+    may_be_stored: HashSet<MessageId>,
     /// Messages that were taken back and are no longer on any connection.
     taken_back: HashSet<MessageId>,
     texts: usize,
@@ -134,8 +143,19 @@ impl<'s> World<'s> {
             let (arrived, timers) = (HashSet::new(), Vec::new());
             devices.push(Device { actor, sync, link: None, history: None, arrived, timers });
         }
-        let (zombies, refused, taken_back) = (Vec::new(), HashSet::new(), HashSet::new());
-        Ok(Self { dice, server, people, devices, zombies, backup: None, refused, taken_back, texts: 0, told })
+        Ok(Self {
+            dice,
+            server,
+            people,
+            devices,
+            zombies: Vec::new(),
+            backup: None,
+            refused: HashSet::new(),
+            may_be_stored: HashSet::new(),
+            taken_back: HashSet::new(),
+            texts: 0,
+            told,
+        })
     }
 
     /// Runs the seed to its end.
@@ -234,9 +254,12 @@ impl<'s> World<'s> {
         let (taken, step) = sync.take_back(id);
         if taken.is_some() {
             self.refused.insert(id); // nobody waits for it
-            // A connection that was given up earlier may still deliver what a later one refused.
+            // A connection that was given up earlier may still deliver what a later one refused; and what was being
+            // sent when a group was left may have arrived, as its writer is told.
             let name = id.to_string();
-            if !self.zombies.iter().any(|link| link.up.iter().any(|frame| frame.contains(&name))) {
+            if !self.may_be_stored.contains(&id)
+                && !self.zombies.iter().any(|link| link.up.iter().any(|frame| frame.contains(&name)))
+            {
                 self.taken_back.insert(id);
             }
         }
@@ -422,15 +445,18 @@ impl<'s> World<'s> {
         {
             self.refused.extend(refused.message_id);
         }
-        if matches!(frame, ServerFrame::Reset { .. }) {
-            self.devices[device].arrived.clear(); // in another history it may arrive again
-        }
+        let stood = self.devices[device].stands();
+        let is_reset = matches!(frame, ServerFrame::Reset { .. });
         if self.server.plant == Some(Plant::SkipOnGap) {
             self.skip_gap(device, &frame);
         }
         let step = self.devices[device].sync.receive(frame);
         for frame in &step.send {
             self.tell(|| format!("  {device} -> {}", frame.encode()));
+        }
+        let stands = self.devices[device].stands();
+        if is_reset || stood.iter().any(|(session, rev)| stands.get(session).is_none_or(|now| now < rev)) {
+            self.devices[device].arrived.clear(); // in another history, or another stay, it may arrive again
         }
         for change in &step.changes {
             match change {
@@ -439,9 +465,13 @@ impl<'s> World<'s> {
                 }
                 // Its writer has it, and it need not be stored.
                 Change::Returned => {
-                    let returned: Vec<MessageId> =
-                        self.devices[device].sync.returned().map(|pending| pending.message_id).collect();
-                    self.refused.extend(returned);
+                    for Pending { message_id, state, .. } in self.devices[device].sync.returned() {
+                        self.refused.insert(*message_id);
+                        if matches!(state, PendingState::Failed(fault) if fault.reason.contains("may have arrived"))
+                        {
+                            self.may_be_stored.insert(*message_id);
+                        }
+                    }
                 }
                 _ => {}
             }

@@ -54,7 +54,7 @@ pub(super) async fn run(rig: &Rig) -> Result<Outcome> {
     let owner = Device::new(owner, talk.history.log(Actor((TALKERS + GUESTS) as u32)));
     let doing = tokio::spawn(invite_and_remove(owner, session, names, rig.random(99), stopped));
 
-    let lives = rig.lane.of(3, 20, 100);
+    let lives = rig.lane.of(2, 20, 100);
     for _ in 0..lives {
         sleep(LIFE).await;
         server.kill().await?;
