@@ -234,9 +234,10 @@ impl Live {
 
     /// Discards a message that is not in flight.
     fn discard(self, id: MessageId) -> Option<Pending> {
-        // Another tab may have sent it.
+        // Another tab may have sent it. Of what was returned to its writer nothing more will be heard.
         let is_sent = |p: &Pending| p.message_id == id && p.unanswered;
-        if keep::unsent(self.me().user_id).iter().any(is_sent) {
+        let is_returned = self.unsendable.with_untracked(|all| all.iter().any(|p| p.message_id == id));
+        if !is_returned && keep::unsent(self.me().user_id).iter().any(is_sent) {
             return None;
         }
         let taken = self.inner.try_update_value(|inner| inner.sync.take_back(id));

@@ -140,7 +140,7 @@ impl Outbox {
             if is_gone(pending.session_id) && !matches!(pending.state, PendingState::Failed(_)) {
                 let reason = if pending.unanswered { MAY_HAVE_ARRIVED } else { NOT_SENT };
                 pending.state = PendingState::Failed(Fault::new(Code::NotFound, reason));
-                (pending.unanswered, pending.put_off) = (false, None);
+                pending.put_off = None;
                 self.first.remove(&pending.session_id);
                 found = true;
             }
@@ -148,10 +148,11 @@ impl Outbox {
         found
     }
 
-    /// Removes a message that is not in flight: unsent, or refused. An unanswered message stays, because it may be
-    /// stored already. Also returns whether the server may be waiting for it, as the first that it refused temporarily.
+    /// Removes a message that is not in flight: unsent, refused, or returned to its writer. An unanswered message stays,
+    /// because it may be stored already. Also returns whether the server may be waiting for it, as the first that it refused temporarily.
     pub(crate) fn take_back(&mut self, message_id: MessageId) -> Option<(Pending, bool)> {
-        let at = self.at(message_id).filter(|at| !self.pending[*at].unanswered)?;
+        let is_done = |p: &Pending| !p.unanswered || matches!(p.state, PendingState::Failed(_));
+        let at = self.at(message_id).filter(|at| is_done(&self.pending[*at]))?;
         let pending = self.pending.remove(at);
         let is_missed = self.lets_go(&pending);
         Some((pending, is_missed))

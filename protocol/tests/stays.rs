@@ -3,8 +3,9 @@
 
 use protocol::api::History;
 use protocol::{
-    Change, ClientFrame, Epoch, Head, Kind, LiveMessage, Message, MessageId, Pending, PendingState, Presence,
-    Rev, Seq, ServerFrame, SessionHead, SessionId, SessionNotice, Span, Step, Sync, TimeStamp, User, UserId,
+    Change, ClientFrame, Epoch, Head, Kind, LiveMessage, Me, Message, MessageId, Pending, PendingState,
+    Presence, Rev, Seq, ServerFrame, SessionHead, SessionId, SessionNotice, Snapshot, Span, Step, Sync,
+    TimeStamp, User, UserId,
 };
 
 const NOW: TimeStamp = TimeStamp(0);
@@ -130,6 +131,16 @@ fn what_waits_in_a_group_that_is_left_is_returned_to_its_writer() {
     assert_eq!(ids, [sent, waiting]);
     assert!(reason(returned[0]).contains("may have arrived"), "{returned:?}");
     assert!(reason(returned[1]).contains("was not sent"), "{returned:?}");
+    let mut next = Sync::from_snapshot(&Snapshot {
+        me: Me { user_id: group.ada, username: "Ada".into() },
+        sessions: [].into(),
+        invited: vec![],
+        asked: vec![],
+    });
+    let _ = next.receive(ServerFrame::Welcome { user_id: group.ada, sessions: [].into() });
+    let kept = |pending: &&Pending| Pending { state: PendingState::Waiting, ..(*pending).clone() };
+    let _ = next.restore(returned.iter().map(kept));
+    assert!(next.returned().eq(returned), "a later run says the same");
 
     let (taken, step) = group.sync.take_back(sent);
     assert_eq!(taken.unwrap().data, "sent");

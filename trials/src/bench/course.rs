@@ -17,6 +17,10 @@ pub(super) const MESSAGE_BYTES: usize = 140;
 /// Pairs that talk in the closed loop of many pairs, and in the open loops.
 pub(super) const PAIRS: usize = 50;
 
+/// Messages a second of all pairs together, while people do all that they do on the page: a third
+/// of what each may send.
+pub(super) const MIXED_RATE: f64 = 1_000.0;
+
 /// Messages in flight at any time in the fan-out's group.
 pub(super) const FAN_OUT_DEPTH: usize = 8;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::course::{FAN_OUT_DEPTH, FIRST_RATE, MESSAGE_BYTES, PAIRS, RATES};
+use super::course::{FAN_OUT_DEPTH, FIRST_RATE, MESSAGE_BYTES, MIXED_RATE, PAIRS, RATES};
 use super::ejabberd::Ejabberd;
 use super::natter::{Natter, Relay};
 use super::prosody::Prosody;
@@ -36,7 +36,7 @@ pub async fn measure_all(
     let _ = raise_open_files(); // the servers inherit it; a lower limit shows up where it is hit
     fs::create_dir_all(folder)?;
     let began = Instant::now();
-    let natter = Natter { program: natter.to_owned() };
+    let natter = Natter { program: natter.to_owned(), everyday: false };
     let folder = folder.to_owned();
     let mut bench = Bench { course, folder, only, progress, systems: Vec::new(), missing: Vec::new() };
     for repeat in 0..course.repeats {
@@ -149,7 +149,21 @@ impl Bench<'_> {
         measured.fan_out = self.run(&mut server, plan, &mut FanOut::new(plan, FAN_OUT_DEPTH)).await?;
         measured.rates = self.rates(&mut server, pairs, first_rate).await?;
         server.stop().await?;
+        if let Some(system) = system.as_on_the_page() {
+            measured.mixed = Some(self.mixed(&system, accounts).await?);
+        }
         Ok(measured)
+    }
+
+    /// Lets the pairs talk at an even rate, doing all that people do on the page.
+    async fn mixed<S: System>(&self, system: &S, accounts: &Path) -> Result<Report, Error> {
+        let data = tempfile::tempdir_in(&self.folder)?;
+        copy(accounts, data.path())?;
+        let mut server = start(system, &Site::new(data.path())?).await?;
+        let (pairs, rate) = (Plan::new(2 * PAIRS, 2), MIXED_RATE.min(self.course.highest_rate));
+        let report = self.run(&mut server, pairs, &mut Rate::new(pairs, rate, SEED)).await?;
+        server.stop().await?;
+        Ok(report)
     }
 
     /// Runs open loops: up from the first rate as long as they are held, or down until one is.

@@ -11,6 +11,8 @@ use crate::load::{self, Check, Error, Habits};
 pub(super) struct Natter {
     /// The program.
     pub program: PathBuf,
+    /// Whether its limits are on, and its people do all that they do on the page.
+    pub everyday: bool,
 }
 
 impl System for Natter {
@@ -31,11 +33,17 @@ impl System for Natter {
         Ok(version.replacen("natter", "Natter", 1))
     }
 
+    fn as_on_the_page(&self) -> Option<Self> {
+        Some(Self { program: self.program.clone(), everyday: true })
+    }
+
     fn command(&self, site: &Site) -> Result<Command, Error> {
         let mut command = Command::new(&self.program);
         command.arg("--data").arg(&site.data).arg("--listen").arg(site.address().to_string());
-        // The limits apply per address, and everybody here comes from the same one.
-        command.args(["--limits", "off"]);
+        if !self.everyday {
+            // The limits apply per address, and everybody here comes from the same one.
+            command.args(["--limits", "off"]);
+        }
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NATTER_") {
                 command.env_remove(name);
@@ -46,7 +54,7 @@ impl System for Natter {
 
     async fn service(&self, site: &Site) -> Result<load::Natter, Error> {
         let base = format!("http://{}", site.address());
-        let habits = Habits { check: Check::Numbers, reads: false };
+        let habits = Habits { check: Check::Numbers, reads: false, mixed: self.everyday };
         load::Natter::new(&base, habits, Some(site.data.join("people.json"))).await
     }
 }
@@ -76,6 +84,10 @@ impl System for Relay {
     fn version(&self) -> Result<String, String> {
         Self::program().ok_or("its program was not built")?;
         Ok(format!("the program `relay` of Natter {}", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn as_on_the_page(&self) -> Option<Self> {
+        Some(Self)
     }
 
     fn command(&self, site: &Site) -> Result<Command, Error> {

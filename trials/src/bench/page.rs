@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::course::{Course, FAN_OUT_DEPTH, MESSAGE_BYTES, PAIRS, RATES};
+use super::course::{Course, FAN_OUT_DEPTH, MESSAGE_BYTES, MIXED_RATE, PAIRS, RATES};
 use super::figures::number;
 use super::plot::{self, Series};
 use super::results::{HELD_P99_MS, SystemResults};
@@ -47,6 +47,7 @@ fn page(results: &Results) -> String {
         ("@MACHINE@", machine(&results.machine, &results.month, results.took_seconds)),
         ("@TABLE@", table(results)),
         ("@BUDGETS@", kept(results)),
+        ("@MIXED@", number(MIXED_RATE)),
         ("@MISSING@", missing(&results.missing)),
         ("@VERSIONS@", versions(&results.systems)),
         ("@HOLD@", seconds(Course::full().hold)),

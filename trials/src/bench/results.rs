@@ -64,6 +64,9 @@ pub struct Measured {
     pub rates: Vec<Report>,
     /// A large group in a closed loop.
     pub fan_out: Report,
+    /// Fifty pairs who do all that people do on the page, at an even rate, where that is measured.
+    #[serde(default)]
+    pub mixed: Option<Report>,
 }
 
 impl Measured {
@@ -94,6 +97,16 @@ impl SystemResults {
     /// Returns the CPU seconds per 1,000 messages delivered between fifty pairs.
     pub fn cpu_per_1000(&self) -> Option<f64> {
         self.median(|measured| measured.pairs.server.as_ref()?.cpu_seconds_per_1000)
+    }
+
+    /// Returns the p50 of delivery while people do all that they do on the page, in milliseconds.
+    pub fn p50_of_mixed(&self) -> Option<f64> {
+        self.median(|measured| Some(measured.mixed.as_ref()?.delivery.as_ref()?.p50_ms))
+    }
+
+    /// Returns the CPU seconds per 1,000 messages delivered then.
+    pub fn mixed_cpu_per_1000(&self) -> Option<f64> {
+        self.median(|measured| measured.mixed.as_ref()?.server.as_ref()?.cpu_seconds_per_1000)
     }
 
     /// Returns the highest rate that was held, in messages a second.
@@ -168,6 +181,7 @@ pub(super) mod tests {
                 report(200.0, 9.0, 50.0 * slow * noise),
             ],
             fan_out: report(20_000.0 / slow, 1.0, 2.0),
+            mixed: Some(report(1_000.0, slow * noise, 4.0)),
         });
         SystemResults {
             key: key.to_owned(),

@@ -24,6 +24,15 @@ pub(super) trait System {
     /// Why it cannot take part: a sentence for the page.
     fn version(&self) -> Result<String, String>;
 
+    /// Returns it as it is driven by people who do all that they do on Natter's page, if that is measured: for Natter,
+    /// and for the floor beside it, which knows nothing but messages.
+    fn as_on_the_page(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Returns the command that starts it in a site. It stays in the foreground and ends on SIGTERM.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ async fn every_mode_of_the_load_program_finds_the_server_faultless() {
     for (check, reads) in
         [(Check::Sync, false), (Check::Numbers, false), (Check::Sync, true), (Check::Numbers, true)]
     {
-        let habits = Habits { check, reads };
+        let habits = Habits { check, reads, mixed: false };
         let idle = drive(&base, folder, habits, pairs, &mut Idle).await;
         assert!(idle.is_faultless() && idle.people == 4 && idle.sent == 0, "{idle}");
         let ping_pong = drive(&base, folder, habits, pairs, &mut PingPong::new(pairs)).await;
@@ -63,6 +63,12 @@ async fn every_mode_of_the_load_program_finds_the_server_faultless() {
         );
         assert_eq!(read.fetch_one(&mut database).await.map(|read: bool| read).unwrap(), reads);
     }
+    let habits = Habits { check: Check::Numbers, reads: true, mixed: true };
+    let mixed = drive(&base, folder, habits, pairs, &mut Rate::new(pairs, 300.0, 3)).await;
+    assert!(mixed.is_faultless() && mixed.delivered == mixed.sent && mixed.repaired == 0, "{mixed}");
+    let mut database = open(folder).await;
+    let edited = sqlx::query_scalar("select count(*) from messages where edited_at is not null");
+    assert!(edited.fetch_one(&mut database).await.map(|edited: i64| edited).unwrap() >= 4);
     // Everybody was registered only once: every later run reused the accounts.
     let mut database = open(folder).await;
     let users: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&mut database).await.unwrap();

@@ -152,7 +152,7 @@ fn progress(cli: &Cli) -> ProgressBar {
 impl Cli {
     /// Returns what everybody does.
     fn habits(&self) -> Habits {
-        Habits { check: self.check, reads: self.reads }
+        Habits { check: self.check, reads: self.reads, mixed: false }
     }
 
     /// Returns who takes part.

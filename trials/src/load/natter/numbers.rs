@@ -37,6 +37,7 @@ struct Frame<'a> {
     data: Option<&'a str>,
     seq: Option<i64>,
     rev: Option<i64>,
+    edited_at: Option<i64>,
 }
 
 impl Numbers {
@@ -73,9 +74,10 @@ impl Numbers {
                 data: Some(text),
                 seq: place,
                 rev: Some(rev),
+                edited_at,
                 ..
             }) if session == self.session => {
-                if self.take(Rev(rev), out, heard) == Some(true) {
+                if self.take(Rev(rev), out, heard) == Some(true) && edited_at.is_none() {
                     heard(Heard::Said { text, place });
                 }
             }
