@@ -15,6 +15,7 @@ use shuttle::thread;
 
 use super::{Hub, Outgoing, Socket};
 use crate::LoginId;
+use crate::sessions::View;
 
 /// Interleavings of each test.
 const TIMES: usize = 1_000;
