@@ -153,6 +153,7 @@ deps: toolchain ## Check the dependencies: licences, bans, sources, advisories w
 	  echo "== Installing cargo-machete $(CARGO_MACHETE) (about 1 minute on two cores, once)"; \
 	  $(TOOL) --locked cargo-machete@$(CARGO_MACHETE); }
 	@rm -rf target/tools
+	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
 	cargo machete
 	@if cargo deny fetch db 2>/dev/null; then cargo deny --offline check advisories; \
