@@ -28,9 +28,9 @@ pub(crate) fn Returned(live: Live) -> impl IntoView {
             </article>
         })
     };
-    // An alert, so that a screen reader says what comes here.
+    // Present from the start, so that screen readers announce what comes here.
     view! {
-        <section class="invitations returned" role="alert" aria-label="Not sent">
+        <section class="invitations returned" aria-live="polite" aria-label="Not sent">
             {each(names, move |id| card(id).whole())}
         </section>
     }
