@@ -28,9 +28,8 @@ pub(crate) fn Returned(live: Live) -> impl IntoView {
             </article>
         })
     };
-    // Present from the start, so that screen readers announce what comes here.
     view! {
-        <section class="invitations returned" aria-live="polite" aria-label="Not sent">
+        <section class="invitations returned" aria-label="Not sent">
             {each(names, move |id| card(id).whole())}
         </section>
     }

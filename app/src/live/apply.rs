@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use leptos::prelude::*;
-use protocol::{Change, MessageId, SessionId, Step};
+use protocol::{Change, MessageId, Pending, PendingState, SessionId, Step};
 
 use super::Live;
 use super::session::{SessionView, SetIfChanged};
@@ -76,10 +76,16 @@ impl Live {
         }
     }
 
-    /// Shows what was returned to its writer.
+    /// Shows what was returned to its writer, and announces what is new there.
     fn refresh_unsendable(self) {
-        let returned = self.inner.try_with_value(|inner| inner.sync.returned().cloned().collect());
-        self.unsendable.set_if_changed(returned.unwrap_or_default());
+        let returned = self.inner.try_with_value(|inner| inner.sync.returned().cloned().collect::<Vec<_>>());
+        let returned = returned.unwrap_or_default();
+        let known = self.unsendable.get_untracked();
+        let is_new = |p: &&Pending| known.iter().all(|known| known.message_id != p.message_id);
+        if let Some(Pending { state: PendingState::Failed(fault), .. }) = returned.iter().find(is_new) {
+            self.announcer.say(fault.reason.clone());
+        }
+        self.unsendable.set_if_changed(returned);
     }
 
     /// Refreshes everything about one session.
