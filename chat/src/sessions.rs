@@ -8,9 +8,11 @@ mod tests;
 mod title;
 mod view;
 
-use protocol::{Code, Fault, SessionId, UserId};
+use std::collections::BTreeMap;
 
-use crate::error::Result;
+use protocol::{Code, Fault, Kind, SessionId, UserId};
+
+use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::store::{Event, Store, Tx};
 use crate::{Chat, Connection};
@@ -110,8 +112,7 @@ pub(crate) async fn has_room<const N: usize>(
 }
 
 async fn announce(tx: &mut Tx<'_>, session: SessionId, new: &[UserId]) -> Result<()> {
-    let session = tx.session(session).await?.expect("the session that this transaction has just changed");
-    let users = tx.users_in(session.session_id).await?;
+    let (session, users) = as_it_is(tx, session).await?;
     let mut joined = Vec::new();
     for user in new {
         let view = tx.view(session.session_id, *user).await?.expect("the user who has just been added");
@@ -119,6 +120,22 @@ async fn announce(tx: &mut Tx<'_>, session: SessionId, new: &[UserId]) -> Result
     }
     tx.announce(Event::Opened { session, users, joined });
     Ok(())
+}
+
+/// Returns a session that this transaction has changed, and who is in it.
+async fn as_it_is(tx: &mut Tx<'_>, session: SessionId) -> Result<(StoredSession, BTreeMap<UserId, String>)> {
+    let found = tx.session(session).await?.expect("the session that this transaction has just changed");
+    let users = tx.users_in(session).await?;
+    Ok((found, users))
+}
+
+/// Returns a group that the user is in. The same error for a session of others and one that never existed.
+pub(crate) async fn own_group(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Result<StoredSession> {
+    if !tx.is_in(session, user).await? {
+        return Err(Error::refused(Code::NotFound));
+    }
+    let group = tx.session(session).await?.filter(|session| session.kind == Kind::Group);
+    group.ok_or(Error::refused(Code::PairStays))
 }
 
 /// Tells a socket of a user what one of their sessions is, because it asked for what is so already.

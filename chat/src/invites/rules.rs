@@ -1,12 +1,12 @@
 //! Who may invite whom, and what an answer leads to. Decided inside the transactions, because only there do two people
 //! who act concurrently come one after the other.
 
-use protocol::{Answer, Code, Fault, InviteId, Kind, SessionId, UserId};
+use protocol::{Answer, Code, Fault, InviteId, SessionId, UserId};
 
 use super::invite::Invite;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
-use crate::sessions::{begin_pair, has_room, join};
+use crate::sessions::{begin_pair, has_room, join, own_group};
 use crate::store::{Event, Store, Tx};
 
 /// An invitation that somebody wants to make.
@@ -117,11 +117,7 @@ async fn invite_or_find(tx: &mut Tx<'_>, new: &NewInvite) -> Result<AskResult> {
     }
     match new.session {
         Some(session) => {
-            if !tx.is_in(session, new.from).await? {
-                return Err(Error::refused(Code::NotFound));
-            }
-            let group = tx.session(session).await?.filter(|session| session.kind == Kind::Group);
-            let group = group.ok_or(Error::refused(Code::PairStays))?;
+            let group = own_group(tx, session, new.from).await?;
             match tx.stay(session, to).await? {
                 Some(stay) if stay.is_in => return Ok(AskResult::AlreadyConnected(session)),
                 Some(stay) if stay.is_removed && group.owner != Some(new.from) => {

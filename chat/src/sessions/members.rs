@@ -1,9 +1,9 @@
 //! Leaving a group and removing somebody, and what its owner may do.
 
-use protocol::{Answer, Code, Fault, Kind, SessionId, UserId};
+use protocol::{Answer, Code, Fault, SessionId, UserId};
 
-use super::Title;
 use super::session::StoredSession;
+use super::{Title, as_it_is, own_group, tell_again};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::store::{Event, Store, Tx};
@@ -82,20 +82,15 @@ pub(crate) async fn change_group(store: &Store, new: GroupChange) -> Result<()> 
 
 async fn change_within(tx: &mut Tx<'_>, new: GroupChange) -> Result<()> {
     let GroupChange { user, origin, session, change } = new;
-    // The same error for a session of others and one that never existed.
-    if !tx.is_in(session, user).await? {
-        return Err(Error::refused(Code::NotFound));
-    }
-    let group = tx.session(session).await?.filter(|session| session.kind == Kind::Group);
-    let group = group.ok_or(Error::refused(Code::PairStays))?;
-    if let Change::Leave = change {
-        take_out(tx, &group, user, false).await?;
-        return announce(tx, session).await;
-    }
-    if group.owner != Some(user) {
+    let group = own_group(tx, session, user).await?;
+    if !matches!(change, Change::Leave) && group.owner != Some(user) {
         return Err(Error::refused(Code::NotOwner));
     }
     let is_news = match change {
+        Change::Leave => {
+            take_out(tx, &group, user, false).await?;
+            true
+        }
         Change::Remove(whom) if whom == user => {
             let reason = "You cannot remove yourself. You can leave the group.";
             return Err(Fault::new(Code::Yourself, reason).into());
@@ -114,12 +109,13 @@ async fn change_within(tx: &mut Tx<'_>, new: GroupChange) -> Result<()> {
             tx.set_owner(session, Some(to)).await?;
             true
         }
-        Change::Leave => unreachable!("done above"),
     };
-    match is_news {
-        true => announce(tx, session).await,
-        false => super::tell_again(tx, origin, group, user).await,
+    if !is_news {
+        return tell_again(tx, origin, group, user).await;
     }
+    let (session, users) = as_it_is(tx, session).await?;
+    tx.announce(Event::Altered { session, users });
+    Ok(())
 }
 
 /// Removes somebody. Returns false if they are out already.
@@ -160,13 +156,5 @@ async fn cancel_invites(tx: &mut Tx<'_>, session: SessionId, user: UserId) -> Re
         tx.end_invite(invite.invite_id, Answer::Cancelled).await?;
         tx.announce(Event::Ended { invite, answer: Answer::Cancelled, session: None });
     }
-    Ok(())
-}
-
-/// Tells everybody in a session what it is now.
-async fn announce(tx: &mut Tx<'_>, session: SessionId) -> Result<()> {
-    let session = tx.session(session).await?.expect("the session that this transaction has just changed");
-    let users = tx.users_in(session.session_id).await?;
-    tx.announce(Event::Altered { session, users });
     Ok(())
 }

@@ -465,12 +465,9 @@ impl<'s> World<'s> {
                 }
                 // Its writer has it, and it need not be stored.
                 Change::Returned => {
-                    for Pending { message_id, state, .. } in self.devices[device].sync.returned() {
+                    for Pending { message_id, unanswered, .. } in self.devices[device].sync.returned() {
                         self.refused.insert(*message_id);
-                        if matches!(state, PendingState::Failed(fault) if fault.reason.contains("may have arrived"))
-                        {
-                            self.may_be_stored.insert(*message_id);
-                        }
+                        self.may_be_stored.extend(unanswered.then_some(*message_id));
                     }
                 }
                 _ => {}

@@ -6,12 +6,14 @@ mod stays;
 
 use std::collections::HashSet;
 
-use protocol::{Answer, Code, Kind, MessageId, Presence, Rev, Seq, SessionId, TimeStamp};
+use protocol::{Answer, Code, Kind, Message, MessageId, Presence, Rev, Seq, SessionId, TimeStamp};
 
 use super::{Store, Taken};
 use crate::invites::AskResult;
 use crate::sessions::View;
-use crate::testing::{Database, code, invite, invited, login, met, opened, undisturbed};
+use crate::testing::{
+    Database, Person, code, invite, invited, login, met, opened, post, stored, undisturbed,
+};
 use crate::{Lock, Login, LoginId, OpenError, Username};
 
 #[tokio::test]
@@ -272,4 +274,26 @@ async fn a_folder_is_served_by_one_process_and_a_damaged_file_by_none() {
         .unwrap();
     let damaged = undisturbed(async || Store::open(db.folder.path()).await).await.err().expect("refused");
     assert!(matches!(damaged, OpenError::Damaged(..)), "{damaged}");
+}
+
+/// Goes one step of a fixed walk through a session: sends, edits or deletes; every third takes an old message. Returns
+/// the message as it is then, unless it had been deleted.
+async fn walk_on(
+    db: &mut Database,
+    who: Person,
+    session: SessionId,
+    (step, ids): (usize, &mut Vec<MessageId>),
+) -> Option<Message> {
+    let at = step * 7 % ids.len().max(1);
+    match step % 5 {
+        2 | 4 if step > 4 => {
+            let data = (step % 3 > 0).then(|| format!("edited in step {step}"));
+            db.change(who, session, ids[at], data).await.ok()?;
+        }
+        _ => {
+            ids.push(MessageId::new());
+            db.store.post(post(who, session, ids[ids.len() - 1], "new")).await.unwrap();
+        }
+    }
+    Some(stored(db.announced().await.remove(0)).message)
 }

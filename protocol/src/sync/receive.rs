@@ -174,13 +174,10 @@ impl Sync {
             step.changes.extend(is_first.then_some(Change::PutOff(session_id, after)));
             return;
         }
+        let has_left = refused.session_id.is_some_and(|id| !self.sessions.contains_key(&id));
         match refused.message_id.and_then(|id| self.outbox.fail(id, fault)) {
             Some(session_id) => step.changes.push(Change::Rows(session_id)),
-            // It was returned when the session was left.
-            None if refused
-                .message_id
-                .zip(refused.session_id)
-                .is_some_and(|(_, id)| !self.sessions.contains_key(&id)) => {}
+            None if has_left && refused.message_id.is_some() => {} // it was returned then
             None => {
                 if refused.code == Code::Gone
                     && let Some(id) = refused.invite_id
@@ -285,12 +282,10 @@ impl Sync {
     fn joined(&mut self, session_id: SessionId, head: Head, step: &mut Step) {
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         step.changes.push(Change::Rows(session_id));
-        let sees_nothing = session.begins_after() >= session.last_seq;
-        if sees_nothing {
+        let sees_some = session.last_seq > session.begins_after();
+        if self.patience.is_some() || !sees_some {
             session.let_go(head);
-        } else if self.patience.is_some() {
-            session.let_go(head);
-            step.changes.push(Change::LetGo(session_id));
+            step.changes.extend(sees_some.then_some(Change::LetGo(session_id)));
         } else {
             session.timeline.observe(head);
             self.fetch(session_id, step);

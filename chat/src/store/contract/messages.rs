@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{Answer, Message, MessageId, Rev, Seq, SessionId};
 
 use super::super::{Event, NotStored};
+use super::walk_on;
 use crate::origin::{ConnId, Origin};
 use crate::sessions::View;
 use crate::testing::{Database, Person, invite, invited, opened, post, stored};
@@ -167,23 +168,9 @@ async fn what_changed_is_found_whatever_was_edited_and_deleted_in_between() {
     let mut db = Database::new().await;
     let (ada, bob, eve) = (db.person("Ada").await, db.person("Bob").await, db.person("Eve").await);
     let session = db.group(ada, &[bob]).await;
-    // Each step of a fixed walk sends, edits or deletes; every third takes an old message.
     let (mut ids, mut now) = (Vec::new(), BTreeMap::new());
     for step in 0..60_usize {
-        let at = step * 7 % ids.len().max(1);
-        match step % 5 {
-            2 | 4 if step > 4 => {
-                let data = (step % 3 > 0).then(|| format!("edited in step {step}"));
-                if db.change(ada, session, ids[at], data).await.is_err() {
-                    continue; // it is deleted
-                }
-            }
-            _ => {
-                ids.push(MessageId::new());
-                db.store.post(post(ada, session, ids[ids.len() - 1], "new")).await.unwrap();
-            }
-        }
-        let message = stored(db.announced().await.remove(0)).message;
+        let Some(message) = walk_on(&mut db, ada, session, (step, &mut ids)).await else { continue };
         now.insert(message.seq, message);
         if step == 30 {
             db.ask_new(invite(ada, eve, Some(session), true)).await.unwrap();
