@@ -81,7 +81,8 @@ test('two people talk behind nginx', async ({ outside }) => {
   await ada.openConversation('Ben');
   await ada.page.goto('/about');
   await expect(ada.page.getByText('chat.example.org')).toBeVisible();
-  await ada.page.goBack();
+  await ada.page.goBack(); // A new document: /about has no scripts.
+  await hydrated(ada.page);
   await ada.send('through nginx');
   await expect(ben.row('through nginx')).toBeVisible();
   await ben.send('and back');
