@@ -40,10 +40,12 @@ impl System for Natter {
     fn command(&self, site: &Site) -> Result<Command, Error> {
         let mut command = Command::new(&self.program);
         command.arg("--data").arg(&site.data).arg("--listen").arg(site.address().to_string());
-        if !self.everyday {
-            // The limits apply per address, and everybody here comes from the same one.
-            command.args(["--limits", "off"]);
-        }
+        // Everybody here comes from one address, and some limits are for an address.
+        let limits: &[_] = match self.everyday {
+            true => &["--connections-per-address", "100000", "--logins-per-minute", "100000"],
+            false => &["--limits", "off"],
+        };
+        command.args(limits);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NATTER_") {
                 command.env_remove(name);
