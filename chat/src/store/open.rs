@@ -20,8 +20,8 @@ use crate::quota::Quota;
 const READERS: u32 = 4;
 
 /// Page cache of each of them, in KiB (negative, as SQLite expects): room for what a `Page` touches, which is 60 KiB of
-/// messages and their index. SQLite discards it whenever somebody else has written, which is all the time once people talk, so a larger
-/// one would only be memory.
+/// messages and their index. SQLite discards it whenever somebody else has written, which is all the time once people
+/// talk, so a larger one would only be memory.
 const READERS_CACHE: &str = "-512";
 
 type Result<T> = std::result::Result<T, OpenError>;
