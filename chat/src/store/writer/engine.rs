@@ -45,11 +45,6 @@ const SIBLINGS: usize = 4;
 /// The longest wait. The system adds 50 µs of its own (prctl(2), `PR_SET_TIMERSLACK`).
 const GATHER: Duration = Duration::from_micros(50);
 
-/// The longest that read markers wait which came alone, so that a message may come too: a commit takes as long for one as
-/// for both, and people who talk move a marker for every message that reaches them. Nobody waits for a marker but the
-/// socket that sent it. (Tests commit step by step.)
-const COMPANY: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 2 });
-
 /// A closing socket is gone after this long, and nothing more comes from it: it has 5 s to take its last frames, and
 /// its client 2 s to answer the close.
 const GONE: Duration = Duration::from_secs(60);
@@ -222,25 +217,10 @@ impl Engine {
             () = self.alarm.rings() => self.look_after().await,
             taken = self.queue.recv_many(&mut jobs, BATCH) => match taken {
                 0 => drop(self.close().await),
-                _ => {
-                    self.find_company(&mut jobs).await;
-                    self.work(jobs).await;
-                }
+                _ => self.work(jobs).await,
             },
         }
         !self.closed
-    }
-
-    /// Gives markers that came alone a moment.
-    async fn find_company(&mut self, jobs: &mut Vec<Job>) {
-        let until = tokio::time::Instant::now() + COMPANY;
-        let is_alone = |jobs: &[Job]| jobs.iter().all(|job| matches!(job, Job::Mark(_)));
-        while !COMPANY.is_zero() && jobs.len() < BATCH && is_alone(jobs) {
-            let more = self.queue.recv_many(jobs, BATCH - jobs.len());
-            if !tokio::time::timeout_at(until, more).await.is_ok_and(|taken| taken > 0) {
-                break;
-            }
-        }
     }
 
     async fn work(&mut self, jobs: Vec<Job>) {
